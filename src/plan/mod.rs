@@ -1,0 +1,1 @@
+//! Plans: stages, schedule, memory, packing.

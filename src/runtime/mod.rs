@@ -1,0 +1,1 @@
+//! Runtimes: CPU, GPU, Session.
