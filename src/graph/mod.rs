@@ -1,5 +1,24 @@
 //! The Graph: typed values, symbolic dimensions, operators as nodes, Variables with updates.
+//!
+//! Readers build it through [`Graph::add_input`], [`Graph::add_variable`] and [`Graph::add`];
+//! passes change it through [`Graph::rewrite`] alone; [`Graph::verify`] says what must hold; its
+//! [`Display`](std::fmt::Display) form is for people and for snapshots.
 
+mod dim;
+mod operator;
+mod print;
+mod program;
+mod rewrite;
 mod tensor;
+mod types;
+mod verify;
 
+pub use dim::{Bindings, Dim, DimError, DimExpr, Symbol};
+pub use operator::{Cost, OpError, Operator, Slots, elements};
+pub use program::{
+    Graph, GraphError, Input, Layer, Node, NodeId, Output, Source, Value, ValueId, Variable,
+    VariableId, VariableKind,
+};
+pub use rewrite::Edit;
 pub use tensor::{DType, Data, Tensor, TensorError};
+pub use types::TensorType;

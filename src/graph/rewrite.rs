@@ -1,0 +1,117 @@
+//! Edits of a Graph: a pass describes replacements, the Graph is rebuilt around them.
+
+use std::collections::HashMap;
+
+use super::{Graph, GraphError, Layer, Node, Source, ValueId};
+
+/// What becomes of a node in a rewrite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// It stays as it is.
+    Keep,
+    /// Its outputs are these values of the new Graph.
+    Replace(Vec<ValueId>),
+    /// It goes, and so must everything that takes its outputs.
+    Remove,
+}
+
+impl Graph {
+    /// A new Graph in which `edit` decided about every node.
+    ///
+    /// `edit` sees the new Graph, the node, and the node's inputs as values of the new Graph; it
+    /// may add nodes of its own. Inputs, Variables, updates, outputs and layers are carried over;
+    /// a layer's output that no longer exists is dropped from its record.
+    ///
+    /// # Errors
+    /// If an added node is refused, or a removed value is still needed.
+    pub fn rewrite(
+        &self,
+        mut edit: impl FnMut(&mut Graph, &Node, &[Option<ValueId>]) -> Result<Edit, GraphError>,
+    ) -> Result<Graph, GraphError> {
+        let mut new = Graph::new(self.name());
+        new.fresh = self.fresh;
+        let mut map: HashMap<ValueId, ValueId> = HashMap::with_capacity(self.value_count());
+        for variable in self.variables() {
+            new.add_variable(variable.name.clone(), variable.kind, variable.value.clone())?;
+        }
+        for input in self.inputs() {
+            let value = new.add_input(input.name.clone(), self.ty(input.value).clone())?;
+            map.insert(input.value, value);
+        }
+        for node in self.nodes() {
+            let inputs = self.translate(&mut new, &mut map, node)?;
+            let Some(inputs) = inputs else { continue };
+            let outputs = match edit(&mut new, node, &inputs)? {
+                Edit::Keep => new.add_node(&node.name, node.op.clone(), inputs)?,
+                Edit::Replace(values) => values,
+                Edit::Remove => continue,
+            };
+            map.extend(node.outputs.iter().copied().zip(outputs));
+        }
+        self.carry_over(&mut new, &mut map)?;
+        Ok(new)
+    }
+
+    /// The node's inputs in the new Graph, or `None` if one of them was removed.
+    fn translate(
+        &self,
+        new: &mut Graph,
+        map: &mut HashMap<ValueId, ValueId>,
+        node: &Node,
+    ) -> Result<Option<Vec<Option<ValueId>>>, GraphError> {
+        let mut inputs = Vec::with_capacity(node.inputs.len());
+        for input in &node.inputs {
+            match input {
+                None => inputs.push(None),
+                Some(id) => match self.resolve(new, map, *id) {
+                    Some(value) => inputs.push(Some(value)),
+                    None => return Ok(None),
+                },
+            }
+        }
+        Ok(Some(inputs))
+    }
+
+    fn resolve(
+        &self,
+        new: &mut Graph,
+        map: &mut HashMap<ValueId, ValueId>,
+        id: ValueId,
+    ) -> Option<ValueId> {
+        if let Some(&value) = map.get(&id) {
+            return Some(value);
+        }
+        let value = match &self.value(id).source {
+            Source::Variable(variable) => new.read(*variable),
+            Source::Constant(tensor) => new.constant_shared(tensor.clone()),
+            Source::Input(_) | Source::Node { .. } => return None,
+        };
+        map.insert(id, value);
+        Some(value)
+    }
+
+    fn carry_over(
+        &self,
+        new: &mut Graph,
+        map: &mut HashMap<ValueId, ValueId>,
+    ) -> Result<(), GraphError> {
+        for (variable, value) in self.updates() {
+            let value = self.resolve(new, map, *value).ok_or_else(|| removed("an update"))?;
+            new.add_update(*variable, value)?;
+        }
+        for output in self.outputs() {
+            let value = self.resolve(new, map, output.value).ok_or_else(|| removed(&output.name))?;
+            new.add_output(output.name.clone(), value)?;
+        }
+        for layer in self.layers() {
+            let outputs =
+                layer.outputs.iter().filter_map(|id| self.resolve(new, map, *id)).collect();
+            new.add_layer(Layer { outputs, ..layer.clone() });
+        }
+        Ok(())
+    }
+}
+
+fn removed(what: &str) -> GraphError {
+    GraphError::Invalid(format!("a pass removed the value of {what}"))
+}

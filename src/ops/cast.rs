@@ -1,0 +1,37 @@
+//! Another element type.
+
+use std::borrow::Cow;
+
+use crate::graph::{DType, OpError, Operator, Slots, TensorType};
+
+/// Converts elements: floating point to integer towards zero, anything but zero to true.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cast {
+    /// The type to convert to.
+    pub to: DType,
+}
+
+impl Operator for Cast {
+    fn name(&self) -> &'static str {
+        "cast"
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        vec![("to", self.to.to_string())]
+    }
+
+    fn input_name(&self, _: usize) -> Cow<'static, str> {
+        Cow::Borrowed("x")
+    }
+
+    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
+        use DType::{Bool, F32, I32, I64};
+        inputs.at_most(1)?;
+        let x = inputs.typed(0, &[F32, I32, I64, Bool], "not text")?;
+        if self.to == DType::Str {
+            let expected = "a number or bool".to_owned();
+            return Err(OpError::Attribute { attribute: "to", value: "string".to_owned(), expected });
+        }
+        Ok(vec![TensorType::new(self.to, x.dims.clone())])
+    }
+}

@@ -1,0 +1,66 @@
+//! The fully connected layer and its relatives that contract several axes.
+
+use std::borrow::Cow;
+
+use super::Activation;
+use crate::graph::{Cost, DType, Dim, OpError, Operator, Slots, TensorType, elements};
+
+/// `y = a(x·W + b)` over the last `contract` axes of `x`, which are the first of the kernel:
+/// `x` `[.., in..]`, `kernel` `[in.., out..]`, `bias` `[out..]` (may be empty) give `[.., out..]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dense {
+    /// How many axes are summed over.
+    pub contract: usize,
+    /// The activation; one that works on rows sees the last axis.
+    pub activation: Activation,
+}
+
+impl Operator for Dense {
+    fn name(&self) -> &'static str {
+        "dense"
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        let mut attributes = vec![("activation", self.activation.name().to_owned())];
+        if self.contract != 1 {
+            attributes.push(("contract", self.contract.to_string()));
+        }
+        attributes
+    }
+
+    fn input_name(&self, index: usize) -> Cow<'static, str> {
+        Cow::Borrowed(["x", "kernel", "bias"].get(index).copied().unwrap_or("surplus"))
+    }
+
+    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
+        inputs.at_most(3)?;
+        let (x, kernel) = (inputs.float(0)?, inputs.float(1)?);
+        if x.rank() < self.contract || kernel.rank() <= self.contract {
+            return Err(inputs.shape_error(0, format!("at least {} dimensions", self.contract)));
+        }
+        let (rows, summed) = x.dims.split_at(x.rank() - self.contract);
+        let (ins, outs) = kernel.dims.split_at(self.contract);
+        if !summed.iter().zip(ins).all(|(a, b)| a.may_equal(b)) {
+            let sizes: Vec<String> = ins.iter().map(Dim::to_string).collect();
+            return Err(inputs.shape_error(0, format!("[.., {}]", sizes.join(", "))));
+        }
+        inputs.check(2, &TensorType::new(DType::F32, outs))?;
+        let mut dims = [rows, outs].concat();
+        if let Some(last) = dims.last_mut()
+            && let Some(width) = last.known()
+        {
+            *last = Dim::Known(self.activation.output_width(width));
+        }
+        Ok(vec![TensorType::new(DType::F32, dims)])
+    }
+
+    fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
+        let kernel = inputs.get(1).copied().flatten();
+        let summed: u64 = kernel.map_or(0, |ty| {
+            ty.dims[..self.contract].iter().filter_map(Dim::known).product::<usize>() as u64
+        });
+        let written: u64 = outputs.iter().map(elements).sum();
+        let operands = inputs.iter().flatten().copied().chain(outputs);
+        Cost { flops: 2 * written * summed, bytes: operands.map(|ty| 4 * elements(ty)).sum() }
+    }
+}

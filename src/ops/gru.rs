@@ -1,0 +1,75 @@
+//! The gated recurrent unit layer, all steps and directions in one node.
+
+use std::borrow::Cow;
+
+use super::Activation;
+use super::recurrent::{CellShape, CellSlots, Direction};
+use crate::graph::{Cost, OpError, Operator, Slots, TensorType};
+
+/// The GRU layer. Gates stand in the order update, reset, candidate (`z r h`); `s` is the recurrent
+/// activation, `a` the activation, `*` elementwise (Cho et al. 2014):
+///
+/// ```text
+/// z, r = s(x·W + h·R + b)
+/// g = a(x·W + b + r * (h·R + b'))     with reset_after
+/// g = a(x·W + b + (r * h)·R)          without
+/// h' = z * h + (1 - z) * g
+/// ```
+///
+/// The bias is `[2, 3*units]` with `reset_after` (input's, then recurrent one), else `[3*units]`.
+/// Slots and outputs: see [`recurrent`](super::recurrent).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gru {
+    /// The width of the state.
+    pub units: usize,
+    /// The directions.
+    pub direction: Direction,
+    /// The activation of the candidate.
+    pub activation: Activation,
+    /// The activation of the gates.
+    pub recurrent_activation: Activation,
+    /// Whether the reset gate acts after the recurrent product.
+    pub reset_after: bool,
+    /// Whether a masked step's place in the sequence is zero instead of the output before it.
+    pub zero_output_for_mask: bool,
+}
+
+impl Gru {
+    /// Where weights and states stand among the slots and outputs.
+    pub const SLOTS: CellSlots = CellSlots { states: 1 };
+
+    fn with_shape<T>(&self, run: impl FnOnce(CellShape<'_>) -> T) -> T {
+        let (after, before) = ([2, 3 * self.units], [3 * self.units]);
+        let bias = if self.reset_after { &after[..] } else { &before[..] };
+        run(CellShape { slots: Self::SLOTS, units: self.units, gates: 3, bias, direction: self.direction })
+    }
+}
+
+impl Operator for Gru {
+    fn name(&self) -> &'static str {
+        "gru"
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("units", self.units.to_string()),
+            ("direction", self.direction.name().to_owned()),
+            ("activation", self.activation.name().to_owned()),
+            ("recurrent_activation", self.recurrent_activation.name().to_owned()),
+            ("reset_after", self.reset_after.to_string()),
+            ("zero_output_for_mask", self.zero_output_for_mask.to_string()),
+        ]
+    }
+
+    fn input_name(&self, index: usize) -> Cow<'static, str> {
+        Self::SLOTS.name(index)
+    }
+
+    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
+        self.with_shape(|shape| shape.infer(inputs))
+    }
+
+    fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
+        self.with_shape(|shape| shape.cost(inputs, outputs))
+    }
+}

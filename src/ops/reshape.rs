@@ -1,0 +1,62 @@
+//! The same elements under another shape.
+
+use std::borrow::Cow;
+
+use crate::graph::{DType, Dim, OpError, Operator, Slots, TensorType, elements};
+
+/// Gives `x` another shape without moving an element: flattening, new axes of size 1, merged and
+/// split axes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reshape {
+    /// The new sizes, which may name symbols of the input's.
+    pub dims: Vec<Dim>,
+    /// The size that follows from the others, if one does; its entry in `dims` is what it is
+    /// known to be.
+    pub inferred: Option<usize>,
+}
+
+impl Reshape {
+    /// A reshape to sizes that all stand for themselves.
+    pub fn to(dims: impl Into<Vec<Dim>>) -> Reshape {
+        Reshape { dims: dims.into(), inferred: None }
+    }
+}
+
+impl Operator for Reshape {
+    fn name(&self) -> &'static str {
+        "reshape"
+    }
+
+    fn input_name(&self, _: usize) -> Cow<'static, str> {
+        Cow::Borrowed("x")
+    }
+
+    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
+        inputs.at_most(1)?;
+        let x = inputs.get(0)?;
+        if x.dtype == DType::Str {
+            let (input, expected) = ("x".to_owned(), "not text");
+            return Err(OpError::Type { input, expected, found: x.dtype });
+        }
+        let mut dims = self.dims.clone();
+        let known = |dims: &[Dim]| dims.iter().all(|dim| dim.known().is_some());
+        if let Some(axis) = self.inferred
+            && known(&x.dims)
+        {
+            dims[axis] = Dim::Known(1);
+            let others = elements(&TensorType::new(x.dtype, &dims[..])) as usize;
+            let count = elements(x) as usize;
+            // Without elements any size would do; Keras gives 0 there.
+            dims[axis] = Dim::Known(count.checked_div(others).unwrap_or(0));
+        }
+        let target = TensorType::new(x.dtype, dims);
+        if known(&x.dims) && known(&target.dims) && elements(x) != elements(&target) {
+            return Err(inputs.shape_error(0, format!("as many elements as {target}")));
+        }
+        Ok(vec![target])
+    }
+
+    fn is_view(&self) -> bool {
+        true
+    }
+}

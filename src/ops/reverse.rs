@@ -1,0 +1,36 @@
+//! The opposite order along an axis.
+
+use std::borrow::Cow;
+
+use crate::graph::{DType, OpError, Operator, Slots, TensorType};
+
+/// Turns `x` around along one axis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reverse {
+    /// The axis.
+    pub axis: usize,
+}
+
+impl Operator for Reverse {
+    fn name(&self) -> &'static str {
+        "reverse"
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        vec![("axis", self.axis.to_string())]
+    }
+
+    fn input_name(&self, _: usize) -> Cow<'static, str> {
+        Cow::Borrowed("x")
+    }
+
+    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
+        use DType::{Bool, F32, I32, I64};
+        inputs.at_most(1)?;
+        let x = inputs.typed(0, &[F32, I32, I64, Bool], "not text")?;
+        match self.axis < x.rank() {
+            true => Ok(vec![x.clone()]),
+            false => Err(inputs.shape_error(0, format!("at least {} dimensions", self.axis + 1))),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Another order of axes.
+
+use std::borrow::Cow;
+
+use crate::graph::{DType, OpError, Operator, Slots, TensorType};
+
+/// Reorders the axes of `x`: axis `i` of the output is axis `permutation[i]` of the input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transpose {
+    /// The input's axis for each of the output's.
+    pub permutation: Vec<usize>,
+}
+
+impl Operator for Transpose {
+    fn name(&self) -> &'static str {
+        "transpose"
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        vec![("permutation", format!("{:?}", self.permutation))]
+    }
+
+    fn input_name(&self, _: usize) -> Cow<'static, str> {
+        Cow::Borrowed("x")
+    }
+
+    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
+        use DType::{Bool, F32, I32, I64};
+        inputs.at_most(1)?;
+        let x = inputs.typed(0, &[F32, I32, I64, Bool], "not text")?;
+        let mut sorted = self.permutation.clone();
+        sorted.sort_unstable();
+        if !sorted.into_iter().eq(0..x.rank()) {
+            return Err(OpError::Attribute {
+                attribute: "permutation",
+                value: format!("{:?}", self.permutation),
+                expected: format!("each of 0..{} once", x.rank()),
+            });
+        }
+        let dims: Vec<_> = self.permutation.iter().map(|&axis| x.dims[axis].clone()).collect();
+        Ok(vec![TensorType::new(x.dtype, dims)])
+    }
+}

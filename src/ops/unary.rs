@@ -1,0 +1,61 @@
+//! Elementwise operators of one input.
+
+use std::borrow::Cow;
+
+use crate::graph::{DType, OpError, Operator, Slots, TensorType};
+
+/// What an element becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum UnaryKind {
+    Negative,
+    Absolute,
+    Square,
+    Sqrt,
+    Rsqrt,
+    Exp,
+    Log,
+    Not,
+}
+
+impl UnaryKind {
+    /// The name in the text form.
+    pub fn name(self) -> &'static str {
+        match self {
+            UnaryKind::Negative => "negative",
+            UnaryKind::Absolute => "absolute",
+            UnaryKind::Square => "square",
+            UnaryKind::Sqrt => "sqrt",
+            UnaryKind::Rsqrt => "rsqrt",
+            UnaryKind::Exp => "exp",
+            UnaryKind::Log => "log",
+            UnaryKind::Not => "not",
+        }
+    }
+}
+
+/// Changes `x` element by element: `f32`, or truth values for `not`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unary {
+    /// What an element becomes.
+    pub kind: UnaryKind,
+}
+
+impl Operator for Unary {
+    fn name(&self) -> &'static str {
+        self.kind.name()
+    }
+
+    fn input_name(&self, _: usize) -> Cow<'static, str> {
+        Cow::Borrowed("x")
+    }
+
+    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
+        inputs.at_most(1)?;
+        let x = match self.kind {
+            UnaryKind::Not => inputs.typed(0, &[DType::Bool], "bool")?,
+            _ => inputs.float(0)?,
+        };
+        Ok(vec![x.clone()])
+    }
+}
