@@ -1,1 +1,3 @@
 //! File formats: one module each.
+
+pub mod description;

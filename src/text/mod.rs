@@ -1,1 +1,17 @@
-//! Text: vectorization.
+//! Text: from strings to the numbers a model takes.
+//!
+//! [`TextVectorizer`] is Keras's `TextVectorization` layer at inference: standardize, split into
+//! tokens, form n-grams, look each up in a vocabulary, and give ids or weights.
+
+mod config;
+mod error;
+mod ngrams;
+mod split;
+mod standardize;
+mod vectorization;
+mod vocabulary;
+
+pub use config::{Ngrams, OutputMode, Split, Standardize, TextVectorizationConfig};
+pub use error::TextError;
+pub use vectorization::{Rows, TextVectorizer};
+pub use vocabulary::parse_vocabulary_file;
