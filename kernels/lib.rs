@@ -7,6 +7,7 @@
 //! Results are repeatable to the bit for one [`Isa`], whatever the number of threads: work is cut
 //! into blocks that the problem's shape alone decides, and threads take blocks.
 
+pub mod activation;
 pub mod isa;
 pub mod pool;
 

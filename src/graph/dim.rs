@@ -164,8 +164,7 @@ impl Dim {
     /// If a symbol is unbound or a difference is negative.
     pub fn eval(&self, bindings: &Bindings) -> Result<usize, DimError> {
         let value = self.eval_wide(bindings)?;
-        usize::try_from(value)
-            .map_err(|_| DimError::Range { expression: self.to_string(), value })
+        usize::try_from(value).map_err(|_| DimError::Range { expression: self.to_string(), value })
     }
 
     fn eval_wide(&self, bindings: &Bindings) -> Result<i128, DimError> {

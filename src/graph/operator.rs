@@ -113,9 +113,7 @@ impl<'a> Slots<'a> {
         let found = self.get(index)?;
         match allowed.contains(&found.dtype) {
             true => Ok(found),
-            false => {
-                Err(OpError::Type { input: self.name(index), expected, found: found.dtype })
-            }
+            false => Err(OpError::Type { input: self.name(index), expected, found: found.dtype }),
         }
     }
 

@@ -8,7 +8,13 @@ impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "graph \"{}\" {{", self.name())?;
         for input in self.inputs() {
-            writeln!(f, "  input {} \"{}\": {}", self.label(input.value), input.name, self.ty(input.value))?;
+            writeln!(
+                f,
+                "  input {} \"{}\": {}",
+                self.label(input.value),
+                input.name,
+                self.ty(input.value)
+            )?;
         }
         for variable in self.variables() {
             let shape = super::TensorType::of(&variable.value);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Operator, OpError, Slots, Symbol, Tensor, TensorError, TensorType};
+use super::{OpError, Operator, Slots, Symbol, Tensor, TensorError, TensorType};
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {

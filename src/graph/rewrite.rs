@@ -100,7 +100,8 @@ impl Graph {
             new.add_update(*variable, value)?;
         }
         for output in self.outputs() {
-            let value = self.resolve(new, map, output.value).ok_or_else(|| removed(&output.name))?;
+            let value =
+                self.resolve(new, map, output.value).ok_or_else(|| removed(&output.name))?;
             new.add_output(output.name.clone(), value)?;
         }
         for layer in self.layers() {

@@ -15,7 +15,10 @@ impl Graph {
         self.verify_names()?;
         for (variable, value) in self.updates() {
             let Some(target) = self.variables().get(variable.0) else {
-                return invalid(format!("an update of a variable {} that does not exist", variable.0));
+                return invalid(format!(
+                    "an update of a variable {} that does not exist",
+                    variable.0
+                ));
             };
             let expected = TensorType::of(&target.value);
             if !expected.accepts(self.ty(*value)) {
@@ -51,7 +54,10 @@ impl Graph {
         for (position, node) in self.nodes().iter().enumerate() {
             for id in node.inputs.iter().flatten() {
                 if id.0 >= self.value_count() {
-                    return invalid(format!("node `{}` takes a value that does not exist", node.name));
+                    return invalid(format!(
+                        "node `{}` takes a value that does not exist",
+                        node.name
+                    ));
                 }
                 if let Source::Node { node: source, .. } = self.value(*id).source
                     && source.0 >= position

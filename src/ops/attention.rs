@@ -76,7 +76,10 @@ impl Operator for Attention {
         inputs.check(1, &TensorType::new(DType::F32, key))?;
         let value = [&batch, &source, &k.dims[2], &v.dims[3]].map(Dim::clone);
         inputs.check(2, &TensorType::new(DType::F32, value))?;
-        inputs.check(0, &TensorType::new(DType::F32, [&batch, time, heads, &q.dims[3]].map(Dim::clone)))?;
+        inputs.check(
+            0,
+            &TensorType::new(DType::F32, [&batch, time, heads, &q.dims[3]].map(Dim::clone)),
+        )?;
         if let (Some(heads), Some(key_heads)) = (heads.known(), k.dims[2].known())
             && (key_heads == 0 || heads % key_heads != 0)
         {
@@ -86,7 +89,11 @@ impl Operator for Attention {
         if let Some(mask) = inputs.optional(3) {
             let fits = mask.dtype == DType::Bool
                 && mask.rank() == 4
-                && mask.dims.iter().zip(&scores).all(|(m, s)| m.known() == Some(1) || m.may_equal(s));
+                && mask
+                    .dims
+                    .iter()
+                    .zip(&scores)
+                    .all(|(m, s)| m.known() == Some(1) || m.may_equal(s));
             if !fits {
                 let expected = TensorType::new(DType::Bool, scores).to_string();
                 return Err(inputs.shape_error(3, format!("{expected} or 1 in a dimension")));

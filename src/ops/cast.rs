@@ -30,7 +30,11 @@ impl Operator for Cast {
         let x = inputs.typed(0, &[F32, I32, I64, Bool], "not text")?;
         if self.to == DType::Str {
             let expected = "a number or bool".to_owned();
-            return Err(OpError::Attribute { attribute: "to", value: "string".to_owned(), expected });
+            return Err(OpError::Attribute {
+                attribute: "to",
+                value: "string".to_owned(),
+                expected,
+            });
         }
         Ok(vec![TensorType::new(self.to, x.dims.clone())])
     }

@@ -33,11 +33,13 @@ impl Operator for Concat {
         let mut dims = first.dims.clone();
         for index in 1..inputs.len() {
             let mut expected = first.clone();
-            expected.dims[self.axis] = inputs.get(index)?.dims.get(self.axis).cloned().unwrap_or(Dim::Known(0));
+            expected.dims[self.axis] =
+                inputs.get(index)?.dims.get(self.axis).cloned().unwrap_or(Dim::Known(0));
             inputs.check(index, &expected)?;
             let other = inputs.get(index)?;
             for (axis, (dim, size)) in dims.iter_mut().zip(&other.dims).enumerate() {
-                *dim = if axis == self.axis { dim.clone() + size.clone() } else { dim.refine(size) };
+                *dim =
+                    if axis == self.axis { dim.clone() + size.clone() } else { dim.refine(size) };
             }
         }
         Ok(vec![TensorType::new(first.dtype, dims)])

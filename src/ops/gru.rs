@@ -41,7 +41,13 @@ impl Gru {
     fn with_shape<T>(&self, run: impl FnOnce(CellShape<'_>) -> T) -> T {
         let (after, before) = ([2, 3 * self.units], [3 * self.units]);
         let bias = if self.reset_after { &after[..] } else { &before[..] };
-        run(CellShape { slots: Self::SLOTS, units: self.units, gates: 3, bias, direction: self.direction })
+        run(CellShape {
+            slots: Self::SLOTS,
+            units: self.units,
+            gates: 3,
+            bias,
+            direction: self.direction,
+        })
     }
 }
 

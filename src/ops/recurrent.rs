@@ -90,7 +90,8 @@ impl CellSlots {
             0 => Cow::Borrowed("x"),
             MASK => Cow::Borrowed("mask"),
             _ => {
-                let (direction, part) = ((index - 2) / (3 + self.states), (index - 2) % (3 + self.states));
+                let (direction, part) =
+                    ((index - 2) / (3 + self.states), (index - 2) % (3 + self.states));
                 match direction {
                     0 => Cow::Borrowed(PARTS[part]),
                     _ => Cow::Owned(format!("backward_{}", PARTS[part])),

@@ -94,7 +94,9 @@ fn sliced(dim: &Dim, slice: &AxisSlice) -> Dim {
         (Some(start), None, 1) => Dim::Known(start.unsigned_abs() as usize),
         (None, Some(stop), 1) if stop < 0 => dim.clone() - Dim::Known(stop.unsigned_abs() as usize),
         (None, Some(stop), 1) => Dim::Known(stop as usize),
-        (Some(start), Some(stop), step) if step > 0 && (start < 0) == (stop < 0) && stop > start => {
+        (Some(start), Some(stop), step)
+            if step > 0 && (start < 0) == (stop < 0) && stop > start =>
+        {
             Dim::Known(((stop - start - 1) / step + 1) as usize)
         }
         _ => Dim::symbol(&format!("slice({dim})")),
