@@ -10,7 +10,7 @@
 pub mod isa;
 pub mod pool;
 
-pub use isa::Isa;
+pub use isa::{Isa, Kernel, Simd};
 pub use pool::{DisjointMut, Pool};
 
 /// What a CPU kernel runs on: an instruction set and a pool of threads.
