@@ -7,11 +7,15 @@
 //! Results are repeatable to the bit for one [`Isa`], whatever the number of threads: work is cut
 //! into blocks that the problem's shape alone decides, and threads take blocks.
 
+pub mod activation;
 pub mod isa;
 pub mod pool;
+pub mod real;
 
+pub use activation::Activation;
 pub use isa::{Isa, Kernel, Simd};
 pub use pool::{DisjointMut, Pool};
+pub use real::Real;
 
 /// What a CPU kernel runs on: an instruction set and a pool of threads.
 #[derive(Clone, Copy, Debug)]
