@@ -10,9 +10,12 @@
 pub mod activation;
 pub mod isa;
 pub mod pool;
+pub mod real;
 
-pub use isa::Isa;
+pub use activation::Activation;
+pub use isa::{Isa, Kernel, Simd};
 pub use pool::{DisjointMut, Pool};
+pub use real::Real;
 
 /// What a CPU kernel runs on: an instruction set and a pool of threads.
 #[derive(Clone, Copy, Debug)]
