@@ -40,7 +40,10 @@ impl Vocabulary {
         let mut indices = HashMap::with_capacity(listed.len() - skipped);
         for (place, token) in trimmed().enumerate().skip(skipped) {
             if token.is_empty() {
-                return Err(TextError::EmptyToken { index: place, expected: reserved_tokens(mode) });
+                return Err(TextError::EmptyToken {
+                    index: place,
+                    expected: reserved_tokens(mode),
+                });
             }
             match indices.entry(Box::from(token.as_bytes())) {
                 Entry::Vacant(entry) => entry.insert(tokens.len()),
