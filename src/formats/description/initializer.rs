@@ -206,21 +206,7 @@ impl Initializer {
                 values.extend(truncated_normal(random(seed), count, *mean, *stddev));
             }
             Initializer::VarianceScaling(scaling) => {
-                let random = random(&scaling.seed);
-                let variance = scaling.variance(shape)?;
-                match scaling.distribution {
-                    Distribution::Uniform => {
-                        let limit = (3.0 * variance).sqrt();
-                        values.extend(uniform(random, count, -limit, limit));
-                    }
-                    Distribution::UntruncatedNormal => {
-                        values.extend(normal(random, count, 0.0, variance.sqrt()));
-                    }
-                    Distribution::TruncatedNormal => {
-                        let stddev = variance.sqrt() / TRUNCATED_STDDEV;
-                        values.extend(truncated_normal(random, count, 0.0, stddev));
-                    }
-                }
+                scaling.draw(random(&scaling.seed), shape, count, &mut values)?;
             }
             Initializer::Orthogonal { gain, seed } => {
                 let (rows, columns) = self.matrix(shape)?;
@@ -256,6 +242,29 @@ impl Initializer {
 }
 
 impl VarianceScaling {
+    /// Appends the `count` values of `shape`.
+    fn draw(
+        &self,
+        random: Random,
+        shape: &[usize],
+        count: usize,
+        values: &mut Vec<f32>,
+    ) -> Result<(), InitializerError> {
+        let stddev = self.variance(shape)?.sqrt();
+        match self.distribution {
+            Distribution::Uniform => {
+                let limit = 3f64.sqrt() * stddev;
+                values.extend(uniform(random, count, -limit, limit));
+            }
+            Distribution::UntruncatedNormal => values.extend(normal(random, count, 0.0, stddev)),
+            Distribution::TruncatedNormal => {
+                let before_the_cut = stddev / TRUNCATED_STDDEV;
+                values.extend(truncated_normal(random, count, 0.0, before_the_cut));
+            }
+        }
+        Ok(())
+    }
+
     /// `scale / fan`, where a fan below 1 counts as 1.
     fn variance(&self, shape: &[usize]) -> Result<f64, InitializerError> {
         let (fan_in, fan_out) = match &self.axes {
