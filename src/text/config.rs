@@ -29,7 +29,7 @@ pub enum Split {
 
 /// Which n-grams of the tokens are looked up.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a width or a list of widths, all 1 or more")]
 pub enum Ngrams {
     /// All widths from 1 to this one, narrow ones first.
     UpTo(usize),
@@ -160,7 +160,7 @@ impl TextVectorizationConfig {
         if let (false, Some(length)) = (ids, self.output_sequence_length) {
             return Err(invalid("output_sequence_length", length, "only output_mode int has one"));
         }
-        if let (Some(Ngrams::Widths(widths)), _) = (&self.ngrams, ids)
+        if let Some(Ngrams::Widths(widths)) = &self.ngrams
             && widths.contains(&0)
         {
             return Err(invalid("ngrams", format!("{widths:?}"), "widths must be 1 or more"));
