@@ -147,6 +147,17 @@ impl Tensor {
         }
     }
 
+    /// A tensor of elements that are known to fit the shape.
+    pub(crate) fn from_parts(shape: Vec<usize>, data: Data) -> Tensor {
+        debug_assert_eq!(shape.iter().product::<usize>(), data.len());
+        Tensor { shape, data }
+    }
+
+    /// A tensor without elements; a place to be written over; does not allocate.
+    pub(crate) fn empty() -> Tensor {
+        Tensor { shape: Vec::new(), data: Data::F32(Vec::new()) }
+    }
+
     /// A tensor without dimensions.
     pub fn scalar<T>(value: T) -> Tensor
     where
@@ -217,6 +228,24 @@ impl Tensor {
         match &self.data {
             Data::Str(elements) => Some(elements),
             _ => None,
+        }
+    }
+
+    /// Gives the tensor another type or shape; the memory is kept where the type stays, and the
+    /// elements are unspecified.
+    pub fn reset(&mut self, dtype: DType, shape: &[usize]) {
+        let count = shape.iter().product();
+        match (&mut self.data, dtype) {
+            (Data::F32(v), DType::F32) => v.resize(count, 0.0),
+            (Data::I32(v), DType::I32) => v.resize(count, 0),
+            (Data::I64(v), DType::I64) => v.resize(count, 0),
+            (Data::Bool(v), DType::Bool) => v.resize(count, false),
+            (Data::Str(v), DType::Str) => v.resize(count, String::new()),
+            _ => self.data = Tensor::zeros(dtype, shape).data,
+        }
+        if self.shape != shape {
+            self.shape.clear();
+            self.shape.extend_from_slice(shape);
         }
     }
 

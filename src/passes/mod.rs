@@ -1,1 +1,23 @@
-//! Passes over the Graph: one file each.
+//! Passes over the Graph: one file each, all of them through [`Graph::rewrite`].
+
+mod dead;
+mod inference;
+mod simplify;
+
+pub use dead::remove_dead;
+pub use inference::for_inference;
+pub use simplify::simplify;
+
+use crate::graph::{Graph, GraphError};
+
+/// The passes before a Plan for inference, in order: what acts in training alone goes, then what
+/// does nothing, then what nobody needs.
+///
+/// # Errors
+/// If a pass makes a Graph that is not valid.
+pub fn prepare(graph: &Graph) -> Result<Graph, GraphError> {
+    let graph = remove_dead(&simplify(&for_inference(graph)?)?)?;
+    #[cfg(debug_assertions)]
+    graph.verify()?;
+    Ok(graph)
+}

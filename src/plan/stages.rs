@@ -1,0 +1,125 @@
+//! Cuts a Graph into stages.
+
+use std::collections::HashMap;
+
+use crate::graph::{Graph, NodeId, Source, Symbol, ValueId};
+
+/// Nodes that can be planned together: all of their sizes are known when the stage begins.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// Whether it runs on the host, on text, instead of on the device.
+    pub on_host: bool,
+    /// The nodes, in order.
+    pub nodes: Vec<NodeId>,
+    /// Values from outside whose shapes the plan depends on: inputs of the Graph and what earlier
+    /// stages left.
+    pub inputs: Vec<ValueId>,
+    /// Values that later stages, outputs or updates take from here.
+    pub outputs: Vec<ValueId>,
+    /// The symbols that its shapes are made of.
+    pub symbols: Vec<Symbol>,
+}
+
+/// A Graph and its stages in order.
+#[derive(Clone, Debug)]
+pub struct Program {
+    graph: Graph,
+    stages: Vec<Stage>,
+    carried: HashMap<ValueId, usize>,
+}
+
+impl Program {
+    /// Cuts `graph` into stages.
+    ///
+    /// Work on text is a stage of its own, and what follows it begins a new one, because its
+    /// sizes may depend on the text.
+    pub fn new(graph: Graph) -> Program {
+        let mut levels: Vec<usize> = Vec::with_capacity(graph.nodes().len());
+        for node in graph.nodes() {
+            let level = node.inputs.iter().flatten().map(|id| match graph.value(*id).source {
+                // A host stage's results are there one level later.
+                Source::Node { node, .. } => {
+                    levels[node.index()] + usize::from(graph.node(node).op.on_host())
+                }
+                _ => 0,
+            });
+            levels.push(level.max().unwrap_or(0));
+        }
+        let mut stages = Vec::new();
+        for level in 0..=levels.iter().copied().max().unwrap_or(0) {
+            for on_host in [false, true] {
+                let nodes: Vec<NodeId> = (0..graph.nodes().len())
+                    .filter(|&index| levels[index] == level)
+                    .filter(|&index| graph.nodes()[index].op.on_host() == on_host)
+                    .map(NodeId)
+                    .collect();
+                if !nodes.is_empty() {
+                    stages.push(nodes_to_stage(&graph, on_host, nodes));
+                }
+            }
+        }
+        let carried = stages.iter().flat_map(|stage| stage.outputs.iter().copied());
+        let carried = carried.enumerate().map(|(index, id)| (id, index)).collect();
+        Program { graph, stages, carried }
+    }
+
+    /// The Graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The stages, in order.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    /// The position among the values that are kept when their stage ends.
+    pub fn carried(&self, id: ValueId) -> Option<usize> {
+        self.carried.get(&id).copied()
+    }
+
+    /// How many values are kept when their stage ends.
+    pub fn carried_count(&self) -> usize {
+        self.carried.len()
+    }
+}
+
+fn nodes_to_stage(graph: &Graph, on_host: bool, nodes: Vec<NodeId>) -> Stage {
+    let inside = |id: NodeId| nodes.binary_search(&id).is_ok();
+    let mut outputs: Vec<ValueId> = Vec::new();
+    let mut keep = |id: ValueId| {
+        if let Source::Node { node, .. } = graph.value(id).source
+            && inside(node)
+            && !outputs.contains(&id)
+        {
+            outputs.push(id);
+        }
+    };
+    for (index, node) in graph.nodes().iter().enumerate() {
+        if !inside(NodeId(index)) {
+            node.inputs.iter().flatten().for_each(|id| keep(*id));
+        }
+    }
+    graph.outputs().iter().for_each(|output| keep(output.value));
+    graph.updates().iter().for_each(|(_, value)| keep(*value));
+    let (mut inputs, mut symbols) = (Vec::new(), Vec::new());
+    for id in &nodes {
+        let node = graph.node(*id);
+        for value in node.inputs.iter().flatten() {
+            let outside = match graph.value(*value).source {
+                Source::Node { node, .. } => !inside(node),
+                Source::Input(_) => true,
+                Source::Variable(_) | Source::Constant(_) => false,
+            };
+            if outside && !inputs.contains(value) {
+                inputs.push(*value);
+            }
+        }
+        // A host stage's own outputs are measured after it ran, not planned by.
+        let outputs = if on_host { &[] } else { &node.outputs[..] };
+        for value in node.inputs.iter().flatten().chain(outputs) {
+            graph.ty(*value).dims.iter().for_each(|dim| dim.symbols(&mut symbols));
+        }
+    }
+    Stage { on_host, nodes, inputs, outputs, symbols }
+}

@@ -1,0 +1,67 @@
+//! Which operators run on the CPU.
+
+use std::any::TypeId;
+
+use super::{CpuOp, Kernel, Lowering};
+use crate::graph::Operator;
+use crate::ops::*;
+use crate::plan::NodeShapes;
+use crate::runtime::RunError;
+
+struct Entry {
+    id: fn() -> TypeId,
+    workspace: fn(&NodeShapes<'_>) -> usize,
+    lower: fn(&dyn Operator, &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError>,
+}
+
+fn workspace_of<T: CpuOp>(node: &NodeShapes<'_>) -> usize {
+    node.node.op.downcast_ref::<T>().map_or(0, |op| op.workspace(node))
+}
+
+fn lower_as<T: CpuOp>(
+    op: &dyn Operator,
+    lowering: &Lowering<'_>,
+) -> Result<Box<dyn Kernel>, RunError> {
+    match op.downcast_ref::<T>() {
+        Some(op) => op.lower(lowering),
+        None => Err(lowering.refuse("it is another operator than its type says".to_owned())),
+    }
+}
+
+macro_rules! table {
+    ($($op:ty),* $(,)?) => {
+        static TABLE: &[Entry] = &[$(Entry {
+            id: TypeId::of::<$op>,
+            workspace: workspace_of::<$op>,
+            lower: lower_as::<$op>,
+        }),*];
+    };
+}
+table!();
+
+fn find(op: &dyn Operator) -> Option<&'static Entry> {
+    let id = op.type_id();
+    TABLE.iter().find(|entry| (entry.id)() == id)
+}
+
+/// Whether the CPU has a kernel for `op`, or needs none.
+pub fn supports(op: &dyn Operator) -> bool {
+    op.is_view() || op.on_host() || find(op).is_some()
+}
+
+/// The bytes that a node needs while it runs, beside inputs and outputs.
+pub fn workspace(node: &NodeShapes<'_>) -> usize {
+    find(&*node.node.op).map_or(0, |entry| (entry.workspace)(node))
+}
+
+/// Makes the kernel call of a node.
+///
+/// # Errors
+/// If the CPU has no kernel for it, or not for such operands.
+pub fn lower(lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
+    let op = &*lowering.graph.node(lowering.step.node).op;
+    match find(op) {
+        Some(entry) => (entry.lower)(op, lowering),
+        None => Err(lowering.refuse("it has no CPU kernel".to_owned())),
+    }
+}
