@@ -1,1 +1,6 @@
-//! File formats: one module each.
+//! File formats: one module each, its reader beside its writer.
+
+mod error;
+pub mod keras;
+
+pub use error::{FormatError, LoadError};
