@@ -1,0 +1,379 @@
+//! The tensors of `model.weights.h5`, by the paths that Keras gives them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hdf5_pure::{DType as Stored, Dataset, Datatype, DatatypeByteOrder, File, Group, Layout};
+
+use crate::formats::FormatError;
+use crate::graph::{Data, Tensor};
+
+/// Groups and datasets that one file may hold.
+const MAX_OBJECTS: usize = 1_000_000;
+/// Groups within groups; Keras's own nesting is a few levels for each nested model.
+const MAX_DEPTH: usize = 128;
+/// The most that deflate can gain, which bounds what a compressed chunk may unpack to.
+const MAX_EXPANSION: u64 = 1032;
+/// Bytes of one dataset.
+const MAX_BYTES: u64 = 4 << 30;
+
+/// All weights of a file, read on demand, with a record of which ones a model has asked for.
+pub struct WeightStore {
+    datasets: BTreeMap<String, Entry>,
+    names: BTreeMap<String, String>,
+    taken: BTreeSet<String>,
+}
+
+struct Entry {
+    dataset: Dataset,
+    shape: Vec<usize>,
+    stored: Element,
+}
+
+/// The forms of numbers that weights are stored in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Element {
+    F16(DatatypeByteOrder),
+    Bf16,
+    F32,
+    F64,
+    /// Integers that fit into 32 bits with their sign.
+    Narrow,
+    /// All other integers.
+    Wide,
+    Unsigned64,
+    Bool,
+}
+
+impl std::fmt::Debug for WeightStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shapes = self.datasets.iter().map(|(path, entry)| (path, &entry.shape));
+        f.debug_map().entries(shapes).finish()
+    }
+}
+
+impl WeightStore {
+    /// Reads the directory of an HDF5 file; no dataset is read yet.
+    ///
+    /// # Errors
+    /// If the file is not HDF5, is damaged, or declares datasets that it cannot hold.
+    pub fn open(bytes: Vec<u8>) -> Result<WeightStore, FormatError> {
+        let size = bytes.len() as u64;
+        let file = File::from_bytes(bytes).map_err(|error| failed("/", error))?;
+        let mut walk = Walk {
+            size,
+            store: WeightStore {
+                datasets: BTreeMap::new(),
+                names: BTreeMap::new(),
+                taken: BTreeSet::new(),
+            },
+            objects: 0,
+        };
+        walk.group(&file.root(), "", 0)?;
+        Ok(walk.store)
+    }
+
+    /// Paths and shapes of all datasets, in order of path.
+    pub fn datasets(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        self.datasets.iter().map(|(path, entry)| (path.as_str(), entry.shape.as_slice()))
+    }
+
+    /// The shape of a dataset.
+    pub fn shape(&self, path: &str) -> Option<&[usize]> {
+        self.datasets.get(path).map(|entry| entry.shape.as_slice())
+    }
+
+    /// The name of the layer whose weights lie in `folder`, as the file records it.
+    pub fn layer_name(&self, folder: &str) -> Option<&str> {
+        self.names.get(folder).map(String::as_str)
+    }
+
+    /// The weight at `path`, and a note that it was taken. Floating point of any width comes as
+    /// f32, integers as i32 or i64.
+    ///
+    /// # Errors
+    /// If there is none, its shape is not `shape`, or it cannot be read.
+    pub fn take(
+        &mut self,
+        layer: &str,
+        path: &str,
+        shape: &[usize],
+    ) -> Result<Tensor, FormatError> {
+        let entry = self.datasets.get(path).ok_or_else(|| FormatError::MissingWeight {
+            layer: layer.to_owned(),
+            path: path.to_owned(),
+        })?;
+        if entry.shape != shape {
+            return Err(FormatError::WeightShape {
+                layer: layer.to_owned(),
+                path: path.to_owned(),
+                expected: shape.to_vec(),
+                found: entry.shape.clone(),
+            });
+        }
+        let tensor = entry.read(path)?;
+        self.taken.insert(path.to_owned());
+        Ok(tensor)
+    }
+
+    /// The weight at `path` whatever its shape, without a note: for inspection.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(&self, path: &str) -> Result<Option<Tensor>, FormatError> {
+        self.datasets.get(path).map(|entry| entry.read(path)).transpose()
+    }
+
+    /// What no layer has taken, but for the optimizer's state and the counters of random
+    /// generators (older versions of Keras store one for each Dropout).
+    pub fn unused(&self) -> Vec<String> {
+        let counts = |path: &str| {
+            !self.taken.contains(path)
+                && !path.starts_with("optimizer/")
+                && !path.split('/').any(|part| part.trim_start_matches('_') == "seed_generator")
+        };
+        self.datasets.keys().filter(|path| counts(path)).cloned().collect()
+    }
+
+    /// Checks that the model has taken every weight.
+    ///
+    /// # Errors
+    /// If [`WeightStore::unused`] is not empty.
+    pub fn finish(&self) -> Result<(), FormatError> {
+        let paths = self.unused();
+        if paths.is_empty() { Ok(()) } else { Err(FormatError::SurplusWeights { paths }) }
+    }
+}
+
+fn failed(path: &str, error: hdf5_pure::Error) -> FormatError {
+    FormatError::Hdf5 { path: path.to_owned(), source: Box::new(error) }
+}
+
+fn damaged(path: &str, problem: impl Into<String>) -> FormatError {
+    FormatError::Hdf5Damaged { path: path.to_owned(), problem: problem.into() }
+}
+
+struct Walk {
+    size: u64,
+    store: WeightStore,
+    objects: usize,
+}
+
+impl Walk {
+    fn group(&mut self, group: &Group, path: &str, depth: usize) -> Result<(), FormatError> {
+        let fail = |error| failed(if path.is_empty() { "/" } else { path }, error);
+        // Hard links may lead in a circle; both limits end it.
+        if depth > MAX_DEPTH {
+            return Err(damaged(path, "groups lie deeper than any model's, or in a circle"));
+        }
+        let join =
+            |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+        for (name, dataset) in group.iter_datasets().map_err(fail)? {
+            self.count(path)?;
+            let path = join(&name);
+            let entry = self.entry(dataset, &path)?;
+            self.store.datasets.insert(path, entry);
+        }
+        for (name, child) in group.iter_groups().map_err(fail)? {
+            self.count(path)?;
+            let child_path = join(&name);
+            if name == "vars" {
+                let attributes = child.attrs().map_err(|error| failed(&child_path, error))?;
+                if let Some(layer) = attributes.get("name").and_then(|name| name.as_str()) {
+                    self.store.names.insert(path.to_owned(), layer.to_owned());
+                }
+            }
+            self.group(&child, &child_path, depth + 1)?;
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, path: &str) -> Result<(), FormatError> {
+        self.objects += 1;
+        if self.objects > MAX_OBJECTS {
+            return Err(damaged(path, "there are more objects than any model has"));
+        }
+        Ok(())
+    }
+
+    fn entry(&self, dataset: Dataset, path: &str) -> Result<Entry, FormatError> {
+        let fail = |error| failed(path, error);
+        let sizes = dataset.shape().map_err(fail)?;
+        let element = dataset.element_size().map_err(fail)?;
+        let bytes = |sizes: &[u64]| sizes.iter().try_fold(element, |n, &size| n.checked_mul(size));
+        let (needed, room) = match dataset.layout().map_err(fail)? {
+            Layout::Chunked { chunk_shape, .. } => {
+                let room = self.size.saturating_mul(MAX_EXPANSION);
+                (
+                    bytes(&sizes)
+                        .max(bytes(&chunk_shape))
+                        .filter(|_| bytes(&chunk_shape).is_some()),
+                    room,
+                )
+            }
+            _ => (bytes(&sizes), self.size),
+        };
+        // Zero-sized datasets have an overflow-free product whatever their other sizes are.
+        if needed.is_none_or(|needed| needed > room.min(MAX_BYTES)) {
+            return Err(damaged(path, format!("a shape of {sizes:?} does not fit into the file")));
+        }
+        let shape = sizes.iter().map(|&size| usize::try_from(size)).collect::<Result<_, _>>();
+        let shape = shape.map_err(|_| damaged(path, "a size does not fit into memory"))?;
+        let stored = element_kind(&dataset, path)?;
+        Ok(Entry { dataset, shape, stored })
+    }
+}
+
+/// The form of a dataset's elements.
+fn element_kind(dataset: &Dataset, path: &str) -> Result<Element, FormatError> {
+    let fail = |error| failed(path, error);
+    let other = |found: String| FormatError::WeightType { path: path.to_owned(), found };
+    Ok(match dataset.dtype().map_err(fail)? {
+        Stored::F32 => Element::F32,
+        Stored::F64 => Element::F64,
+        Stored::I8 | Stored::I16 | Stored::I32 | Stored::U8 | Stored::U16 => Element::Narrow,
+        Stored::I64 | Stored::U32 => Element::Wide,
+        Stored::U64 => Element::Unsigned64,
+        stored => match dataset.datatype().map_err(fail)? {
+            Datatype::FloatingPoint { size: 2, byte_order, layout }
+                if (layout.exponent_size, layout.mantissa_size) == (5, 10) =>
+            {
+                Element::F16(byte_order)
+            }
+            // h5py stores ml_dtypes' bfloat16 as two opaque bytes; Keras notes it in an attribute.
+            Datatype::Opaque { size: 2, .. } => {
+                let attributes = dataset.attrs().map_err(fail)?;
+                match attributes.get("dtype").and_then(|dtype| dtype.as_str()) {
+                    Some("bfloat16") => Element::Bf16,
+                    _ => return Err(other("opaque bytes".to_owned())),
+                }
+            }
+            Datatype::Enumeration { size: 1, .. } => Element::Bool,
+            _ => return Err(other(stored.to_string())),
+        },
+    })
+}
+
+impl Entry {
+    fn read(&self, path: &str) -> Result<Tensor, FormatError> {
+        let fail = |error| failed(path, error);
+        let data = &self.dataset;
+        let elements = match self.stored {
+            Element::F32 => Data::F32(data.read_f32().map_err(fail)?),
+            Element::F64 => {
+                Data::F32(data.read_f64().map_err(fail)?.into_iter().map(|x| x as f32).collect())
+            }
+            Element::F16(order) => Data::F32(
+                pairs(&data.read_raw().map_err(fail)?, order == DatatypeByteOrder::BigEndian)
+                    .map(f16_to_f32)
+                    .collect(),
+            ),
+            Element::Bf16 => Data::F32(
+                pairs(&data.read_raw().map_err(fail)?, false)
+                    .map(|bits| f32::from_bits(u32::from(bits) << 16))
+                    .collect(),
+            ),
+            Element::Narrow => Data::I32(data.read_i32().map_err(fail)?),
+            Element::Wide => Data::I64(data.read_i64().map_err(fail)?),
+            Element::Unsigned64 => Data::I64(
+                data.read_u64()
+                    .map_err(fail)?
+                    .into_iter()
+                    .map(i64::try_from)
+                    .collect::<Result<_, _>>()
+                    .map_err(|_| damaged(path, "an integer is above 2^63 - 1"))?,
+            ),
+            Element::Bool => {
+                Data::Bool(data.read_raw().map_err(fail)?.into_iter().map(|b| b != 0).collect())
+            }
+        };
+        Tensor::new(self.shape.clone(), elements).map_err(|error| damaged(path, error.to_string()))
+    }
+}
+
+fn pairs(bytes: &[u8], big_endian: bool) -> impl Iterator<Item = u16> {
+    bytes.chunks_exact(2).map(move |pair| {
+        let pair = [pair[0], pair[1]];
+        if big_endian { u16::from_be_bytes(pair) } else { u16::from_le_bytes(pair) }
+    })
+}
+
+/// IEEE 754 binary16 to binary32, which holds each of its values.
+fn f16_to_f32(bits: u16) -> f32 {
+    let sign = u32::from(bits & 0x8000) << 16;
+    let exponent = u32::from(bits >> 10) & 0x1f;
+    let mantissa = u32::from(bits & 0x3ff);
+    match exponent {
+        0 => {
+            let magnitude = mantissa as f32 * (1.0 / 16_777_216.0);
+            f32::from_bits(sign | magnitude.to_bits())
+        }
+        0x1f => f32::from_bits(sign | 0x7f80_0000 | mantissa << 13),
+        _ => f32::from_bits(sign | (exponent + 112) << 23 | mantissa << 13),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hdf5_pure::FileBuilder;
+
+    fn file() -> Vec<u8> {
+        let mut builder = FileBuilder::new();
+        let mut vars = builder.create_group("dense");
+        vars.create_dataset("0").with_f32_data(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).with_shape(&[2, 3]);
+        vars.create_dataset("1").with_f64_data(&[0.5, -0.5]).with_shape(&[2]);
+        vars.create_dataset("2").with_i64_data(&[1 << 40]).with_shape(&[]);
+        builder.add_group(vars.finish());
+        let mut optimizer = builder.create_group("optimizer");
+        optimizer.create_dataset("0").with_f32_data(&[0.0]).with_shape(&[1]);
+        builder.add_group(optimizer.finish());
+        builder.finish().expect("builds")
+    }
+
+    #[test]
+    fn weights_are_taken_by_path_and_shape() {
+        let mut store = WeightStore::open(file()).expect("opens");
+        let kernel = store.take("dense", "dense/0", &[2, 3]).expect("takes");
+        assert_eq!(kernel.as_f32(), Some([1.0, 2.0, 3.0, 4.0, 5.0, 6.0].as_slice()));
+        let narrowed = store.take("dense", "dense/1", &[2]).expect("takes");
+        assert_eq!(narrowed.as_f32(), Some([0.5, -0.5].as_slice()));
+        assert_eq!(store.unused(), ["dense/2"]);
+        assert!(matches!(store.finish(), Err(FormatError::SurplusWeights { .. })));
+        let counter = store.take("dense", "dense/2", &[]).expect("takes");
+        assert_eq!(counter.data(), &Data::I64(vec![1 << 40]));
+        assert!(store.finish().is_ok());
+    }
+
+    #[test]
+    fn absent_weights_and_other_shapes_are_named() {
+        let mut store = WeightStore::open(file()).expect("opens");
+        let absent = store.take("dense_7", "dense/9", &[1]).expect_err("absent").to_string();
+        assert!(absent.contains("dense_7") && absent.contains("dense/9"), "{absent}");
+        let other = store.take("dense_7", "dense/0", &[3, 2]).expect_err("shape").to_string();
+        assert!(other.contains("[2, 3]") && other.contains("[3, 2]"), "{other}");
+    }
+
+    #[test]
+    fn half_precision_keeps_every_kind_of_value() {
+        for (bits, value) in [
+            (0x0000, 0.0),
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x7bff, 65504.0),
+            (0x0001, 5.960_464_5e-8),
+            (0x03ff, 6.097_555_e-5),
+            (0x7c00, f32::INFINITY),
+            (0xfc00, f32::NEG_INFINITY),
+        ] {
+            assert_eq!(f16_to_f32(bits), value, "{bits:#x}");
+        }
+        assert_eq!(f16_to_f32(0x8000).to_bits(), (-0.0f32).to_bits());
+        assert!(f16_to_f32(0x7e00).is_nan());
+    }
+
+    #[test]
+    fn what_is_no_hdf5_is_refused() {
+        assert!(WeightStore::open(Vec::new()).is_err());
+        assert!(WeightStore::open(b"PK\x03\x04".to_vec()).is_err());
+    }
+}
