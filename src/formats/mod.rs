@@ -4,4 +4,62 @@ pub mod description;
 mod error;
 pub mod keras;
 
+use std::path::Path;
+
 pub use error::{FormatError, LoadError};
+
+use crate::graph::Graph;
+
+/// The formats that models are read from, told by a file's extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// `.keras`: Keras 3's archive of configuration, weights and vocabularies.
+    Keras,
+    /// `.json`: a description without weights, in the form of Keras's `model.to_json()`.
+    Description,
+}
+
+impl Format {
+    /// The format of a file by its extension.
+    ///
+    /// # Errors
+    /// If the extension is none that is read today; the message says what to do.
+    pub fn of(path: &Path) -> Result<Format, FormatError> {
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
+        let found = match extension.to_ascii_lowercase().as_str() {
+            "keras" => return Ok(Format::Keras),
+            "json" => return Ok(Format::Description),
+            "h5" | "hdf5" => {
+                "HDF5 files are not read yet: open it in Keras and save it again as `.keras`"
+            }
+            "onnx" => "ONNX files are not read yet",
+            "safetensors" => "safetensors files are not read yet",
+            _ => "models are told by extension: .keras, or .json for a description",
+        };
+        Err(FormatError::WrongKind { expected: "model", found: found.to_owned() })
+    }
+}
+
+/// What a reader is told beside the file.
+#[derive(Clone, Debug, Default)]
+pub struct ReadOptions {
+    /// The tokens of the model's text layer, in place of those in the file.
+    pub vocabulary: Option<Vec<String>>,
+    /// What the first values of an untrained model are drawn from.
+    pub seed: u64,
+}
+
+/// Reads a model.
+///
+/// # Errors
+/// If the bytes are damaged, or hold what is not supported; the error names it.
+pub fn read(bytes: &[u8], format: Format, options: &ReadOptions) -> Result<Graph, FormatError> {
+    let _ = (bytes, options);
+    match format {
+        Format::Keras | Format::Description => Err(FormatError::WrongKind {
+            expected: "model",
+            found: "the reader is being written".to_owned(),
+        }),
+    }
+}

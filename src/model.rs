@@ -1,0 +1,82 @@
+//! A model that was read: its Graph, ready to be given to Sessions.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::formats::{self, Format, FormatError, LoadError, ReadOptions};
+use crate::graph::Graph;
+use crate::plan::PackCache;
+use crate::runtime::{Options, RunError, Session};
+
+/// A model: what it computes, and its weights.
+///
+/// It is `Send + Sync`: Sessions on many threads share it, and what they pack of its weights.
+#[derive(Clone, Debug)]
+pub struct Model {
+    graph: Arc<Graph>,
+    packs: Arc<PackCache>,
+}
+
+impl Model {
+    /// Reads the model in a file, whose extension says the format.
+    ///
+    /// # Errors
+    /// If the file cannot be read or holds what is not supported.
+    pub fn open(path: impl AsRef<Path>) -> Result<Model, LoadError> {
+        Model::open_with(path, &ReadOptions::default())
+    }
+
+    /// Reads the model in a file with more to say about it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Model, LoadError> {
+        let path = path.as_ref();
+        let read = || {
+            let format = Format::of(path)?;
+            Model::from_bytes_with(&std::fs::read(path)?, format, options)
+        };
+        read().map_err(|error: FormatError| error.in_file(path.display()))
+    }
+
+    /// Reads a model from memory.
+    ///
+    /// # Errors
+    /// If the bytes are damaged or hold what is not supported.
+    pub fn from_bytes(bytes: &[u8], format: Format) -> Result<Model, FormatError> {
+        Model::from_bytes_with(bytes, format, &ReadOptions::default())
+    }
+
+    /// Reads a model from memory with more to say about it.
+    ///
+    /// # Errors
+    /// As [`from_bytes`](Self::from_bytes).
+    pub fn from_bytes_with(
+        bytes: &[u8],
+        format: Format,
+        options: &ReadOptions,
+    ) -> Result<Model, FormatError> {
+        let graph = formats::read(bytes, format, options)?;
+        #[cfg(debug_assertions)]
+        debug_assert_eq!(graph.verify(), Ok(()));
+        Ok(Model::from_graph(graph))
+    }
+
+    /// A model of a Graph that was built in memory.
+    pub fn from_graph(graph: Graph) -> Model {
+        Model { graph: Arc::new(graph), packs: Arc::new(PackCache::new()) }
+    }
+
+    /// What the model computes, as it was read.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Makes the model ready to run.
+    ///
+    /// # Errors
+    /// If an output is not known, or the device is not there or lacks an operator.
+    pub fn session(&self, options: &Options) -> Result<Session, RunError> {
+        Session::new(&self.graph, self.packs.clone(), options)
+    }
+}
