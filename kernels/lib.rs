@@ -7,7 +7,10 @@
 //! Results are repeatable to the bit for one [`Isa`], whatever the number of threads: work is cut
 //! into blocks that the problem's shape alone decides, and threads take blocks.
 
+#[cfg(test)]
+mod fixtures;
 pub mod isa;
+pub mod layout;
 pub mod pool;
 
 pub use isa::Isa;
