@@ -10,8 +10,12 @@
 #[cfg(test)]
 mod fixtures;
 pub mod isa;
+mod lanes;
+pub mod layer_norm;
 pub mod layout;
+mod panel;
 pub mod pool;
+pub mod softmax;
 
 pub use isa::Isa;
 pub use pool::{DisjointMut, Pool};
