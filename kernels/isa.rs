@@ -39,3 +39,218 @@ impl Isa {
         }
     }
 }
+
+/// Code that is written once and compiled for each instruction set; see [`Isa::run`].
+///
+/// Mark `run` and all that it calls in its inner loops `#[inline(always)]`: only what is inlined
+/// is compiled with the instruction set's features. Plain loops over slices, without branches,
+/// are vectorised by the compiler; register-blocked kernels name their vectors through [`Simd`].
+pub trait Kernel {
+    /// What the code returns.
+    type Output;
+
+    /// The code itself.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+impl Isa {
+    /// Runs `kernel` compiled for this instruction set.
+    ///
+    /// # Panics
+    /// If this machine does not have it.
+    #[inline]
+    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        match self {
+            Isa::Portable => kernel.run(PortableLanes(())),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => {
+                assert!(Isa::detect() != Isa::Portable, "this machine has no AVX2 with FMA");
+                // SAFETY: detected in the line above.
+                unsafe { x86::run_avx2(kernel) }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => {
+                assert!(Isa::detect() == Isa::Avx512, "this machine has no AVX-512");
+                // SAFETY: detected in the line above.
+                unsafe { x86::run_avx512(kernel) }
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx2 | Isa::Avx512 => panic!("{self:?} is an x86-64 instruction set"),
+        }
+    }
+
+    /// How many `f32` a vector of this instruction set holds.
+    pub fn lanes(self) -> usize {
+        match self {
+            Isa::Portable => PortableLanes::LANES,
+            Isa::Avx2 => 8,
+            Isa::Avx512 => 16,
+        }
+    }
+}
+
+/// Vectors of `f32` of one instruction set. A value of this type is the proof that the machine
+/// has it: only [`Isa::run`] makes one.
+pub trait Simd: Copy + Send + Sync + 'static {
+    /// How many `f32` a vector holds.
+    const LANES: usize;
+    /// A vector of [`LANES`](Simd::LANES) values.
+    type Vector: Copy;
+
+    /// `a * b + c`: in one rounding where the instruction set can, else in two; never a call into
+    /// a library.
+    fn fma(a: f32, b: f32, c: f32) -> f32;
+    /// The same for `f64`.
+    fn fma64(a: f64, b: f64, c: f64) -> f64;
+    /// A vector of equal values.
+    fn splat(self, value: f32) -> Self::Vector;
+    /// The first values of a slice. Panics if it is shorter than a vector.
+    fn load(self, from: &[f32]) -> Self::Vector;
+    /// Writes to the first values of a slice. Panics if it is shorter than a vector.
+    fn store(self, vector: Self::Vector, to: &mut [f32]);
+    /// `a + b`, lane by lane.
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a * b + c`, lane by lane, rounded as [`fma`](Simd::fma).
+    fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+}
+
+/// Lanes for [`Isa::Portable`]; arrays that the compiler keeps in the target's basic vectors.
+#[derive(Clone, Copy, Debug)]
+pub struct PortableLanes(());
+
+/// AArch64 has fused multiply-add everywhere; x86-64 without AVX2 would call a slow library.
+const PORTABLE_FMA: bool = cfg!(target_arch = "aarch64");
+
+impl Simd for PortableLanes {
+    const LANES: usize = 4;
+    type Vector = [f32; 4];
+
+    #[inline(always)]
+    fn fma(a: f32, b: f32, c: f32) -> f32 {
+        if PORTABLE_FMA { a.mul_add(b, c) } else { a * b + c }
+    }
+    #[inline(always)]
+    fn fma64(a: f64, b: f64, c: f64) -> f64 {
+        if PORTABLE_FMA { a.mul_add(b, c) } else { a * b + c }
+    }
+    #[inline(always)]
+    fn splat(self, value: f32) -> [f32; 4] {
+        [value; 4]
+    }
+    #[inline(always)]
+    fn load(self, from: &[f32]) -> [f32; 4] {
+        [from[0], from[1], from[2], from[3]]
+    }
+    #[inline(always)]
+    fn store(self, vector: [f32; 4], to: &mut [f32]) {
+        to[..4].copy_from_slice(&vector);
+    }
+    #[inline(always)]
+    fn add(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        [a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]]
+    }
+    #[inline(always)]
+    fn mul_add(self, a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+        [
+            Self::fma(a[0], b[0], c[0]),
+            Self::fma(a[1], b[1], c[1]),
+            Self::fma(a[2], b[2], c[2]),
+            Self::fma(a[3], b[3], c[3]),
+        ]
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{Kernel, Simd};
+    use std::arch::x86_64::*;
+
+    /// # Safety
+    /// The machine must have AVX2 and FMA.
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) unsafe fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run(Avx2Lanes(()))
+    }
+
+    /// # Safety
+    /// The machine must have AVX2, FMA and AVX-512 F, VL, BW and DQ.
+    #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512bw,avx512dq")]
+    pub(super) unsafe fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run(Avx512Lanes(()))
+    }
+
+    /// Lanes of AVX2.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Avx2Lanes(());
+
+    /// Lanes of AVX-512.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Avx512Lanes(());
+
+    macro_rules! simd {
+        ($name:ident, $lanes:literal, $vector:ty, $splat:ident, $load:ident, $store:ident,
+         $add:ident, $fma:ident) => {
+            impl Simd for $name {
+                const LANES: usize = $lanes;
+                type Vector = $vector;
+
+                #[inline(always)]
+                fn fma(a: f32, b: f32, c: f32) -> f32 {
+                    a.mul_add(b, c)
+                }
+                #[inline(always)]
+                fn fma64(a: f64, b: f64, c: f64) -> f64 {
+                    a.mul_add(b, c)
+                }
+                #[inline(always)]
+                fn splat(self, value: f32) -> $vector {
+                    // SAFETY: `self` exists, so the machine has the instruction set.
+                    unsafe { $splat(value) }
+                }
+                #[inline(always)]
+                fn load(self, from: &[f32]) -> $vector {
+                    let from = &from[..$lanes];
+                    // SAFETY: as above, and the slice has the length of a vector.
+                    unsafe { $load(from.as_ptr()) }
+                }
+                #[inline(always)]
+                fn store(self, vector: $vector, to: &mut [f32]) {
+                    let to = &mut to[..$lanes];
+                    // SAFETY: as above.
+                    unsafe { $store(to.as_mut_ptr(), vector) }
+                }
+                #[inline(always)]
+                fn add(self, a: $vector, b: $vector) -> $vector {
+                    // SAFETY: `self` exists, so the machine has the instruction set.
+                    unsafe { $add(a, b) }
+                }
+                #[inline(always)]
+                fn mul_add(self, a: $vector, b: $vector, c: $vector) -> $vector {
+                    // SAFETY: `self` exists, so the machine has the instruction set.
+                    unsafe { $fma(a, b, c) }
+                }
+            }
+        };
+    }
+
+    simd!(
+        Avx2Lanes,
+        8,
+        __m256,
+        _mm256_set1_ps,
+        _mm256_loadu_ps,
+        _mm256_storeu_ps,
+        _mm256_add_ps,
+        _mm256_fmadd_ps
+    );
+    simd!(
+        Avx512Lanes,
+        16,
+        __m512,
+        _mm512_set1_ps,
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        _mm512_add_ps,
+        _mm512_fmadd_ps
+    );
+}

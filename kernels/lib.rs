@@ -17,7 +17,7 @@ mod panel;
 pub mod pool;
 pub mod softmax;
 
-pub use isa::Isa;
+pub use isa::{Isa, Kernel, Simd};
 pub use pool::{DisjointMut, Pool};
 
 /// What a CPU kernel runs on: an instruction set and a pool of threads.

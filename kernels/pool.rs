@@ -1,32 +1,242 @@
 //! A fork-join pool of threads: [`Pool::for_each`] runs a closure for every block of a problem.
+//!
+//! One call owns the workers at a time. A call that finds them taken (from another thread, or from
+//! inside a block) runs its blocks itself: this can never deadlock, and results do not depend on
+//! who takes a block.
 
+use std::any::Any;
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long a thread looks for news before it sleeps: longer than the gap between two kernels of
+/// one plan, short enough that an idle process uses no processor time.
+const SPIN: Duration = Duration::from_micros(5);
 
 /// Threads that share the blocks of one kernel call at a time.
 #[derive(Debug)]
 pub struct Pool {
-    threads: usize,
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
 }
+
+/// What the caller and the workers see.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Whether some call owns the workers.
+    taken: AtomicBool,
+    /// Counts calls (and the shutdown), so that a worker can look for news without the lock.
+    generation: AtomicU64,
+    /// Workers inside the current job; changes under the lock of `state`.
+    active: AtomicUsize,
+    state: Mutex<State>,
+    started: Condvar,
+    finished: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    job: Option<JobPointer>,
+    shutdown: bool,
+}
+
+/// One call: it lives on the caller's stack until no worker is inside it.
+struct Job<'a> {
+    work: &'a (dyn Fn(usize) + Sync),
+    blocks: usize,
+    next: AtomicUsize,
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct JobPointer(NonNull<Job<'static>>);
+
+// SAFETY: a `Job` holds a `Sync` closure, an atomic and a mutex, so threads may share it; that it
+// is still alive when followed is argued at `Pool::share`.
+unsafe impl Send for JobPointer {}
 
 impl Pool {
     /// A pool in which `threads` threads work, the caller's among them (0 counts as 1).
+    ///
+    /// Where the system refuses a thread, the pool works with those that it has.
     pub fn new(threads: usize) -> Pool {
-        Pool { threads: threads.max(1) }
+        let shared = Arc::new(Shared::default());
+        let workers = (1..threads)
+            .map_while(|index| {
+                let shared = Arc::clone(&shared);
+                let builder = std::thread::Builder::new().name(format!("seqfuse-{index}"));
+                builder.spawn(move || shared.worker()).ok()
+            })
+            .collect();
+        Pool { shared, workers }
     }
 
     /// How many threads take blocks, the caller's among them.
     pub fn threads(&self) -> usize {
-        self.threads
+        self.workers.len() + 1
     }
 
     /// Calls `work` once for each block in `0..blocks`, in any order and on any thread, and
     /// returns when all have ended. Does not allocate.
+    ///
+    /// # Panics
+    /// If `work` panics, with the first panic, when every thread has left `work`; blocks that no
+    /// thread had begun are left out.
     pub fn for_each(&self, blocks: usize, work: &(dyn Fn(usize) + Sync)) {
-        for block in 0..blocks {
-            work(block);
+        let alone = blocks <= 1 || self.workers.is_empty();
+        if alone || self.shared.taken.swap(true, Ordering::Acquire) {
+            for block in 0..blocks {
+                work(block);
+            }
+            return;
+        }
+        let panic = self.share(blocks, work);
+        self.shared.taken.store(false, Ordering::Release);
+        if let Some(panic) = panic {
+            resume_unwind(panic);
         }
     }
+
+    /// Calls `work` with each run of `chunk` elements of `data` and its index; the last may be
+    /// shorter. A `chunk` of 0 counts as 1.
+    pub fn for_each_chunk<T: Send>(
+        &self,
+        data: &mut [T],
+        chunk: usize,
+        work: &(dyn Fn(usize, &mut [T]) + Sync),
+    ) {
+        let (len, chunk) = (data.len(), chunk.max(1));
+        let parts = DisjointMut::new(data);
+        self.for_each(len.div_ceil(chunk), &|index| {
+            let start = index * chunk;
+            // SAFETY: the ranges of two indices do not overlap, and each index comes once.
+            work(index, unsafe { parts.slice(start..len.min(start + chunk)) });
+        });
+    }
+
+    /// Runs the blocks on the caller and on every worker that comes in time.
+    fn share(&self, blocks: usize, work: &(dyn Fn(usize) + Sync)) -> Option<Box<dyn Any + Send>> {
+        let job = Job { work, blocks, next: AtomicUsize::new(0), panic: Mutex::new(None) };
+        let shared = &*self.shared;
+        // The cast hides the job's lifetime from the workers. It is not outlived: a worker follows
+        // the pointer only between entering (`active` + 1, under the lock, while `state.job` is
+        // set) and leaving (`active` - 1), and this function, which cannot unwind in between
+        // (`Job::run` catches), withdraws the pointer under the lock and returns when `active`
+        // is 0.
+        let pointer = JobPointer(NonNull::from(&job).cast());
+        lock(&shared.state).job = Some(pointer);
+        shared.generation.fetch_add(1, Ordering::Release);
+        shared.started.notify_all();
+        job.run();
+        lock(&shared.state).job = None;
+        shared.wait_until_left();
+        job.panic.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        lock(&self.shared.state).shutdown = true;
+        self.shared.generation.fetch_add(1, Ordering::Release);
+        self.shared.started.notify_all();
+        for worker in self.workers.drain(..) {
+            // A worker catches its blocks' panics, so there is nothing to learn from the result.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Shared {
+    fn worker(&self) {
+        let mut seen = 0;
+        while let Some(job) = self.enter(&mut seen) {
+            // SAFETY: between `enter` and `leave` the caller keeps the job alive (`Pool::share`).
+            unsafe { job.0.as_ref() }.run();
+            self.leave();
+        }
+    }
+
+    /// Waits for a job newer than `seen` and enters it; `None` at shutdown.
+    fn enter(&self, seen: &mut u64) -> Option<JobPointer> {
+        spin(|| self.generation.load(Ordering::Acquire) != *seen);
+        let mut state = lock(&self.state);
+        loop {
+            if state.shutdown {
+                return None;
+            }
+            let generation = self.generation.load(Ordering::Acquire);
+            if generation != *seen {
+                *seen = generation;
+                if let Some(job) = state.job {
+                    self.active.fetch_add(1, Ordering::Relaxed);
+                    return Some(job);
+                }
+            }
+            state = self.started.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn leave(&self) {
+        let _state = lock(&self.state);
+        if self.active.fetch_sub(1, Ordering::Release) == 1 {
+            self.finished.notify_all();
+        }
+    }
+
+    fn wait_until_left(&self) {
+        if spin(|| self.active.load(Ordering::Acquire) == 0) {
+            return;
+        }
+        let mut state = lock(&self.state);
+        while self.active.load(Ordering::Acquire) != 0 {
+            state = self.finished.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Job<'_> {
+    /// Takes blocks until none is left; keeps the first panic and stops the others.
+    fn run(&self) {
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            loop {
+                let block = self.next.fetch_add(1, Ordering::Relaxed);
+                if block >= self.blocks {
+                    break;
+                }
+                (self.work)(block);
+            }
+        }));
+        if let Err(panic) = result {
+            self.next.store(self.blocks, Ordering::Relaxed);
+            lock(&self.panic).get_or_insert(panic);
+        }
+    }
+}
+
+/// Looks at `ready` for at most [`SPIN`]; says whether it came true.
+fn spin(ready: impl Fn() -> bool) -> bool {
+    let start = Instant::now();
+    loop {
+        if ready() {
+            return true;
+        }
+        if start.elapsed() >= SPIN {
+            return false;
+        }
+        for _ in 0..8 {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// A lock whose holder panicked is still good here: no state is left half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A mutable slice that several blocks write, each its own part.
@@ -65,5 +275,93 @@ impl<'a, T> DisjointMut<'a, T> {
         );
         // SAFETY: the range lies inside the slice, and the caller promises that it is alone.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(pool: &Pool, blocks: usize) -> Vec<usize> {
+        let counts: Vec<AtomicUsize> = (0..blocks).map(|_| AtomicUsize::new(0)).collect();
+        pool.for_each(blocks, &|block| {
+            counts[block].fetch_add(1, Ordering::Relaxed);
+        });
+        counts.into_iter().map(AtomicUsize::into_inner).collect()
+    }
+
+    #[test]
+    fn every_block_runs_once() {
+        for threads in [0, 1, 2, 5] {
+            let pool = Pool::new(threads);
+            assert_eq!(pool.threads(), threads.max(1));
+            for round in 0..200 {
+                for blocks in [0, 1, 2, 3, 17 + round % 3] {
+                    assert_eq!(counts(&pool, blocks), vec![1; blocks]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn chunks_cover_a_slice() {
+        let pool = Pool::new(3);
+        for (len, chunk) in [(0, 4), (1, 4), (4, 4), (5, 4), (1000, 7), (3, 0)] {
+            let mut data = vec![0; len];
+            pool.for_each_chunk(&mut data, chunk, &|index, part: &mut [usize]| {
+                for (offset, value) in part.iter_mut().enumerate() {
+                    *value += index * chunk.max(1) + offset + 1;
+                }
+            });
+            assert_eq!(data, (1..=len).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn concurrent_and_nested_calls_run_every_block_once() {
+        let pool = Pool::new(3);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        let total = AtomicUsize::new(0);
+                        pool.for_each(4, &|_| {
+                            pool.for_each(5, &|block| {
+                                total.fetch_add(block, Ordering::Relaxed);
+                            });
+                        });
+                        assert_eq!(total.into_inner(), 40);
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_pool_works_on() {
+        for threads in [1, 2, 5] {
+            let pool = Pool::new(threads);
+            for bad in [0, 3, 63] {
+                let result = catch_unwind(AssertUnwindSafe(|| {
+                    pool.for_each(64, &|block| {
+                        std::thread::yield_now();
+                        assert!(block != bad, "block {block}");
+                    });
+                }));
+                let panic = result.expect_err("the panic must not be lost");
+                assert_eq!(panic.downcast_ref::<String>(), Some(&format!("block {bad}")));
+                assert_eq!(counts(&pool, 64), vec![1; 64]);
+            }
+        }
+    }
+
+    #[test]
+    fn several_threads_take_blocks() {
+        let pool = Pool::new(2);
+        let together = std::sync::Barrier::new(2);
+        // Ends only if two threads are inside at once.
+        pool.for_each(2, &|_| {
+            together.wait();
+        });
     }
 }
