@@ -7,6 +7,8 @@
 //! Results are repeatable to the bit for one [`Isa`], whatever the number of threads: work is cut
 //! into blocks that the problem's shape alone decides, and threads take blocks.
 
+pub mod attention;
+pub mod conv1d;
 #[cfg(test)]
 mod fixtures;
 pub mod isa;

@@ -77,7 +77,7 @@ pub(crate) fn multiply<S: Simd>(
 ) {
     let mut column = 0;
     while column < columns {
-        let right = &right[column..];
+        let right = right.get(column..).unwrap_or_default();
         let two = columns - column > S::LANES;
         let width = (columns - column).min(if two { 2 * S::LANES } else { S::LANES });
         let mut row = 0;
