@@ -11,6 +11,7 @@ pub mod attention;
 pub mod conv1d;
 #[cfg(test)]
 mod fixtures;
+pub mod activation;
 pub mod isa;
 mod lanes;
 pub mod layer_norm;
@@ -18,9 +19,12 @@ pub mod layout;
 mod panel;
 pub mod pool;
 pub mod softmax;
+pub mod real;
 
+pub use activation::Activation;
 pub use isa::{Isa, Kernel, Simd};
 pub use pool::{DisjointMut, Pool};
+pub use real::Real;
 
 /// What a CPU kernel runs on: an instruction set and a pool of threads.
 #[derive(Clone, Copy, Debug)]
