@@ -7,9 +7,18 @@
 //! Results are repeatable to the bit for one [`Isa`], whatever the number of threads: work is cut
 //! into blocks that the problem's shape alone decides, and threads take blocks.
 
+pub mod attention;
+pub mod conv1d;
+#[cfg(test)]
+mod fixtures;
 pub mod activation;
 pub mod isa;
+mod lanes;
+pub mod layer_norm;
+pub mod layout;
+mod panel;
 pub mod pool;
+pub mod softmax;
 pub mod real;
 
 pub use activation::Activation;
