@@ -8,9 +8,14 @@
 //! into blocks that the problem's shape alone decides, and threads take blocks.
 
 pub mod activation;
+pub mod gru;
 pub mod isa;
+pub mod lstm;
+pub mod matmul;
 pub mod pool;
 pub mod real;
+pub mod recurrent;
+pub mod simple_rnn;
 
 pub use activation::Activation;
 pub use isa::{Isa, Kernel, Simd};
