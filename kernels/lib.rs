@@ -12,14 +12,19 @@ pub mod conv1d;
 #[cfg(test)]
 mod fixtures;
 pub mod activation;
+pub mod gru;
 pub mod isa;
 mod lanes;
 pub mod layer_norm;
 pub mod layout;
 mod panel;
+pub mod lstm;
+pub mod matmul;
 pub mod pool;
 pub mod softmax;
 pub mod real;
+pub mod recurrent;
+pub mod simple_rnn;
 
 pub use activation::Activation;
 pub use isa::{Isa, Kernel, Simd};
