@@ -151,12 +151,16 @@ fn tile<S: Simd, T: Tiles, const R: usize, const V: usize>(
             }
         }
     }
+    // Through memory first: an index that is known only at run time, as in the loop below, would
+    // keep the sums out of registers.
+    let mut buffer = [[0.0; TILE]; R];
     for r in 0..R {
+        for v in 0..V {
+            simd.store(sums[r][v], &mut buffer[r][v * S::LANES..]);
+        }
+    }
+    for (r, buffer) in buffer.iter().enumerate() {
         if active[r] {
-            let mut buffer = [0.0; TILE];
-            for v in 0..V {
-                simd.store(sums[r][v], &mut buffer[v * S::LANES..]);
-            }
             tiles.finish::<S>(first + r, panel, &buffer[..V * S::LANES]);
         }
     }
