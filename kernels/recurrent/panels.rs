@@ -1,5 +1,8 @@
 //! A recurrent kernel packed in panels of vectors, and the register-blocked product with them.
 
+// Small constant ranges, which index several arrays at once, unroll best as they stand.
+#![allow(clippy::needless_range_loop)]
+
 use crate::isa::{Isa, Simd};
 
 /// A matrix `[depth, columns]` cut into panels of a few vectors of columns, each panel stored row
