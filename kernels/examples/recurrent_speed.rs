@@ -67,7 +67,9 @@ fn main() {
                     );
                 }
             }
-            for (rows, depth, columns) in [(1, 128, 512), (4, 128, 512), (3200, 64, 512)] {
+            for (rows, depth, columns) in
+                [(1, 128, 512), (4, 128, 512), (128, 64, 256), (3200, 64, 512), (512, 512, 512)]
+            {
                 let (x, w) = (values(rows * depth), values(depth * columns));
                 let mut y = vec![0.0; rows * columns];
                 let size = Size { rows, depth, columns };

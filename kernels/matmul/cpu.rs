@@ -1,6 +1,9 @@
 //! The fast form: single-threaded calls of `gemm` on blocks that the shape alone decides, and an
 //! own kernel for a few rows, where packing the right factor would cost more than the product.
 
+// Small constant ranges, which index several arrays at once, unroll best as they stand.
+#![allow(clippy::needless_range_loop)]
+
 use super::Size;
 use crate::Cpu;
 use crate::activation::Activation;

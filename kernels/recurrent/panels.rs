@@ -1,5 +1,8 @@
 //! A recurrent kernel packed in panels of vectors, and the register-blocked product with them.
 
+// Small constant ranges, which index several arrays at once, unroll best as they stand.
+#![allow(clippy::needless_range_loop)]
+
 use crate::isa::{Isa, Simd};
 
 /// A matrix `[depth, columns]` cut into panels of a few vectors of columns, each panel stored row
@@ -151,12 +154,16 @@ fn tile<S: Simd, T: Tiles, const R: usize, const V: usize>(
             }
         }
     }
+    // Through memory first: an index that is known only at run time, as in the loop below, would
+    // keep the sums out of registers.
+    let mut buffer = [[0.0; TILE]; R];
     for r in 0..R {
+        for v in 0..V {
+            simd.store(sums[r][v], &mut buffer[r][v * S::LANES..]);
+        }
+    }
+    for (r, buffer) in buffer.iter().enumerate() {
         if active[r] {
-            let mut buffer = [0.0; TILE];
-            for v in 0..V {
-                simd.store(sums[r][v], &mut buffer[v * S::LANES..]);
-            }
             tiles.finish::<S>(first + r, panel, &buffer[..V * S::LANES]);
         }
     }
