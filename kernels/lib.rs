@@ -7,19 +7,23 @@
 //! Results are repeatable to the bit for one [`Isa`], whatever the number of threads: work is cut
 //! into blocks that the problem's shape alone decides, and threads take blocks.
 
+pub mod activation;
 pub mod attention;
 pub mod conv1d;
+pub mod elementwise;
+pub mod embedding;
 #[cfg(test)]
 mod fixtures;
-pub mod activation;
 pub mod isa;
 mod lanes;
 pub mod layer_norm;
 pub mod layout;
 mod panel;
 pub mod pool;
-pub mod softmax;
+pub mod pool1d;
 pub mod real;
+pub mod reduce;
+pub mod softmax;
 
 pub use activation::Activation;
 pub use isa::{Isa, Kernel, Simd};

@@ -104,7 +104,8 @@ fn masks_and_biases_broadcast_over_any_axis() {
     let inputs = Inputs::new(shape(sizes));
     let full = [2, 4, 27, 35];
     for axes in 0..16 {
-        let small: [usize; 4] = std::array::from_fn(|i| if axes >> i & 1 == 0 { full[i] } else { 1 });
+        let small: [usize; 4] =
+            std::array::from_fn(|i| if axes >> i & 1 == 0 { full[i] } else { 1 });
         let count = small.iter().product();
         let bits: Vec<u8> = integers(count, axes, 2).iter().map(|&v| v as u8 * 3).collect();
         let offsets = numbers(count, axes);
@@ -133,8 +134,7 @@ fn a_row_without_keys_follows_the_rule_and_its_neighbours_do_not() {
     let mean: Vec<f32> =
         (0..3).map(|d| inputs.value.iter().skip(d).step_by(3).sum::<f32>() / 20.0).collect();
     for masked_row in [MaskedRow::Uniform, MaskedRow::Zero, MaskedRow::Nan] {
-        let call =
-            AttentionCall { mask: Some(mask), causal: true, masked_row, ..inputs.call() };
+        let call = AttentionCall { mask: Some(mask), causal: true, masked_row, ..inputs.call() };
         check(&call);
         for (_, got) in each_isa(|cpu| {
             let mut output = vec![0.0; 24];

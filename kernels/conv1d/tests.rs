@@ -47,9 +47,16 @@ fn matches_the_definition_for_every_setting() {
                 for dilation in [1, 2, 4] {
                     for groups in [1, 2] {
                         for time in [0, 1, 2, 7, 30] {
-                            let sizes = Conv1dShape { batch: 2, time, inputs: 4, filters: 6, ..PLAIN };
-                            let shape =
-                                Conv1dShape { kernel_size, stride, dilation, groups, padding, ..sizes };
+                            let sizes =
+                                Conv1dShape { batch: 2, time, inputs: 4, filters: 6, ..PLAIN };
+                            let shape = Conv1dShape {
+                                kernel_size,
+                                stride,
+                                dilation,
+                                groups,
+                                padding,
+                                ..sizes
+                            };
                             check(shape, Activation::Linear, true);
                         }
                     }
@@ -63,8 +70,7 @@ fn matches_the_definition_for_every_setting() {
 fn matches_the_definition_over_ragged_widths() {
     for filters in [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 65, 128] {
         for inputs in [0, 1, 5, 16] {
-            let shape =
-                Conv1dShape { filters, inputs, time: 53, padding: Padding::Same, ..PLAIN };
+            let shape = Conv1dShape { filters, inputs, time: 53, padding: Padding::Same, ..PLAIN };
             check(shape, Activation::Relu, filters % 2 == 0);
         }
     }
