@@ -4,7 +4,7 @@ use crate::{Cpu, Isa, Pool};
 use std::sync::OnceLock;
 
 /// A value that can be compared to the bit.
-pub(crate) trait Bits: Copy {
+pub(crate) trait Bits: Copy + Send {
     /// The bits of the value, widened.
     fn bits(self) -> u64;
 }
@@ -62,11 +62,6 @@ pub(crate) fn integers(count: usize, seed: u64, below: u64) -> Vec<i64> {
         z ^ (z >> 31)
     };
     (0..count).map(|_| (next() % below) as i64).collect()
-}
-
-/// `numbers` in f64.
-pub(crate) fn widen(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|&v| v.into()).collect()
 }
 
 /// Asserts that each of `got` is within `tolerance` (absolute plus relative) of `want`; NaN

@@ -7,8 +7,11 @@
 //! Results are repeatable to the bit for one [`Isa`], whatever the number of threads: work is cut
 //! into blocks that the problem's shape alone decides, and threads take blocks.
 
+pub mod activation;
 pub mod attention;
 pub mod conv1d;
+pub mod elementwise;
+pub mod embedding;
 #[cfg(test)]
 mod fixtures;
 pub mod activation;
@@ -21,10 +24,12 @@ mod panel;
 pub mod lstm;
 pub mod matmul;
 pub mod pool;
-pub mod softmax;
+pub mod pool1d;
 pub mod real;
 pub mod recurrent;
 pub mod simple_rnn;
+pub mod reduce;
+pub mod softmax;
 
 pub use activation::Activation;
 pub use isa::{Isa, Kernel, Simd};
