@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hdf5_pure::{DType as Stored, Dataset, Datatype, DatatypeByteOrder, File, Group, Layout};
 
+use super::json;
 use crate::formats::FormatError;
 use crate::graph::{Data, Tensor};
 
-/// Groups and datasets that one file may hold.
-const MAX_OBJECTS: usize = 1_000_000;
+/// Groups and datasets that one file may hold …
+const MAX_OBJECTS: u64 = 500_000;
+/// … and the bytes that each of them takes at least, so that hard links cannot make a small file
+/// look like a large one.
+const MIN_OBJECT: u64 = 32;
 /// Groups within groups; Keras's own nesting is a few levels for each nested model.
 const MAX_DEPTH: usize = 128;
 /// The most that deflate can gain, which bounds what a compressed chunk may unpack to.
@@ -145,17 +149,17 @@ impl WeightStore {
 }
 
 fn failed(path: &str, error: hdf5_pure::Error) -> FormatError {
-    FormatError::Hdf5 { path: path.to_owned(), source: Box::new(error) }
+    FormatError::Hdf5 { path: json::shorten(path), source: Box::new(error) }
 }
 
 fn damaged(path: &str, problem: impl Into<String>) -> FormatError {
-    FormatError::Hdf5Damaged { path: path.to_owned(), problem: problem.into() }
+    FormatError::Hdf5Damaged { path: json::shorten(path), problem: problem.into() }
 }
 
 struct Walk {
     size: u64,
     store: WeightStore,
-    objects: usize,
+    objects: u64,
 }
 
 impl Walk {
@@ -189,8 +193,8 @@ impl Walk {
 
     fn count(&mut self, path: &str) -> Result<(), FormatError> {
         self.objects += 1;
-        if self.objects > MAX_OBJECTS {
-            return Err(damaged(path, "there are more objects than any model has"));
+        if self.objects > MAX_OBJECTS.min(self.size / MIN_OBJECT) {
+            return Err(damaged(path, "there are more groups and datasets than the file can hold"));
         }
         Ok(())
     }
@@ -202,7 +206,8 @@ impl Walk {
         let bytes = |sizes: &[u64]| sizes.iter().try_fold(element, |n, &size| n.checked_mul(size));
         let (needed, room) = match dataset.layout().map_err(fail)? {
             Layout::Chunked { chunk_shape, .. } => {
-                let room = self.size.saturating_mul(MAX_EXPANSION);
+                let gain = if dataset.filters().is_empty() { 1 } else { MAX_EXPANSION };
+                let room = self.size.saturating_mul(gain);
                 (
                     bytes(&sizes)
                         .max(bytes(&chunk_shape))
@@ -226,7 +231,7 @@ impl Walk {
 /// The form of a dataset's elements.
 fn element_kind(dataset: &Dataset, path: &str) -> Result<Element, FormatError> {
     let fail = |error| failed(path, error);
-    let other = |found: String| FormatError::WeightType { path: path.to_owned(), found };
+    let other = |found: String| FormatError::WeightType { path: json::shorten(path), found };
     Ok(match dataset.dtype().map_err(fail)? {
         Stored::F32 => Element::F32,
         Stored::F64 => Element::F64,
