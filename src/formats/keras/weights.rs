@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hdf5_pure::{DType as Stored, Dataset, Datatype, DatatypeByteOrder, File, Group, Layout};
+use hdf5_pure::{
+    Chunk, DType as Stored, Dataset, Datatype, DatatypeByteOrder, File, Group, Layout,
+};
 
 use super::json;
 use crate::formats::FormatError;
@@ -206,18 +208,16 @@ impl Walk {
         let bytes = |sizes: &[u64]| sizes.iter().try_fold(element, |n, &size| n.checked_mul(size));
         let (needed, room) = match dataset.layout().map_err(fail)? {
             Layout::Chunked { chunk_shape, .. } => {
+                // The library reserves a chunk's stored size before it looks for the bytes.
+                if !dataset.chunks().map_err(fail)?.iter().all(|chunk| fits(chunk, self.size)) {
+                    return Err(damaged(path, "a chunk ends behind the end of the file"));
+                }
                 let gain = if dataset.filters().is_empty() { 1 } else { MAX_EXPANSION };
-                let room = self.size.saturating_mul(gain);
-                (
-                    bytes(&sizes)
-                        .max(bytes(&chunk_shape))
-                        .filter(|_| bytes(&chunk_shape).is_some()),
-                    room,
-                )
+                let whole = bytes(&chunk_shape).and_then(|chunk| Some(chunk.max(bytes(&sizes)?)));
+                (whole, self.size.saturating_mul(gain))
             }
             _ => (bytes(&sizes), self.size),
         };
-        // Zero-sized datasets have an overflow-free product whatever their other sizes are.
         if needed.is_none_or(|needed| needed > room.min(MAX_BYTES)) {
             return Err(damaged(path, format!("a shape of {sizes:?} does not fit into the file")));
         }
@@ -226,6 +226,11 @@ impl Walk {
         let stored = element_kind(&dataset, path)?;
         Ok(Entry { dataset, shape, stored })
     }
+}
+
+/// Whether a chunk's stored bytes lie within a file of `size` bytes.
+fn fits(chunk: &Chunk, size: u64) -> bool {
+    chunk.address.checked_add(chunk.storage_size).is_some_and(|end| end <= size)
 }
 
 /// The form of a dataset's elements.
@@ -374,6 +379,27 @@ mod tests {
         }
         assert_eq!(f16_to_f32(0x8000).to_bits(), (-0.0f32).to_bits());
         assert!(f16_to_f32(0x7e00).is_nan());
+    }
+
+    #[test]
+    fn compressed_chunks_are_read_and_must_lie_within_the_file() {
+        let mut builder = FileBuilder::new();
+        let dataset = builder.create_dataset("0");
+        dataset.with_f32_data(&[0.5; 64]).with_shape(&[64]).with_chunks(&[64]).with_deflate(6);
+        let file = builder.finish().expect("builds");
+        let size = file.len() as u64;
+        let mut store = WeightStore::open(file).expect("opens");
+        assert_eq!(
+            store.take("l", "0", &[64]).expect("takes").as_f32(),
+            Some([0.5; 64].as_slice())
+        );
+        let mut chunk = store.datasets["0"].dataset.chunks().expect("chunks").remove(0);
+        assert!(fits(&chunk, size));
+        assert!(!fits(&chunk, chunk.address));
+        chunk.storage_size = 0xf000_0000;
+        assert!(!fits(&chunk, size));
+        chunk.address = u64::MAX;
+        assert!(!fits(&chunk, size));
     }
 
     #[test]

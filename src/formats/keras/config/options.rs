@@ -270,7 +270,7 @@ impl<'a> Options<'a> {
         let name = |name: &str| Ok(Activation::Function(name.to_owned()));
         let custom = || self.unsupported(option, "use one of Keras's own activations");
         match self.values.get(option) {
-            None => return name(default),
+            None => name(default),
             Some(_) => match self.value(option) {
                 None => name("linear"),
                 Some(Value::String(text)) if text.contains('>') => Err(custom()),
@@ -367,10 +367,12 @@ impl<'a> Options<'a> {
     /// If there is such an option.
     pub fn finish(self) -> Result<(), FormatError> {
         let read = self.read.into_inner();
-        let left = self.values.iter().find(|(key, value)| {
-            !read.contains(key.as_str())
-                && !(value.is_null() && key.as_str() == "quantization_config")
-        });
+        let not_quantized =
+            |key: &str, value: &Value| key == "quantization_config" && value.is_null();
+        let unread = |(key, value): &(&String, &Value)| {
+            !read.contains(key.as_str()) && !not_quantized(key, value)
+        };
+        let left = self.values.iter().find(unread);
         match left {
             None => Ok(()),
             Some((option, value)) => Err(FormatError::UnknownOption {
