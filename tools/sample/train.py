@@ -121,7 +121,7 @@ def _dataset(pairs, shuffle):
 
 def train(model, training, validation):
     """Early stopping on the validation accuracy; the best epoch's weights stay."""
-    model.compile(keras.optimizers.Adam(2e-3), "binary_crossentropy", ["accuracy"])
+    model.compile(keras.optimizers.Adam(2e-3), "binary_crossentropy", metrics=["accuracy"])
     stop = keras.callbacks.EarlyStopping(
         "val_accuracy", mode="max", patience=4, restore_best_weights=True
     )
@@ -136,7 +136,7 @@ def save_without_optimizer(model):
     copy = keras.models.clone_model(model)
     copy.layers[0].set_vocabulary(model.layers[0].get_vocabulary())
     copy.set_weights(model.get_weights())
-    copy.compile(keras.optimizers.Adam(2e-3), "binary_crossentropy", ["accuracy"])
+    copy.compile(keras.optimizers.Adam(2e-3), "binary_crossentropy", metrics=["accuracy"])
     copy.save(MODEL)
     return keras.saving.load_model(MODEL)
 
