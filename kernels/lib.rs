@@ -9,6 +9,7 @@
 
 pub mod isa;
 pub mod pool;
+pub mod wgsl;
 
 pub use isa::Isa;
 pub use pool::{DisjointMut, Pool};
