@@ -1,1 +1,4 @@
 //! Runtimes: CPU, GPU, Session.
+
+#[cfg(feature = "gpu")]
+pub mod gpu;
