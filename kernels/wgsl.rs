@@ -37,10 +37,8 @@ pub const GRU: &str = concat!(
 );
 
 /// An element-wise activation.
-pub const ACTIVATION: &str = concat!(
-    include_str!("activation/functions.wgsl"),
-    include_str!("activation/activation.wgsl"),
-);
+pub const ACTIVATION: &str =
+    concat!(include_str!("activation/functions.wgsl"), include_str!("activation/activation.wgsl"),);
 
 /// Softmax over the last axis.
 pub const SOFTMAX: &str = include_str!("activation/softmax.wgsl");

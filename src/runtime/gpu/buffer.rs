@@ -21,13 +21,15 @@ pub struct WeightRef {
 #[derive(Debug, Default)]
 pub struct WeightsBuilder {
     buffers: Vec<Vec<f32>>,
-    limit: usize,
+    /// Words of a buffer at most.
+    pub(super) limit: usize,
 }
 
 impl WeightsBuilder {
     /// An empty collection for `device`, whose limits decide on the number of buffers.
     pub fn new(device: &GpuDevice) -> WeightsBuilder {
-        let bytes = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
+        let bytes =
+            device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
         // Offsets are 32-bit words.
         let limit = (bytes / 4).min(u64::from(u32::MAX)) as usize;
         WeightsBuilder { buffers: vec![Vec::new()], limit }

@@ -4,7 +4,7 @@
 #[derive(Debug, thiserror::Error)]
 pub enum GpuError {
     /// No adapter fits what was asked for.
-    #[error("no GPU adapter {wanted}; found: {found}. Install a Vulkan driver, or run on the CPU")]
+    #[error("no GPU adapter {wanted} (adapters: {found}); install a GPU driver or run on the CPU")]
     NoAdapter {
         /// What was asked for.
         wanted: String,

@@ -126,7 +126,7 @@ pub struct Binary {
 
 /// A copy of words between strided views.
 #[derive(Clone, Debug)]
-pub struct Copy {
+pub struct StridedCopy {
     /// The shape, leading dimensions 1.
     pub shape: [u32; 4],
     /// The word of the first element read.
@@ -244,8 +244,7 @@ impl Recorder<'_> {
         self.touch(label, input, count.into())?;
         self.touch(label, output, count.into())?;
         let grid = self.flat_grid(label, count.div_ceil(FLAT_THREADS))?;
-        let key =
-            PipelineKey::new(Kernel::Activation).with_activation("KIND", "ALPHA", activation);
+        let key = PipelineKey::new(Kernel::Activation).with_activation("KIND", "ALPHA", activation);
         self.call(label, &key, 0, vec![count, input, output, grid[0]], grid)
     }
 
@@ -295,12 +294,12 @@ impl Recorder<'_> {
         self.call(label, &key, buffer, parameters, grid)
     }
 
-    /// Records a [`Copy`].
+    /// Records a [`StridedCopy`].
     ///
     /// # Errors
     /// If a view begins before the arena, sizes are beyond what the device counts, or the kernel
     /// cannot be compiled.
-    pub fn copy(&mut self, label: &str, op: &Copy) -> Result<(), GpuError> {
+    pub fn copy(&mut self, label: &str, op: &StridedCopy) -> Result<(), GpuError> {
         let count = Self::count(label, &op.shape)?;
         if count == 0 {
             return Ok(());

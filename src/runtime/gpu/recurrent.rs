@@ -150,7 +150,8 @@ impl RecurrentConfig {
             // The one-element arrays of what is not needed.
             u64::from(rows) * (states + partials) + 32
         };
-        let fits = |states| [MAX_ROWS, 2, 1].into_iter().find(|&rows| bytes(rows, states) <= memory);
+        let fits =
+            |states| [MAX_ROWS, 2, 1].into_iter().find(|&rows| bytes(rows, states) <= memory);
         match fits(true) {
             Some(rows) => Shape { threads, split, rows, state_in_arena: false },
             None => {
@@ -188,11 +189,7 @@ impl RecurrentConfig {
             .with("STATE_WORDS", state_words)
             .with("PARTIALS", partials)
             .with_activation("ACTIVATION", "ACTIVATION_ALPHA", self.activation)
-            .with_activation(
-                "RECURRENT_ACTIVATION",
-                "RECURRENT_ALPHA",
-                self.recurrent_activation,
-            );
+            .with_activation("RECURRENT_ACTIVATION", "RECURRENT_ALPHA", self.recurrent_activation);
         match self.cell {
             Cell::Lstm => key,
             Cell::Gru { reset_after } => key.with("RESET_AFTER", reset_after.into()),

@@ -60,7 +60,10 @@ fn the_first_id_out_of_range_is_named_with_its_position() {
         let result = run(&device, &weights, recorder.finish(), &layout, &[(output, 4000)]);
         match result {
             Err(GpuError::IdOutOfRange { what, position: found, id, vocabulary }) => {
-                assert_eq!((what.as_str(), found, id, vocabulary), ("characters", position, bad, 10));
+                assert_eq!(
+                    (what.as_str(), found, id, vocabulary),
+                    ("characters", position, bad, 10)
+                );
             }
             other => panic!("{other:?}"),
         }
@@ -212,12 +215,14 @@ fn softmax_of_each_row_sums_to_one() {
     }
 }
 
+type Apply = fn(f32, f32) -> f32;
+
 #[test]
 fn arithmetic_broadcasts() {
     let Some(device) = device(false) else { return };
     let mut numbers = Numbers(5);
     let (a, b) = (numbers.take(2 * 3 * 5, 1.0), numbers.take(5, 1.0));
-    let ops: [(BinaryOp, fn(f32, f32) -> f32); 6] = [
+    let ops: [(BinaryOp, Apply); 6] = [
         (BinaryOp::Add, |x, y| x + y),
         (BinaryOp::Subtract, |x, y| x - y),
         (BinaryOp::Multiply, |x, y| x * y),
@@ -261,11 +266,10 @@ fn copies_concatenate_transpose_and_reverse() {
     let y: Vec<f32> = (10..12).map(|i| i as f32).collect();
     let mut layout = Layout::default();
     let (x_at, y_at) = (layout.input(&x), layout.input(&y));
-    let (joined, transposed, reversed) =
-        (layout.region(8), layout.region(6), layout.region(6));
+    let (joined, transposed, reversed) = (layout.region(8), layout.region(6), layout.region(6));
     let mut recorder = Recorder::new(&device);
     let mut copy = |shape, input, input_strides, output, output_strides| {
-        let op = Copy { shape, input, input_strides, output, output_strides };
+        let op = StridedCopy { shape, input, input_strides, output, output_strides };
         recorder.copy("copy", &op)
     };
     // x is [2, 3], y [2, 1]; joined along the columns.

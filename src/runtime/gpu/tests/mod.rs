@@ -1,12 +1,12 @@
 //! Kernels against plain loops in `f64`, on whatever adapter there is (lavapipe serves).
 
-mod device;
 mod dense;
+mod device;
 mod recurrent;
 mod reference;
 mod shaders;
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use super::*;
 
@@ -15,12 +15,6 @@ const TOLERANCE: f64 = 1e-4;
 
 /// The device that the tests share, and WebGPU's default limits for the second.
 static DEVICES: [OnceLock<Option<Arc<GpuDevice>>>; 2] = [OnceLock::new(), OnceLock::new()];
-/// Tests that count pipelines must not see those of others.
-static ALONE: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
 
 /// A device with the adapter's limits, or WebGPU's defaults; none where there is no adapter,
 /// which fails if SEQFUSE_REQUIRE_GPU is 1.

@@ -43,7 +43,7 @@ impl Case {
             Mask::None => true,
             Mask::Right => t < length,
             Mask::Left => t >= self.time - length,
-            Mask::Scattered => (row * 7 + t * 3) % 4 != 0,
+            Mask::Scattered => !(row * 7 + t * 3).is_multiple_of(4),
         }
     }
 
@@ -116,8 +116,7 @@ fn check(device: &Arc<GpuDevice>, case: Case) {
     let calls: Vec<_> = [0u32, 1]
         .map(|d| {
             let direction = &directions[d as usize];
-            let mut call =
-                RecurrentDirection::new(projected + d * width, recurrent[d as usize]);
+            let mut call = RecurrentDirection::new(projected + d * width, recurrent[d as usize]);
             call.backward = d == 1;
             call.sequence = Some(sequence + d * units as u32);
             call.last = Some(last + d * units as u32);
@@ -140,8 +139,7 @@ fn check(device: &Arc<GpuDevice>, case: Case) {
 
     let mut recorder = Recorder::new(device);
     let columns = projection.columns as u32;
-    let mut op =
-        MatMul::dense(steps as u32, FEATURES as u32, columns, x_at, dense[0], projected);
+    let mut op = MatMul::dense(steps as u32, FEATURES as u32, columns, x_at, dense[0], projected);
     op.bias = Some(dense[1]);
     recorder.matmul("projection", &op).unwrap();
     let layer = Recurrent {
@@ -323,7 +321,6 @@ fn a_hundred_lengths_need_one_set_of_pipelines() {
         return;
     }
     // A device of its own, whose pipelines no other test adds to.
-    let _alone = alone();
     let device = GpuDevice::open(DevicePreference::Any).unwrap();
     let record = |batch: u32, time: u32| {
         let mut recorder = Recorder::new(&device);
