@@ -2,6 +2,7 @@
 
 mod dense;
 mod device;
+mod program;
 mod recurrent;
 mod reference;
 mod shaders;
