@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use super::buffer::{Weights, Workspace, create};
 use super::device::GpuDevice;
 use super::error::GpuError;
 use super::pipeline::PARAMETER_BYTES;
 use super::recorder::Calls;
+
+/// How long to wait for a callback, each time, once the device is idle.
+const CALLBACK_WAIT: Duration = Duration::from_millis(10);
+/// How many times to wait for it.
+const CALLBACK_TRIES: u32 = 1000;
 
 /// Words to write into the arena before a run.
 #[derive(Clone, Copy, Debug)]
@@ -223,15 +229,26 @@ impl Program {
                 let _ = sender.send(mapped);
             });
         })?;
-        self.device.wait()?;
-        let mapped = receiver.try_recv().map_err(|error| fault(error.to_string()))?;
-        mapped.map_err(|error| fault(error.to_string()))?;
+        self.receive(&receiver)?.map_err(|error| fault(error.to_string()))?;
         let taken = {
             let view = staging.get_mapped_range(0..bytes).map_err(|e| fault(e.to_string()))?;
             take(&view)
         };
         staging.unmap();
         Ok(taken)
+    }
+
+    /// Waits for the device and for a callback of this program. Another thread that waits for the
+    /// same device may be the one to run the callback, a little after our own wait has ended.
+    fn receive<T>(&self, receiver: &mpsc::Receiver<T>) -> Result<T, GpuError> {
+        for _ in 0..CALLBACK_TRIES {
+            self.device.wait()?;
+            if let Ok(value) = receiver.recv_timeout(CALLBACK_WAIT) {
+                return Ok(value);
+            }
+        }
+        let message = "the device is idle and has not answered".to_owned();
+        Err(GpuError::Driver { what: "read results".to_owned(), message })
     }
 
     /// The error of an id out of range at `position`; reads the id itself from the arena.

@@ -221,7 +221,7 @@ type Apply = fn(f32, f32) -> f32;
 fn arithmetic_broadcasts() {
     let Some(device) = device(false) else { return };
     let mut numbers = Numbers(5);
-    let (a, b) = (numbers.take(2 * 3 * 5, 1.0), numbers.take(5, 1.0));
+    let (a, b) = (numbers.take(2 * 3 * 4, 1.0), numbers.take(2 * 4, 1.0));
     let ops: [(BinaryOp, Apply); 6] = [
         (BinaryOp::Add, |x, y| x + y),
         (BinaryOp::Subtract, |x, y| x - y),
@@ -236,23 +236,26 @@ fn arithmetic_broadcasts() {
     for (op, apply) in ops {
         let mut layout = Layout::default();
         let (a_at, b_at) = (layout.input(&a), layout.input(&b));
-        let output = layout.region(30);
+        let output = layout.region(24);
         for b_operand in [BMatrix::Arena(b_at), BMatrix::Weight(refs[0])] {
             let mut recorder = Recorder::new(&device);
             let op = Binary {
                 op,
-                shape: [1, 2, 3, 5],
+                shape: [1, 2, 3, 4],
                 a: a_at,
-                a_strides: [0, 15, 5, 1],
+                a_strides: [0, 12, 4, 1],
                 b: b_operand,
-                b_strides: [0, 0, 0, 1],
+                b_strides: [0, 4, 0, 1],
                 output,
             };
             recorder.binary("binary", &op).unwrap();
             let found =
-                run(&device, &weights, recorder.finish(), &layout, &[(output, 30)]).unwrap();
-            let expected: Vec<f64> =
-                a.iter().enumerate().map(|(i, &x)| f64::from(apply(x, b[i % 5]))).collect();
+                run(&device, &weights, recorder.finish(), &layout, &[(output, 24)]).unwrap();
+            let expected: Vec<f64> = a
+                .iter()
+                .enumerate()
+                .map(|(i, &x)| f64::from(apply(x, b[i / 12 * 4 + i % 4])))
+                .collect();
             assert_close(&format!("{op:?}"), &found[0], &expected);
         }
     }
@@ -262,25 +265,29 @@ fn arithmetic_broadcasts() {
 fn copies_concatenate_transpose_and_reverse() {
     let Some(device) = device(false) else { return };
     let weights = WeightsBuilder::new(&device).finish(&device).unwrap();
-    let x: Vec<f32> = (0..6).map(|i| i as f32).collect();
+    let x: Vec<f32> = (0..8).map(|i| i as f32).collect();
     let y: Vec<f32> = (10..12).map(|i| i as f32).collect();
     let mut layout = Layout::default();
     let (x_at, y_at) = (layout.input(&x), layout.input(&y));
-    let (joined, transposed, reversed) = (layout.region(8), layout.region(6), layout.region(6));
+    let (joined, transposed) = (layout.region(10), layout.region(8));
+    let (reversed, permuted) = (layout.region(8), layout.region(8));
     let mut recorder = Recorder::new(&device);
     let mut copy = |shape, input, input_strides, output, output_strides| {
         let op = StridedCopy { shape, input, input_strides, output, output_strides };
         recorder.copy("copy", &op)
     };
-    // x is [2, 3], y [2, 1]; joined along the columns.
-    copy([1, 1, 2, 3], x_at, [0, 0, 3, 1], joined, [0, 0, 4, 1]).unwrap();
-    copy([1, 1, 2, 1], y_at, [0, 0, 1, 1], joined + 3, [0, 0, 4, 1]).unwrap();
-    copy([1, 1, 3, 2], x_at, [0, 0, 1, 3], transposed, [0, 0, 2, 1]).unwrap();
-    copy([1, 1, 2, 3], x_at + 3, [0, 0, -3, 1], reversed, [0, 0, 3, 1]).unwrap();
-    assert!(copy([1, 1, 2, 3], 0, [0, 0, -3, 1], reversed, [0, 0, 3, 1]).is_err());
-    let results = [(joined, 8), (transposed, 6), (reversed, 6)];
+    // x is [2, 4], y [2, 1]; joined along the columns.
+    copy([1, 1, 2, 4], x_at, [0, 0, 4, 1], joined, [0, 0, 5, 1]).unwrap();
+    copy([1, 1, 2, 1], y_at, [0, 0, 1, 1], joined + 4, [0, 0, 5, 1]).unwrap();
+    copy([1, 1, 4, 2], x_at, [0, 0, 1, 4], transposed, [0, 0, 2, 1]).unwrap();
+    copy([1, 1, 2, 4], x_at + 4, [0, 0, -4, 1], reversed, [0, 0, 4, 1]).unwrap();
+    // x as [2, 2, 1, 2], the first two axes exchanged.
+    copy([2, 2, 1, 2], x_at, [2, 4, 2, 1], permuted, [4, 2, 2, 1]).unwrap();
+    assert!(copy([1, 1, 2, 4], 0, [0, 0, -4, 1], reversed, [0, 0, 4, 1]).is_err());
+    let results = [(joined, 10), (transposed, 8), (reversed, 8), (permuted, 8)];
     let found = run(&device, &weights, recorder.finish(), &layout, &results).unwrap();
-    assert_eq!(found[0], [0., 1., 2., 10., 3., 4., 5., 11.]);
-    assert_eq!(found[1], [0., 3., 1., 4., 2., 5.]);
-    assert_eq!(found[2], [3., 4., 5., 0., 1., 2.]);
+    assert_eq!(found[0], [0., 1., 2., 3., 10., 4., 5., 6., 7., 11.]);
+    assert_eq!(found[1], [0., 4., 1., 5., 2., 6., 3., 7.]);
+    assert_eq!(found[2], [4., 5., 6., 7., 0., 1., 2., 3.]);
+    assert_eq!(found[3], [0., 1., 4., 5., 2., 3., 6., 7.]);
 }

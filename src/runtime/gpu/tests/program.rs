@@ -104,3 +104,22 @@ fn bytes_that_are_no_whole_words_are_refused() {
     let result = program.run(&mut Workspace::new(), &inputs, &mut []);
     assert!(matches!(result, Err(GpuError::Arguments { .. })), "{result:?}");
 }
+
+#[test]
+fn sessions_of_several_threads_share_a_device() {
+    let Some(device) = device(false) else { return };
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let device = &device;
+            scope.spawn(move || {
+                let mut program = doubling(device, 100);
+                let mut workspace = Workspace::new();
+                for round in 0..200 {
+                    let x = Numbers(thread * 1000 + round).take(100, 1.0);
+                    let expected: Vec<f32> = x.iter().map(|x| 2.0 * x).collect();
+                    assert_eq!(run_doubling(&mut program, &mut workspace, &x), expected);
+                }
+            });
+        }
+    });
+}
