@@ -30,6 +30,7 @@ pub mod recurrent;
 pub mod simple_rnn;
 pub mod reduce;
 pub mod softmax;
+pub mod wgsl;
 
 pub use activation::Activation;
 pub use isa::{Isa, Kernel, Simd};

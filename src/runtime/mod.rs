@@ -12,3 +12,7 @@ pub use error::RunError;
 pub use profile::{Profile, ProfileEntry};
 pub use session::{Device, Options, Session};
 pub use tensors::Tensors;
+//! Runtimes: CPU, GPU, Session.
+
+#[cfg(feature = "gpu")]
+pub mod gpu;
