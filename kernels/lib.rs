@@ -14,21 +14,20 @@ pub mod elementwise;
 pub mod embedding;
 #[cfg(test)]
 mod fixtures;
-pub mod activation;
 pub mod gru;
 pub mod isa;
 mod lanes;
 pub mod layer_norm;
 pub mod layout;
-mod panel;
 pub mod lstm;
 pub mod matmul;
+mod panel;
 pub mod pool;
 pub mod pool1d;
 pub mod real;
 pub mod recurrent;
-pub mod simple_rnn;
 pub mod reduce;
+pub mod simple_rnn;
 pub mod softmax;
 pub mod wgsl;
 

@@ -112,7 +112,8 @@ fn wrong_inputs_are_refused_by_name() {
 #[test]
 fn sessions_on_many_threads_share_one_model() {
     let model = classifier();
-    let expected = model.session(&Options::new()).expect("a session").run(&ids(4, 9)).expect("runs");
+    let expected =
+        model.session(&Options::new()).expect("a session").run(&ids(4, 9)).expect("runs");
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {

@@ -3,6 +3,8 @@
 pub mod cpu;
 mod error;
 mod feed;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 mod host;
 mod profile;
 mod session;
@@ -12,7 +14,3 @@ pub use error::RunError;
 pub use profile::{Profile, ProfileEntry};
 pub use session::{Device, Options, Session};
 pub use tensors::Tensors;
-//! Runtimes: CPU, GPU, Session.
-
-#[cfg(feature = "gpu")]
-pub mod gpu;
