@@ -41,7 +41,7 @@ pub(crate) fn sum_by(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 /// The larger of two values; NaN if one is NaN, as in TensorFlow.
 #[inline(always)]
 pub(crate) fn larger(a: f32, b: f32) -> f32 {
-    if a > b || a.is_nan() { a } else { b }
+    if (a > b) | a.is_nan() { a } else { b }
 }
 
 /// The largest value of a row (−∞ if it is empty), NaN if one is NaN.
@@ -72,9 +72,16 @@ pub(crate) fn exp_sum<S: Simd>(row: &mut [f32], shift: f32) -> f32 {
             *lane += *value;
         }
     }
-    for (lane, value) in lanes.iter_mut().zip(chunks.into_remainder()) {
-        *value = exp::<S>(*value - shift);
-        *lane += *value;
+    let rest = chunks.into_remainder();
+    if !rest.is_empty() {
+        // Whole vectors are cheaper than a few single exponentials; that of −∞ adds nothing.
+        let mut last = [f32::NEG_INFINITY; LANES];
+        last[..rest.len()].copy_from_slice(rest);
+        for (lane, value) in lanes.iter_mut().zip(&mut last) {
+            *value = exp::<S>(*value - shift);
+            *lane += *value;
+        }
+        rest.copy_from_slice(&last[..rest.len()]);
     }
     fold(lanes, |a, b| a + b)
 }
