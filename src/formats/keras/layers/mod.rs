@@ -1,10 +1,17 @@
 //! The layers of Keras: one file each, and one row each in the table below.
 
 mod activation;
+mod add;
 mod call;
 mod dense;
+mod dropout;
+mod embedding;
+mod flatten;
 mod input_layer;
+mod masking;
 pub mod operators;
+mod recurrent;
+mod text_vectorization;
 mod variable;
 
 use std::fmt;
@@ -58,7 +65,20 @@ pub trait KerasLayer: fmt::Debug {
 type Parse = fn(&LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError>;
 
 /// Every layer, by the class that it is saved under.
-const LAYERS: &[(&str, Parse)] = &[("Activation", activation::parse), ("Dense", dense::parse)];
+const LAYERS: &[(&str, Parse)] = &[
+    ("Activation", activation::parse),
+    ("Add", add::parse),
+    ("Bidirectional", recurrent::parse_bidirectional),
+    ("Dense", dense::parse),
+    ("Dropout", dropout::parse),
+    ("Embedding", embedding::parse),
+    ("Flatten", flatten::parse),
+    ("GRU", recurrent::parse),
+    ("LSTM", recurrent::parse),
+    ("Masking", masking::parse),
+    ("SimpleRNN", recurrent::parse),
+    ("TextVectorization", text_vectorization::parse),
+];
 
 /// Reads the options of a layer.
 ///
