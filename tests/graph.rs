@@ -206,7 +206,7 @@ fn passes_leave_what_outputs_need_and_the_result_is_valid() {
 
 #[test]
 fn a_rewrite_that_removes_what_an_output_needs_is_an_error() {
-    let model = common::classifier();
+    let model = common::memory::classifier();
     let error = model.graph().rewrite(|_, _, _| Ok(Edit::Remove)).expect_err("the output is gone");
     assert_eq!(error.to_string(), "the graph is not valid: a pass removed the value of dense");
 }
