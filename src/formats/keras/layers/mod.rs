@@ -1,9 +1,14 @@
 //! The layers of Keras: one file each, and one row each in the table below.
 
 mod activation;
+mod axes;
 mod call;
+mod conv1d;
 mod dense;
+mod global_pool1d;
 mod input_layer;
+mod layer_normalization;
+mod multi_head_attention;
 pub mod operators;
 mod variable;
 
@@ -58,7 +63,15 @@ pub trait KerasLayer: fmt::Debug {
 type Parse = fn(&LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError>;
 
 /// Every layer, by the class that it is saved under.
-const LAYERS: &[(&str, Parse)] = &[("Activation", activation::parse), ("Dense", dense::parse)];
+const LAYERS: &[(&str, Parse)] = &[
+    ("Activation", activation::parse),
+    ("Conv1D", conv1d::parse),
+    ("Dense", dense::parse),
+    ("GlobalAveragePooling1D", global_pool1d::parse_average),
+    ("GlobalMaxPooling1D", global_pool1d::parse_max),
+    ("LayerNormalization", layer_normalization::parse),
+    ("MultiHeadAttention", multi_head_attention::parse),
+];
 
 /// Reads the options of a layer.
 ///
