@@ -189,16 +189,19 @@ fn log_softmax<T: Real>(row: &[T]) -> Vec<T> {
     row.iter().map(|&x| x - max - log).collect()
 }
 
-/// Martins and Astudillo 2016 (arXiv:1602.02068), algorithm 1.
+/// The support of Martins and Astudillo 2016 (arXiv:1602.02068), algorithm 1, with the threshold
+/// that Keras takes from it: where the paper has the sum of the `k` values of the support, Keras
+/// 3.15 has the sum of all partial sums up to it. For `k = 1` they are the same.
 fn sparsemax<T: Real>(row: &[T]) -> Vec<T> {
     let mut sorted = row.to_vec();
     sorted.sort_by(|a, b| b.to_f64().total_cmp(&a.to_f64()));
-    let (mut sum, mut threshold) = (T::zero(), T::zero());
+    let (mut sum, mut sums, mut threshold) = (T::zero(), T::zero(), T::zero());
     for (index, &x) in sorted.iter().enumerate() {
+        let count = T::from_f64((index + 1) as f64);
         sum += x;
-        let candidate = (sum - T::one()) / T::from_f64((index + 1) as f64);
-        if x > candidate {
-            threshold = candidate;
+        if x > (sum - T::one()) / count {
+            sums += sum;
+            threshold = (sums - T::one()) / count;
         }
     }
     row.iter().map(|&x| (x - threshold).at_least(T::zero())).collect()
