@@ -245,8 +245,27 @@ fn sparsemax(row: &mut [f32]) {
         support = count;
         threshold = (sum - 1.0) / count as f64;
     }
+    let threshold = keras_threshold(row, threshold);
     for x in row {
         let y = f64::from(*x) - threshold;
         *x = if y < 0.0 { 0.0 } else { y as f32 };
     }
+}
+
+/// Keras's threshold: the partial sums of the support, from the largest value down, are themselves
+/// summed, where the paper takes the last of them. A value takes part in the partial sums of all
+/// that rank behind it.
+#[inline(always)]
+fn keras_threshold(row: &[f32], threshold: f64) -> f64 {
+    let inside = |x: f32| f64::from(x) > threshold || x.is_nan();
+    let (mut sums, mut support) = (0.0f64, 0usize);
+    for (place, &x) in row.iter().enumerate().filter(|(_, x)| inside(**x)) {
+        let behind = row
+            .iter()
+            .enumerate()
+            .filter(|&(other, &y)| inside(y) && (y < x || (y == x && other >= place)));
+        sums += f64::from(x) * behind.count() as f64;
+        support += 1;
+    }
+    (sums - 1.0) / support as f64
 }

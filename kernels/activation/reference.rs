@@ -189,17 +189,20 @@ fn log_softmax<T: Real>(row: &[T]) -> Vec<T> {
     row.iter().map(|&x| x - max - log).collect()
 }
 
-/// Martins and Astudillo 2016 (arXiv:1602.02068), algorithm 1.
+/// Martins and Astudillo 2016 (arXiv:1602.02068), algorithm 1, but for the threshold: Keras sums
+/// the partial sums of the support where the paper takes the last of them, so that results agree
+/// only where one value is above the threshold.
 fn sparsemax<T: Real>(row: &[T]) -> Vec<T> {
     let mut sorted = row.to_vec();
     sorted.sort_by(|a, b| b.to_f64().total_cmp(&a.to_f64()));
-    let (mut sum, mut threshold) = (T::zero(), T::zero());
+    let (mut sum, mut sums, mut support) = (T::zero(), T::zero(), 0);
     for (index, &x) in sorted.iter().enumerate() {
         sum += x;
-        let candidate = (sum - T::one()) / T::from_f64((index + 1) as f64);
-        if x > candidate {
-            threshold = candidate;
+        if x > (sum - T::one()) / T::from_f64((index + 1) as f64) {
+            sums += sum;
+            support += 1;
         }
     }
+    let threshold = (sums - T::one()) / T::from_f64(f64::from(support));
     row.iter().map(|&x| (x - threshold).at_least(T::zero())).collect()
 }

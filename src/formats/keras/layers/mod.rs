@@ -2,13 +2,18 @@
 
 mod activation;
 mod add;
+mod axes;
 mod call;
+mod conv1d;
 mod dense;
 mod dropout;
 mod embedding;
 mod flatten;
+mod global_pool1d;
 mod input_layer;
+mod layer_normalization;
 mod masking;
+mod multi_head_attention;
 pub mod operators;
 mod recurrent;
 mod text_vectorization;
@@ -69,13 +74,18 @@ const LAYERS: &[(&str, Parse)] = &[
     ("Activation", activation::parse),
     ("Add", add::parse),
     ("Bidirectional", recurrent::parse_bidirectional),
+    ("Conv1D", conv1d::parse),
     ("Dense", dense::parse),
     ("Dropout", dropout::parse),
     ("Embedding", embedding::parse),
     ("Flatten", flatten::parse),
     ("GRU", recurrent::parse),
+    ("GlobalAveragePooling1D", global_pool1d::parse_average),
+    ("GlobalMaxPooling1D", global_pool1d::parse_max),
     ("LSTM", recurrent::parse),
+    ("LayerNormalization", layer_normalization::parse),
     ("Masking", masking::parse),
+    ("MultiHeadAttention", multi_head_attention::parse),
     ("SimpleRNN", recurrent::parse),
     ("TextVectorization", text_vectorization::parse),
 ];
