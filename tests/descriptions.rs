@@ -48,7 +48,10 @@ fn layers_and_parameters_are_those_of_keras() {
         let all: usize = all.map(|variable| variable.value.len()).sum();
         assert_eq!(Value::from(all), expected["parameters"], "{name}");
         let rows = expected["layers"].as_array().expect("a list of layers");
-        let layers: Vec<&Layer> = graph.layers().iter().filter(|layer| layer.depth == 0).collect();
+        // The documented tables leave operators on tensors out.
+        let operators = ["NotEqual", "GetItem", "Mean"];
+        let listed = |layer: &&Layer| layer.depth == 0 && !operators.contains(&layer.class.as_str());
+        let layers: Vec<&Layer> = graph.layers().iter().filter(listed).collect();
         assert_eq!(layers.len(), rows.len(), "{name}");
         for (layer, row) in layers.iter().zip(rows) {
             assert_eq!(row["class"], layer.class, "{name}: {}", layer.name);
