@@ -93,6 +93,9 @@ pub fn shape(value: &Value) -> Option<Vec<Option<usize>>> {
 pub fn show(value: &Value) -> String {
     match value {
         Value::Array(items) if items.len() > 8 => format!("a list of {}", items.len()),
+        Value::Object(map) if text(map, "class_name") == Some("function") => {
+            format!("the function {}", show(map.get("config").unwrap_or(&Value::Null)))
+        }
         Value::Object(map) if map.len() > 4 => match map.get("class_name") {
             Some(Value::String(class)) => format!("an object of class {}", shorten(class)),
             _ => format!("an object of {} entries", map.len()),

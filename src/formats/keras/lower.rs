@@ -32,7 +32,7 @@ pub fn lower(description: &Description, source: Source) -> Result<Graph, FormatE
     let scope = Scope { model: &description.model, path: String::new(), key: String::new() };
     lowering.survey(&scope, model, "", 0);
     let specs = inputs_of(&description.model, model)?;
-    let inputs = lowering.add_inputs(&specs)?;
+    let inputs = lowering.add_inputs(&specs, keeps_states(model))?;
     let outputs = lowering.run_model(&scope, model, &inputs, None)?;
     let names = output_names(model);
     for (name, output) in names.into_iter().zip(outputs) {
@@ -130,16 +130,22 @@ impl Lowering {
         }
     }
 
-    /// Adds the outermost model's inputs, and names their open sizes.
-    fn add_inputs(&mut self, specs: &[InputSpec]) -> Result<Vec<LoweredTensor>, FormatError> {
+    /// Adds the outermost model's inputs, and names their open sizes. Keras takes batches of any
+    /// size whatever an InputLayer says, but where states are kept from batch to batch.
+    fn add_inputs(
+        &mut self,
+        specs: &[InputSpec],
+        fixed_batch: bool,
+    ) -> Result<Vec<LoweredTensor>, FormatError> {
         let open = |spec: &&InputSpec| spec.shape.iter().skip(1).any(Option::is_none);
         let alone = specs.iter().filter(open).count() == 1;
         let mut inputs = Vec::new();
         for spec in specs {
             let mut named_time = false;
             let dims = spec.shape.iter().enumerate().map(|(axis, size)| match (size, axis) {
-                (Some(size), _) => Dim::Known(*size),
-                (None, 0) => Dim::symbol("batch"),
+                (Some(size), 1..) => Dim::Known(*size),
+                (Some(size), 0) if fixed_batch => Dim::Known(*size),
+                (_, 0) => Dim::symbol("batch"),
                 (None, _) if alone && !std::mem::replace(&mut named_time, true) => {
                     Dim::symbol("time")
                 }
@@ -413,6 +419,20 @@ impl Tensors<'_> {
 
 fn is_input(layer: &LayerConfig) -> bool {
     layer.class_name == "InputLayer" && matches!(layer.kind, LayerKind::Layer)
+}
+
+/// Whether a layer of the model is stateful.
+fn keeps_states(model: &ModelConfig) -> bool {
+    let stateful = |options: Option<&serde_json::Value>| {
+        options.and_then(|options| options.get("stateful")) == Some(&true.into())
+    };
+    model.layers().any(|layer| {
+        let options = layer.raw_options();
+        let inner = options.get("layer").and_then(|layer| layer.get("config"));
+        options.get("stateful") == Some(&true.into())
+            || stateful(inner)
+            || layer.as_model().is_some_and(keeps_states)
+    })
 }
 
 /// Takes `training` out of a call's arguments.

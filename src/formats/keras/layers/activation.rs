@@ -3,7 +3,8 @@
 use super::{Call, KerasLayer, LoweredTensor};
 use crate::formats::FormatError;
 use crate::formats::keras::config::{Activation as Given, LayerConfig, Options};
-use crate::ops::{Activate, Activation as Function};
+use crate::graph::{Dim, ValueId};
+use crate::ops::{Activate, Activation as Function, AxisSlice, Binary, BinaryKind, Slice};
 
 #[derive(Debug)]
 struct Activation {
@@ -25,9 +26,33 @@ impl KerasLayer for Activation {
             Function::Linear => return Ok(vec![input]),
             _ => call.float(input.value)?,
         };
-        let value = call.add(Activate { activation: self.function }, &[x])?;
+        let value = match self.function {
+            Function::Glu => glu(call, x)?,
+            activation => call.add(Activate { activation }, &[x])?,
+        };
         Ok(vec![LoweredTensor { value, mask: input.mask }])
     }
+}
+
+/// GLU over the last axis, as operators that every runtime has: the first half of `x` times the
+/// sigmoid of the second.
+///
+/// # Errors
+/// If the last axis has no known, even size.
+pub fn glu(call: &mut Call<'_>, x: ValueId) -> Result<ValueId, FormatError> {
+    let ty = call.ty(x);
+    let width = ty.dims.last().and_then(Dim::known).filter(|width| width % 2 == 0);
+    let (Some(width), Some(axis)) = (width, ty.rank().checked_sub(1)) else {
+        return Err(call.refuse(format!("glu cannot halve the last axis of {ty}")));
+    };
+    let middle = i64::try_from(width / 2).ok();
+    let mut half = |start, stop| {
+        let axes = vec![AxisSlice { axis, start, stop, step: 1 }];
+        call.add(Slice { axes }, &[x])
+    };
+    let (value, gate) = (half(None, middle)?, half(middle, None)?);
+    let gate = call.add(Activate { activation: Function::Sigmoid }, &[gate])?;
+    call.add(Binary { kind: BinaryKind::Multiply }, &[value, gate])
 }
 
 /// The activation in `option`, or Keras's default: a function by name, or a layer that is one.

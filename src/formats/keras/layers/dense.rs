@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Call, KerasLayer, LoweredTensor, VariableSpec, activation_of, initial, width};
+use super::{Call, KerasLayer, LoweredTensor, VariableSpec, activation_of, glu, initial, width};
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
 use crate::graph::Dim;
@@ -58,8 +58,13 @@ impl KerasLayer for Dense {
         let x = call.float(input.value)?;
         let kernel = call.variable(0)?;
         let bias = if self.use_bias { Some(call.variable(1)?) } else { None };
-        let dense = ops::Dense { contract: 1, activation: self.activation };
-        let value = call.add_node(dense, vec![Some(x), Some(kernel), bias])?[0];
+        let halves = self.activation == ops::Activation::Glu;
+        let activation = if halves { ops::Activation::Linear } else { self.activation };
+        let dense = ops::Dense { contract: 1, activation };
+        let mut value = call.add_node(dense, vec![Some(x), Some(kernel), bias])?[0];
+        if halves {
+            value = glu(call, value)?;
+        }
         Ok(vec![LoweredTensor { value, mask: input.mask }])
     }
 }

@@ -21,7 +21,7 @@ mod variable;
 
 use std::fmt;
 
-pub use activation::activation_of;
+pub use activation::{activation_of, glu};
 pub use call::{Arg, Call, LoweredTensor};
 pub use input_layer::{InputSpec, keras_dtype};
 pub use variable::{Initial, VariableSpec, initial, width};

@@ -6,6 +6,7 @@ use super::{Call, KerasLayer, LoweredTensor};
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
 use crate::formats::keras::source::Files;
+use crate::graph::DType;
 use crate::ops;
 use crate::text::{OutputMode, TextError, TextVectorizationConfig, parse_vocabulary_file};
 
@@ -72,6 +73,11 @@ impl KerasLayer for TextVectorization {
         let width = call.graph.fresh_symbol("tokens");
         let op = ops::TextVectorization::new(self.config.clone(), width);
         let value = call.add(op.map_err(|source| self.failed(source))?, &[input.value])?;
+        let value = match self.config.output_mode {
+            // Keras counts in integers.
+            OutputMode::MultiHot | OutputMode::Count => call.cast(value, DType::I64)?,
+            OutputMode::Int | OutputMode::TfIdf => value,
+        };
         Ok(vec![LoweredTensor::plain(value)])
     }
 }

@@ -176,7 +176,8 @@ impl KerasLayer for Bidirectional {
             }
             None => [None, None],
         };
-        let both = match self.alike() {
+        let together = self.alike() && !self.backward.misplaces_zeros(steps);
+        let both = match together {
             true => self.together(call, steps, initial)?,
             false => self.apart(call, steps, initial)?,
         };

@@ -11,8 +11,8 @@ use cell::Cell;
 use super::{Arg, Call, KerasLayer, LoweredTensor, VariableSpec, activation_of, initial, width};
 use crate::formats::FormatError;
 use crate::formats::keras::config::{LayerConfig, Options};
-use crate::graph::{DType, TensorType, ValueId};
-use crate::ops::{Activation, Direction, Reverse};
+use crate::graph::{DType, Dim, TensorType, ValueId};
+use crate::ops::{Activation, Binary, BinaryKind, Direction, Reshape, Reverse};
 
 /// A recurrent layer: `SimpleRNN`, `LSTM` or `GRU`.
 #[derive(Clone, Debug)]
@@ -29,6 +29,7 @@ pub(super) struct Recurrent {
     go_backwards: bool,
     stateful: bool,
     zero_output_for_mask: bool,
+    unroll: bool,
     drops: bool,
 }
 
@@ -63,11 +64,11 @@ impl Recurrent {
             go_backwards: options.bool_or("go_backwards", false)?,
             stateful: options.bool_or("stateful", false)?,
             zero_output_for_mask: options.bool_or("zero_output_for_mask", false)?,
+            unroll: options.bool_or("unroll", false)?,
             drops,
         };
         options.only("time_major", &Value::Bool(false), "give [batch, time, features]")?;
         options.ignore(&[
-            "unroll",
             "implementation",
             "use_cudnn",
             "seed",
@@ -170,6 +171,17 @@ impl Recurrent {
         Ok(())
     }
 
+    /// Whether Keras zeroes masked steps at the wrong places: unrolled and backward, it lays the
+    /// mask as it stands over outputs in the order in which they were walked
+    /// (`keras.src.backend.tensorflow.rnn.rnn`).
+    fn misplaces_zeros(&self, steps: Steps) -> bool {
+        self.unroll
+            && self.go_backwards
+            && self.return_sequences
+            && self.zero_output_for_mask
+            && steps.mask.is_some()
+    }
+
     /// Walks one direction: the output as Keras gives it, and the final states.
     fn walk(
         &self,
@@ -182,7 +194,10 @@ impl Recurrent {
         slots.extend(self.slots(call, base, initial)?);
         let backward = self.go_backwards;
         let direction = if backward { Direction::Backward } else { Direction::Forward };
-        let outputs = self.cell.add(call, self, direction, slots)?;
+        let misplaced = self.misplaces_zeros(steps);
+        let zero_output_for_mask = self.zero_output_for_mask && !misplaced;
+        let layer = Recurrent { zero_output_for_mask, ..self.clone() };
+        let outputs = self.cell.add(call, &layer, direction, slots)?;
         let [sequence, last, states @ ..] = &outputs[..] else {
             return Err(call.refuse("its operator has no outputs"));
         };
@@ -193,8 +208,21 @@ impl Recurrent {
             // Keras leaves the steps in the order in which they were walked.
             (true, true) => call.add(Reverse { axis: 1 }, &[*sequence])?,
         };
+        let output = match steps.mask.filter(|_| misplaced) {
+            Some(mask) => zeroed(call, output, mask)?,
+            None => output,
+        };
         Ok((output, states.to_vec()))
     }
+}
+
+/// `x` `[batch, time, units]` with zeros where `mask` `[batch, time]` is false.
+fn zeroed(call: &mut Call<'_>, x: ValueId, mask: ValueId) -> Result<ValueId, FormatError> {
+    let mut dims = call.ty(mask).dims.clone();
+    dims.push(Dim::Known(1));
+    let mask = call.add(Reshape::to(dims), &[mask])?;
+    let mask = call.float(mask)?;
+    call.add(Binary { kind: BinaryKind::Multiply }, &[x, mask])
 }
 
 /// What the layers walk over.
