@@ -8,9 +8,28 @@
 //! into blocks that the problem's shape alone decides, and threads take blocks.
 
 pub mod activation;
+pub mod attention;
+pub mod conv1d;
+pub mod elementwise;
+pub mod embedding;
+#[cfg(test)]
+mod fixtures;
+pub mod gru;
 pub mod isa;
+mod lanes;
+pub mod layer_norm;
+pub mod layout;
+pub mod lstm;
+pub mod matmul;
+mod panel;
 pub mod pool;
+pub mod pool1d;
 pub mod real;
+pub mod recurrent;
+pub mod reduce;
+pub mod simple_rnn;
+pub mod softmax;
+pub mod wgsl;
 
 pub use activation::Activation;
 pub use isa::{Isa, Kernel, Simd};

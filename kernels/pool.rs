@@ -259,6 +259,13 @@ impl<'a, T> DisjointMut<'a, T> {
         DisjointMut { start: slice.as_mut_ptr(), len: slice.len(), lifetime: PhantomData }
     }
 
+    /// Where element `index` stands. Panics if it lies beyond the slice.
+    pub(crate) fn start_of(&self, index: usize) -> *mut T {
+        assert!(index <= self.len, "element {index} of {}", self.len);
+        // SAFETY: the element lies inside the slice or just behind it.
+        unsafe { self.start.add(index) }
+    }
+
     /// The part `range`.
     ///
     /// # Panics

@@ -92,7 +92,7 @@ fn apply_piecewise(activation: Activation, isa: Isa, data: &mut [f32]) {
                 let above = at_most(at_least(x, 0.0), max_value);
                 let below = negative_slope * (x - threshold);
                 // Without a slope the product keeps NaN, and -inf must not become one.
-                let below = if negative_slope == 0.0 && x == x { 0.0 } else { below };
+                let below = if negative_slope == 0.0 && !x.is_nan() { 0.0 } else { below };
                 if x > threshold { above } else { below }
             })
         }
@@ -105,7 +105,7 @@ fn apply_piecewise(activation: Activation, isa: Isa, data: &mut [f32]) {
             x / (1.0 + x.abs())
         }),
         Activation::SoftShrink { threshold } => each!(isa, data, |x, S, threshold| {
-            let inside = if x == x { 0.0 } else { x };
+            let inside = if x.is_nan() { x } else { 0.0 };
             let below = if x < -threshold { x + threshold } else { inside };
             if x > threshold { x - threshold } else { below }
         }),
@@ -235,7 +235,7 @@ fn sparsemax(row: &mut [f32]) {
         for &x in row.iter() {
             let x = f64::from(x);
             // A NaN stays in the support, and so reaches every result.
-            let inside = !(x <= threshold);
+            let inside = x > threshold || x.is_nan();
             sum += if inside { x } else { 0.0 };
             count += usize::from(inside);
         }

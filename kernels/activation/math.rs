@@ -6,6 +6,9 @@
 //! `minimax.py` beside this file (Remez exchange in 50 digits, relative error as noted there);
 //! the measured error of every activation is what the tests of this module assert.
 
+// The constants stand with the digits that `minimax.py` prints.
+#![allow(clippy::excessive_precision)]
+
 use crate::isa::Simd;
 
 /// 1.5 · 2^23: adding it rounds an `f32` to an integer, which then stands in the low bits.

@@ -214,13 +214,13 @@ impl Activation {
             return;
         }
         assert!(
-            width > 0 && data.len() % width == 0,
+            width > 0 && data.len().is_multiple_of(width),
             "{}: {} values are not rows of {width}",
             self.name(),
             data.len()
         );
         assert!(
-            self != Activation::Glu || width % 2 == 0,
+            self != Activation::Glu || width.is_multiple_of(2),
             "glu: a row of {width} values has no two halves"
         );
         cpu::apply_rows(self, isa, data, width);

@@ -77,7 +77,7 @@ pub fn element<T: Real>(activation: Activation, x: T) -> T {
         Activation::Tanh => x.tanh(),
         Activation::TanhShrink => tanh_shrink(x),
         Activation::Threshold { threshold, value } => {
-            if x > f(threshold) || x != x {
+            if x > f(threshold) || x.to_f64().is_nan() {
                 x
             } else {
                 f(value)
@@ -116,9 +116,8 @@ fn shrink<T: Real>(x: T, threshold: T, by: T) -> T {
     }
 }
 
-#[allow(clippy::eq_op)]
 fn zero_or_nan<T: Real>(x: T) -> T {
-    if x != x { x } else { T::zero() }
+    if x.to_f64().is_nan() { x } else { T::zero() }
 }
 
 /// 1 / (1 + exp(-x)).

@@ -4,27 +4,7 @@ use std::borrow::Cow;
 
 use crate::graph::{Cost, DType, Dim, OpError, Operator, Slots, TensorType, elements};
 
-/// What a query that may attend to nothing gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum MaskedRow {
-    /// The mean over all keys.
-    Uniform,
-    /// Zeros.
-    Zero,
-    /// NaN.
-    Nan,
-}
-
-impl MaskedRow {
-    /// The name in the text form.
-    pub fn name(self) -> &'static str {
-        match self {
-            MaskedRow::Uniform => "uniform",
-            MaskedRow::Zero => "zero",
-            MaskedRow::Nan => "nan",
-        }
-    }
-}
+pub use seqfuse_kernels::attention::MaskedRow;
 
 /// `softmax(scale * q·kᵀ)·v` for each head (Vaswani et al. 2017).
 ///
@@ -39,8 +19,7 @@ pub struct Attention {
     pub scale: f32,
     /// Whether a query sees no later key.
     pub causal: bool,
-    /// A query sees only keys at most this many steps before it, itself among them, and as many
-    /// after it unless `causal`.
+    /// Query `i` sees only keys `j` with `|i - j|` below this.
     pub sliding_window: Option<usize>,
     /// What a query that may attend to nothing gets.
     pub masked_row: MaskedRow,
@@ -55,7 +34,7 @@ impl Operator for Attention {
         let mut attributes = vec![
             ("scale", self.scale.to_string()),
             ("causal", self.causal.to_string()),
-            ("masked_row", self.masked_row.name().to_owned()),
+            ("masked_row", format!("{:?}", self.masked_row).to_lowercase()),
         ];
         if let Some(window) = self.sliding_window {
             attributes.push(("sliding_window", window.to_string()));

@@ -5,27 +5,7 @@ use std::borrow::Cow;
 use super::Activation;
 use crate::graph::{Cost, DType, Dim, OpError, Operator, Slots, TensorType, elements};
 
-/// Where zeros are put around the time axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Padding {
-    /// None: the output is shorter.
-    Valid,
-    /// On both sides, the odd one at the end, so that the output has `ceil(time / stride)` steps.
-    Same,
-    /// All before the first step: an output sees no later input.
-    Causal,
-}
-
-impl Padding {
-    /// The name in the text form.
-    pub fn name(self) -> &'static str {
-        match self {
-            Padding::Valid => "valid",
-            Padding::Same => "same",
-            Padding::Causal => "causal",
-        }
-    }
-}
+pub use seqfuse_kernels::conv1d::Padding;
 
 /// Convolution over time: `x` `[batch, time, features]`, `kernel`
 /// `[kernel_size, features / groups, filters]`, `bias` `[filters]` (may be empty) give
@@ -54,7 +34,7 @@ impl Operator for Conv1d {
             ("stride", self.stride.to_string()),
             ("dilation", self.dilation.to_string()),
             ("groups", self.groups.to_string()),
-            ("padding", self.padding.name().to_owned()),
+            ("padding", format!("{:?}", self.padding).to_lowercase()),
             ("activation", self.activation.name().to_owned()),
         ]
     }
@@ -86,6 +66,10 @@ impl Operator for Conv1d {
         let reach = Dim::Known(taps.saturating_sub(1).saturating_mul(self.dilation));
         let steps = match self.padding {
             Padding::Same | Padding::Causal => x.dims[1].div_ceil(self.stride),
+            Padding::Explicit { before, after } => {
+                let padded = x.dims[1].clone() + Dim::Known(before.saturating_add(after));
+                (padded - reach).div_ceil(self.stride)
+            }
             Padding::Valid => match (x.dims[1].known(), reach.known()) {
                 (Some(time), Some(reach)) if time <= reach => {
                     let expected = format!("at least {} steps of time", reach + 1);

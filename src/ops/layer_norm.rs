@@ -4,17 +4,19 @@ use std::borrow::Cow;
 
 use crate::graph::{Cost, DType, OpError, Operator, Slots, TensorType, elements};
 
+pub use seqfuse_kernels::layer_norm::Form as NormForm;
+
 /// `y = (x - mean) / sqrt(variance + epsilon) * gamma + beta` over the last `axes` axes (Ba et al.
-/// 2016); with `rms`, `y = x / sqrt(mean(x²) + epsilon) * gamma`. `gamma` and `beta` have the
-/// shape of those axes and may be empty.
+/// 2016), or another [`NormForm`]. `gamma` and `beta` have the shape of those axes and may be
+/// empty; only the standard form takes `beta`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerNorm {
     /// How many of the last axes are normalized together.
     pub axes: usize,
     /// Added to the variance.
     pub epsilon: f32,
-    /// Whether the variance is taken without the mean.
-    pub rms: bool,
+    /// The formula.
+    pub form: NormForm,
 }
 
 impl Operator for LayerNorm {
@@ -26,7 +28,7 @@ impl Operator for LayerNorm {
         vec![
             ("axes", self.axes.to_string()),
             ("epsilon", format!("{:e}", self.epsilon)),
-            ("rms", self.rms.to_string()),
+            ("form", format!("{:?}", self.form)),
         ]
     }
 
@@ -35,7 +37,7 @@ impl Operator for LayerNorm {
     }
 
     fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
-        inputs.at_most(3)?;
+        inputs.at_most(if self.form == NormForm::Standard { 3 } else { 2 })?;
         let x = inputs.float(0)?;
         if self.axes == 0 || self.axes > x.rank() {
             return Err(inputs.shape_error(0, format!("at least {} dimensions", self.axes)));

@@ -37,7 +37,7 @@ pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use global_pool::{GlobalPool, PoolKind};
 pub use gru::Gru;
-pub use layer_norm::LayerNorm;
+pub use layer_norm::{LayerNorm, NormForm};
 pub use lstm::Lstm;
 pub use recurrent::Direction;
 pub use reduce::{Reduce, ReduceKind};

@@ -3,6 +3,8 @@
 pub mod cpu;
 mod error;
 mod feed;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 mod host;
 mod profile;
 mod session;

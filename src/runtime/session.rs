@@ -11,7 +11,7 @@ use super::profile::{Profile, ProfileEntry, microseconds};
 use super::{RunError, Tensors, host};
 use crate::graph::{Bindings, DType, Data, Dim, Graph, Source, Tensor, ValueId, VariableKind};
 use crate::passes;
-use crate::plan::{Operand, PackCache, PlanCache, Program, StagePlan};
+use crate::plan::{NodeShapes, Operand, PackCache, PlanCache, Program, StagePlan};
 
 /// Where a Session runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -321,8 +321,10 @@ impl Session {
         let compiled = state.plans.get_or_make(&self.key, || {
             let shapes: Vec<&[usize]> =
                 stage.inputs.iter().map(|id| shape_of(program, carried, &fed, *id)).collect();
-            let plan = StagePlan::new(program, stage, bindings, &shapes, &super::cpu::workspace)?;
-            CpuStage::new(program.graph(), plan, packs, isa, reference)
+            let graph = program.graph();
+            let room = |node: &NodeShapes<'_>| super::cpu::workspace(node, graph, packs, isa);
+            let plan = StagePlan::new(program, stage, bindings, &shapes, &room)?;
+            CpuStage::new(graph, plan, packs, isa, reference)
         })?;
         if state.buffers.len() < compiled.plan().buffers.len() {
             state.buffers.resize_with(compiled.plan().buffers.len(), Buffer::default);

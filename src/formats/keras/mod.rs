@@ -26,7 +26,10 @@
 //! folder, so a layer that is shared or nested needs no code of its own.
 
 pub mod archive;
-//CONFIG
+pub mod config;
 mod json;
 pub mod naming;
 pub mod weights;
+
+#[cfg(test)]
+mod fixture_tests;

@@ -2,13 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hdf5_pure::{DType as Stored, Dataset, Datatype, DatatypeByteOrder, File, Group, Layout};
+use hdf5_pure::{
+    Chunk, DType as Stored, Dataset, Datatype, DatatypeByteOrder, File, Group, Layout,
+};
 
+use super::json;
 use crate::formats::FormatError;
 use crate::graph::{Data, Tensor};
 
-/// Groups and datasets that one file may hold.
-const MAX_OBJECTS: usize = 1_000_000;
+/// Groups and datasets that one file may hold …
+const MAX_OBJECTS: u64 = 500_000;
+/// … and the bytes that each of them takes at least, so that hard links cannot make a small file
+/// look like a large one.
+const MIN_OBJECT: u64 = 32;
 /// Groups within groups; Keras's own nesting is a few levels for each nested model.
 const MAX_DEPTH: usize = 128;
 /// The most that deflate can gain, which bounds what a compressed chunk may unpack to.
@@ -145,17 +151,17 @@ impl WeightStore {
 }
 
 fn failed(path: &str, error: hdf5_pure::Error) -> FormatError {
-    FormatError::Hdf5 { path: path.to_owned(), source: Box::new(error) }
+    FormatError::Hdf5 { path: json::shorten(path), source: Box::new(error) }
 }
 
 fn damaged(path: &str, problem: impl Into<String>) -> FormatError {
-    FormatError::Hdf5Damaged { path: path.to_owned(), problem: problem.into() }
+    FormatError::Hdf5Damaged { path: json::shorten(path), problem: problem.into() }
 }
 
 struct Walk {
     size: u64,
     store: WeightStore,
-    objects: usize,
+    objects: u64,
 }
 
 impl Walk {
@@ -189,8 +195,8 @@ impl Walk {
 
     fn count(&mut self, path: &str) -> Result<(), FormatError> {
         self.objects += 1;
-        if self.objects > MAX_OBJECTS {
-            return Err(damaged(path, "there are more objects than any model has"));
+        if self.objects > MAX_OBJECTS.min(self.size / MIN_OBJECT) {
+            return Err(damaged(path, "there are more groups and datasets than the file can hold"));
         }
         Ok(())
     }
@@ -202,17 +208,16 @@ impl Walk {
         let bytes = |sizes: &[u64]| sizes.iter().try_fold(element, |n, &size| n.checked_mul(size));
         let (needed, room) = match dataset.layout().map_err(fail)? {
             Layout::Chunked { chunk_shape, .. } => {
-                let room = self.size.saturating_mul(MAX_EXPANSION);
-                (
-                    bytes(&sizes)
-                        .max(bytes(&chunk_shape))
-                        .filter(|_| bytes(&chunk_shape).is_some()),
-                    room,
-                )
+                // The library reserves a chunk's stored size before it looks for the bytes.
+                if !dataset.chunks().map_err(fail)?.iter().all(|chunk| fits(chunk, self.size)) {
+                    return Err(damaged(path, "a chunk ends behind the end of the file"));
+                }
+                let gain = if dataset.filters().is_empty() { 1 } else { MAX_EXPANSION };
+                let whole = bytes(&chunk_shape).and_then(|chunk| Some(chunk.max(bytes(&sizes)?)));
+                (whole, self.size.saturating_mul(gain))
             }
             _ => (bytes(&sizes), self.size),
         };
-        // Zero-sized datasets have an overflow-free product whatever their other sizes are.
         if needed.is_none_or(|needed| needed > room.min(MAX_BYTES)) {
             return Err(damaged(path, format!("a shape of {sizes:?} does not fit into the file")));
         }
@@ -223,10 +228,15 @@ impl Walk {
     }
 }
 
+/// Whether a chunk's stored bytes lie within a file of `size` bytes.
+fn fits(chunk: &Chunk, size: u64) -> bool {
+    chunk.address.checked_add(chunk.storage_size).is_some_and(|end| end <= size)
+}
+
 /// The form of a dataset's elements.
 fn element_kind(dataset: &Dataset, path: &str) -> Result<Element, FormatError> {
     let fail = |error| failed(path, error);
-    let other = |found: String| FormatError::WeightType { path: path.to_owned(), found };
+    let other = |found: String| FormatError::WeightType { path: json::shorten(path), found };
     Ok(match dataset.dtype().map_err(fail)? {
         Stored::F32 => Element::F32,
         Stored::F64 => Element::F64,
@@ -369,6 +379,27 @@ mod tests {
         }
         assert_eq!(f16_to_f32(0x8000).to_bits(), (-0.0f32).to_bits());
         assert!(f16_to_f32(0x7e00).is_nan());
+    }
+
+    #[test]
+    fn compressed_chunks_are_read_and_must_lie_within_the_file() {
+        let mut builder = FileBuilder::new();
+        let dataset = builder.create_dataset("0");
+        dataset.with_f32_data(&[0.5; 64]).with_shape(&[64]).with_chunks(&[64]).with_deflate(6);
+        let file = builder.finish().expect("builds");
+        let size = file.len() as u64;
+        let mut store = WeightStore::open(file).expect("opens");
+        assert_eq!(
+            store.take("l", "0", &[64]).expect("takes").as_f32(),
+            Some([0.5; 64].as_slice())
+        );
+        let mut chunk = store.datasets["0"].dataset.chunks().expect("chunks").remove(0);
+        assert!(fits(&chunk, size));
+        assert!(!fits(&chunk, chunk.address));
+        chunk.storage_size = 0xf000_0000;
+        assert!(!fits(&chunk, size));
+        chunk.address = u64::MAX;
+        assert!(!fits(&chunk, size));
     }
 
     #[test]

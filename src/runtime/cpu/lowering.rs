@@ -6,7 +6,7 @@ use std::sync::Arc;
 use seqfuse_kernels::Isa;
 
 use super::{Buffer, Env};
-use crate::graph::{Data, Graph, Operator};
+use crate::graph::{Graph, Node, Operator, Source, Tensor, ValueId, VariableKind};
 use crate::plan::{BufferId, NodeShapes, Operand, PackCache, Place, Step, WeightId};
 use crate::runtime::RunError;
 
@@ -22,7 +22,7 @@ pub trait Kernel: Send + Sync {
 /// How an operator runs on the CPU.
 pub trait CpuOp: Operator + Sized {
     /// The bytes that it needs while it runs, beside inputs and outputs.
-    fn workspace(&self, _node: &NodeShapes<'_>) -> usize {
+    fn workspace(&self, _node: &NodeShapes<'_>, _weights: &Weights<'_>) -> usize {
         0
     }
 
@@ -87,45 +87,80 @@ impl Lowering<'_> {
         self.step.workspace.map(|(buffer, bytes)| Target { buffer, len: bytes / 4 })
     }
 
-    /// Weights packed from the tensors in `slots`, which must be the same in every run.
-    ///
-    /// # Errors
-    /// If one of them is computed or given with a run.
-    pub fn packed<T: Any + Send + Sync>(
-        &self,
-        slots: &[usize],
-        pack: impl FnOnce(&[Option<&[f32]>]) -> T,
-    ) -> Result<Arc<T>, RunError> {
-        let mut ids = Vec::with_capacity(slots.len());
-        let mut weights: Vec<Option<&[f32]>> = Vec::with_capacity(slots.len());
-        for &slot in slots {
-            let operand = self.step.inputs.get(slot).and_then(Option::as_ref);
-            let Some(operand) = operand else {
-                ids.push(WeightId::Absent);
-                weights.push(None);
-                continue;
-            };
-            let (id, data) = match (&operand.place, WeightId::of(&operand.place)) {
-                (Place::Variable(id), Some(name)) => (name, self.graph.variable(*id).value.data()),
-                (Place::Constant(tensor), Some(name)) => (name, tensor.data()),
-                _ => return Err(self.refuse_computed(slot)),
-            };
-            let Data::F32(data) = data else { return Err(self.refuse_computed(slot)) };
-            ids.push(id);
-            weights.push(Some(data));
-        }
-        Ok(self.packs.get(self.isa, &ids, || pack(&weights)))
+    /// Where the node's packed weights are found.
+    pub fn weights(&self) -> Weights<'_> {
+        let node = self.graph.node(self.step.node);
+        Weights { graph: self.graph, node, packs: self.packs, isa: self.isa }
     }
 
     /// The error that this node cannot run on the CPU.
     pub fn refuse(&self, reason: String) -> RunError {
-        let node = self.graph.node(self.step.node);
-        RunError::Unsupported { node: node.name.clone(), op: node.op.name(), device: "cpu", reason }
+        refuse(self.graph.node(self.step.node), reason)
+    }
+}
+
+fn refuse(node: &Node, reason: String) -> RunError {
+    RunError::Unsupported { node: node.name.clone(), op: node.op.name(), device: "cpu", reason }
+}
+
+/// The weights of a node, packed once for all sizes and Sessions.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights<'a> {
+    /// The Graph.
+    pub graph: &'a Graph,
+    /// The node.
+    pub node: &'a Node,
+    /// Where packed weights are kept.
+    pub packs: &'a PackCache,
+    /// The instruction set to pack for.
+    pub isa: Isa,
+}
+
+impl Weights<'_> {
+    /// Weights packed from the tensors in `slots`, which must be the same in every run.
+    ///
+    /// # Errors
+    /// If one of them is computed or given with a run.
+    pub fn packed<T: Any + Send + Sync, const COUNT: usize>(
+        &self,
+        slots: [usize; COUNT],
+        pack: impl FnOnce([Option<&[f32]>; COUNT]) -> T,
+    ) -> Result<Arc<T>, RunError> {
+        let mut ids = [WeightId::Absent; COUNT];
+        let mut weights: [Option<&[f32]>; COUNT] = [None; COUNT];
+        for (index, slot) in slots.into_iter().enumerate() {
+            let Some(id) = self.node.inputs.get(slot).copied().flatten() else { continue };
+            let (name, tensor) = self.tensor(id).ok_or_else(|| self.refuse_computed(slot))?;
+            ids[index] = name;
+            weights[index] = Some(tensor.as_f32().ok_or_else(|| self.refuse_computed(slot))?);
+        }
+        Ok(self.packs.get(self.isa, &ids, || pack(weights)))
+    }
+
+    /// The tensor behind a value that is the same in every run.
+    fn tensor(&self, mut id: ValueId) -> Option<(WeightId, &Tensor)> {
+        loop {
+            match &self.graph.value(id).source {
+                Source::Variable(variable) => {
+                    let found = self.graph.variable(*variable);
+                    let fixed = found.kind != VariableKind::State;
+                    return fixed.then_some((WeightId::Variable(*variable), &*found.value));
+                }
+                Source::Constant(tensor) => {
+                    return Some((WeightId::Constant(Arc::as_ptr(tensor) as usize), tensor));
+                }
+                Source::Node { node, .. } if self.graph.node(*node).op.is_view() => {
+                    id = (*self.graph.node(*node).inputs.first()?)?;
+                }
+                Source::Input(_) | Source::Node { .. } => return None,
+            }
+        }
     }
 
     fn refuse_computed(&self, slot: usize) -> RunError {
-        let name = self.graph.node(self.step.node).op.input_name(slot);
-        self.refuse(format!("input `{name}` must be an f32 weight, not a computed value"))
+        let name = self.node.op.input_name(slot);
+        let reason = format!("input `{name}` must be an f32 weight, not a computed value");
+        refuse(self.node, reason)
     }
 }
 
@@ -155,4 +190,42 @@ pub fn with_targets<const COUNT: usize, R>(
         }
     }
     result
+}
+
+/// A kernel that is a closure over its operands.
+struct Call<F>(F);
+
+impl<F> Kernel for Call<F>
+where
+    F: Fn(&mut Env<'_>) -> Result<(), RunError> + Send + Sync,
+{
+    fn run(&self, env: &mut Env<'_>) -> Result<(), RunError> {
+        (self.0)(env)
+    }
+}
+
+/// A kernel that writes `output` from what it reads.
+pub fn call<F>(output: Target, body: F) -> Result<Box<dyn Kernel>, RunError>
+where
+    F: Fn(&Env<'_>, &mut Buffer) -> Result<(), RunError> + Send + Sync + 'static,
+{
+    Ok(Box::new(Call(move |env: &mut Env<'_>| {
+        with_targets(env, [Some(output)], |env, [out]| body(env, out))
+    })))
+}
+
+/// A kernel that writes several buffers, some of which may be absent.
+pub fn call_many<const COUNT: usize, F>(
+    targets: [Option<Target>; COUNT],
+    body: F,
+) -> Result<Box<dyn Kernel>, RunError>
+where
+    F: Fn(&Env<'_>, &mut [Buffer; COUNT]) -> Result<(), RunError> + Send + Sync + 'static,
+{
+    Ok(Box::new(Call(move |env: &mut Env<'_>| with_targets(env, targets, &body))))
+}
+
+/// Copies what a reference kernel gave in `f64` into `f32`.
+pub fn narrow(from: &[f64], into: &mut [f32]) {
+    into.iter_mut().zip(from).for_each(|(slot, &value)| *slot = value as f32);
 }

@@ -7,7 +7,21 @@ mod lowering;
 mod stage;
 mod table;
 
+mod activate;
+mod attention;
+mod conv1d;
+mod dense;
+mod elementwise;
+mod embedding;
+mod global_pool;
+mod layer_norm;
+mod layout;
+mod recurrent;
+mod recurrent_reference;
+mod reduce;
+mod softmax;
+
 pub use env::{Buffer, Env, Inputs, Values};
-pub use lowering::{CpuOp, Kernel, Lowering};
+pub use lowering::{CpuOp, Kernel, Lowering, Weights};
 pub use stage::CpuStage;
 pub use table::{lower, supports, workspace};

@@ -2,20 +2,22 @@
 
 use std::any::TypeId;
 
-use super::{CpuOp, Kernel, Lowering};
-use crate::graph::Operator;
+use seqfuse_kernels::Isa;
+
+use super::{CpuOp, Kernel, Lowering, Weights};
+use crate::graph::{Graph, Operator};
 use crate::ops::*;
-use crate::plan::NodeShapes;
+use crate::plan::{NodeShapes, PackCache};
 use crate::runtime::RunError;
 
 struct Entry {
     id: fn() -> TypeId,
-    workspace: fn(&NodeShapes<'_>) -> usize,
+    workspace: fn(&NodeShapes<'_>, &Weights<'_>) -> usize,
     lower: fn(&dyn Operator, &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError>,
 }
 
-fn workspace_of<T: CpuOp>(node: &NodeShapes<'_>) -> usize {
-    node.node.op.downcast_ref::<T>().map_or(0, |op| op.workspace(node))
+fn workspace_of<T: CpuOp>(node: &NodeShapes<'_>, weights: &Weights<'_>) -> usize {
+    node.node.op.downcast_ref::<T>().map_or(0, |op| op.workspace(node, weights))
 }
 
 fn lower_as<T: CpuOp>(
@@ -37,7 +39,10 @@ macro_rules! table {
         }),*];
     };
 }
-table!();
+table!(
+    Activate, Attention, Binary, Cast, Concat, Conv1d, Dense, Embedding, GlobalPool, Gru,
+    LayerNorm, Lstm, Reduce, Reverse, SimpleRnn, Slice, Softmax, Transpose, Unary,
+);
 
 fn find(op: &dyn Operator) -> Option<&'static Entry> {
     let id = op.type_id();
@@ -50,8 +55,9 @@ pub fn supports(op: &dyn Operator) -> bool {
 }
 
 /// The bytes that a node needs while it runs, beside inputs and outputs.
-pub fn workspace(node: &NodeShapes<'_>) -> usize {
-    find(&*node.node.op).map_or(0, |entry| (entry.workspace)(node))
+pub fn workspace(node: &NodeShapes<'_>, graph: &Graph, packs: &PackCache, isa: Isa) -> usize {
+    let weights = Weights { graph, node: node.node, packs, isa };
+    find(&*node.node.op).map_or(0, |entry| (entry.workspace)(node, &weights))
 }
 
 /// Makes the kernel call of a node.

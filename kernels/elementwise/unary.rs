@@ -1,0 +1,172 @@
+//! Functions of one number.
+
+use super::arithmetic::for_each_block;
+use crate::Cpu;
+use crate::activation::{Activation, math};
+use crate::isa::{Kernel, Simd};
+
+/// A function of one `f32`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Unary {
+    /// −x.
+    Neg,
+    /// |x|.
+    Abs,
+    /// √x.
+    Sqrt,
+    /// 1 / √x.
+    Rsqrt,
+    /// x².
+    Square,
+    /// eˣ.
+    Exp,
+    /// The natural logarithm.
+    Log,
+    /// The sine.
+    Sin,
+    /// The cosine.
+    Cos,
+    /// The largest whole number not above x.
+    Floor,
+    /// The smallest whole number not below x.
+    Ceil,
+    /// The nearest whole number, the even one of two.
+    Round,
+    /// −1, 0 or 1; NaN stays.
+    Sign,
+    /// 1 / x.
+    Reciprocal,
+    /// An element-wise activation function.
+    Activation(Activation),
+}
+
+/// A function of one integer. Results wrap around.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntegerUnary {
+    /// −x.
+    Neg,
+    /// |x|.
+    Abs,
+    /// x².
+    Square,
+    /// −1, 0 or 1.
+    Sign,
+}
+
+/// Writes `op(x)` to `out`.
+///
+/// # Panics
+/// If the lengths differ, or an activation works on rows.
+pub fn unary(cpu: Cpu, op: Unary, x: &[f32], out: &mut [f32]) {
+    assert_eq!(x.len(), out.len(), "{op:?}: the output's length");
+    for_each_block(cpu, out, |start, out| {
+        out.copy_from_slice(&x[start..start + out.len()]);
+        change(cpu, op, out);
+    });
+}
+
+/// Replaces every value by `op` of it.
+///
+/// # Panics
+/// If an activation works on rows.
+pub fn unary_assign(cpu: Cpu, op: Unary, x: &mut [f32]) {
+    for_each_block(cpu, x, |_, block| change(cpu, op, block));
+}
+
+fn change(cpu: Cpu, op: Unary, block: &mut [f32]) {
+    match op {
+        Unary::Activation(activation) => activation.apply(cpu.isa, block),
+        op => cpu.isa.run(Change { op, block }),
+    }
+}
+
+struct Change<'a> {
+    op: Unary,
+    block: &'a mut [f32],
+}
+
+impl Change<'_> {
+    #[inline(always)]
+    fn apply(self, f: impl Fn(f32) -> f32) {
+        self.block.iter_mut().for_each(|value| *value = f(*value));
+    }
+}
+
+impl Kernel for Change<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        match self.op {
+            Unary::Neg => self.apply(|x| -x),
+            Unary::Abs => self.apply(f32::abs),
+            Unary::Sqrt => self.apply(f32::sqrt),
+            Unary::Rsqrt => self.apply(|x| 1.0 / x.sqrt()),
+            Unary::Square => self.apply(|x| x * x),
+            Unary::Exp => self.apply(math::exp::<S>),
+            Unary::Log => self.apply(f32::ln),
+            Unary::Sin => self.apply(f32::sin),
+            Unary::Cos => self.apply(f32::cos),
+            Unary::Floor => self.apply(f32::floor),
+            Unary::Ceil => self.apply(f32::ceil),
+            Unary::Round => self.apply(f32::round_ties_even),
+            Unary::Sign => self.apply(|x| {
+                let sign = f32::from(u8::from(x > 0.0)) - f32::from(u8::from(x < 0.0));
+                if x.is_nan() { x } else { sign }
+            }),
+            Unary::Reciprocal => self.apply(|x| 1.0 / x),
+            // `change` has taken it.
+            Unary::Activation(_) => {}
+        }
+    }
+}
+
+/// Writes `op(x)` to `out`, for `i32` and `i64`.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn unary_integer<T: Integer>(cpu: Cpu, op: IntegerUnary, x: &[T], out: &mut [T]) {
+    assert_eq!(x.len(), out.len(), "{op:?}: the output's length");
+    for_each_block(cpu, out, |start, out| {
+        let pairs = out.iter_mut().zip(&x[start..]);
+        match op {
+            IntegerUnary::Neg => pairs.for_each(|(out, x)| *out = x.neg()),
+            IntegerUnary::Abs => pairs.for_each(|(out, x)| *out = x.abs()),
+            IntegerUnary::Square => pairs.for_each(|(out, x)| *out = x.square()),
+            IntegerUnary::Sign => pairs.for_each(|(out, x)| *out = x.sign()),
+        }
+    });
+}
+
+/// `i32` or `i64`.
+pub trait Integer: Copy + Send + Sync {
+    /// −x.
+    fn neg(self) -> Self;
+    /// |x|.
+    fn abs(self) -> Self;
+    /// x².
+    fn square(self) -> Self;
+    /// −1, 0 or 1.
+    fn sign(self) -> Self;
+}
+
+macro_rules! integer {
+    ($t:ty) => {
+        impl Integer for $t {
+            fn neg(self) -> $t {
+                self.wrapping_neg()
+            }
+            fn abs(self) -> $t {
+                self.wrapping_abs()
+            }
+            fn square(self) -> $t {
+                self.wrapping_mul(self)
+            }
+            fn sign(self) -> $t {
+                self.signum()
+            }
+        }
+    };
+}
+integer!(i32);
+integer!(i64);

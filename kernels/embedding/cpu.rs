@@ -1,0 +1,80 @@
+//! The copies and comparisons.
+
+use super::IdOutOfRange;
+use crate::layout::Index;
+use crate::{Cpu, DisjointMut};
+
+/// Elements that one block writes, roughly.
+const BLOCK: usize = 16 * 1024;
+
+/// Writes row `ids[i]` of `table` (`[vocabulary, dim]`) to row `i` of `out` (`[ids, dim]`).
+///
+/// # Errors
+/// The first id below 0 or beyond the table; nothing is written then.
+///
+/// # Panics
+/// If `table` is not whole rows, or the output's length does not fit.
+pub fn gather<T: Copy + Send + Sync, I: Index>(
+    cpu: Cpu,
+    table: &[T],
+    dim: usize,
+    ids: &[I],
+    vocabulary: usize,
+    out: &mut [T],
+) -> Result<(), IdOutOfRange> {
+    assert_eq!(table.len(), vocabulary * dim, "embedding: the table's length");
+    assert_eq!(out.len(), ids.len() * dim, "embedding: the output's length");
+    // One comparison covers both ends: a negative id becomes huge.
+    let outside = |id: I| id.widen() as u64 >= vocabulary as u64;
+    if let Some(position) = ids.iter().position(|&id| outside(id)) {
+        return Err(IdOutOfRange { position, id: ids[position].widen(), vocabulary });
+    }
+    if out.is_empty() {
+        return Ok(());
+    }
+    let group = (BLOCK / dim).max(1);
+    let parts = DisjointMut::new(out);
+    cpu.pool.for_each(ids.len().div_ceil(group), &|block| {
+        let rows = block * group..ids.len().min((block + 1) * group);
+        // SAFETY: blocks write disjoint rows.
+        let part = unsafe { parts.slice(rows.start * dim..rows.end * dim) };
+        for (id, row) in ids[rows].iter().zip(part.chunks_exact_mut(dim)) {
+            let start = id.widen() as usize * dim;
+            row.copy_from_slice(&table[start..start + dim]);
+        }
+    });
+    Ok(())
+}
+
+/// Writes 1 where an id is not `value`, else 0: the mask of Keras's `mask_zero`.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn mask_not_equal<I: Index>(ids: &[I], value: i64, out: &mut [u8]) {
+    assert_eq!(ids.len(), out.len(), "mask_not_equal: the output's length");
+    for (out, id) in out.iter_mut().zip(ids) {
+        *out = u8::from(id.widen() != value);
+    }
+}
+
+/// Keras's `Masking` layer: a row of `x` (`[rows, features]`) whose values all equal `value` is
+/// masked. `mask` (`[rows]`) gets 0 for such rows, else 1; `out` gets the row, or zeros.
+///
+/// A NaN equals nothing, so that a row with one is kept. Rows without values are masked.
+///
+/// # Panics
+/// If a length does not fit.
+pub fn masking(x: &[f32], features: usize, value: f32, mask: &mut [u8], out: &mut [f32]) {
+    assert_eq!(x.len(), mask.len() * features, "masking: the input's length");
+    assert_eq!(x.len(), out.len(), "masking: the output's length");
+    for (row, mask) in mask.iter_mut().enumerate() {
+        let range = row * features..(row + 1) * features;
+        let kept = x[range.clone()].iter().any(|&v| v != value);
+        *mask = u8::from(kept);
+        if kept {
+            out[range.clone()].copy_from_slice(&x[range]);
+        } else {
+            out[range].fill(0.0);
+        }
+    }
+}

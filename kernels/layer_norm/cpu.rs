@@ -1,0 +1,74 @@
+//! The fast form: the moments in two passes, so that a large mean costs no digits.
+
+use super::{Form, LayerNormCall};
+use crate::isa::{Kernel, Simd};
+use crate::{Cpu, DisjointMut, lanes};
+
+/// Elements that one block works on, roughly.
+const BLOCK: usize = 8 * 1024;
+
+/// Writes the normalised rows to `out`, `[rows, features]`.
+///
+/// # Panics
+/// If a length does not fit, or `beta` is given for another form than [`Form::Standard`].
+pub fn forward(cpu: Cpu, call: LayerNormCall, out: &mut [f32]) {
+    let LayerNormCall { x, gamma, beta, features, form, .. } = call;
+    assert_eq!(out.len(), x.len(), "layer_norm: the output's length");
+    assert!(x.is_empty() || (features > 0 && x.len() % features == 0), "layer_norm: whole rows");
+    assert!(gamma.is_none_or(|gamma| gamma.len() == features), "layer_norm: gamma's length");
+    assert!(beta.is_none_or(|beta| beta.len() == features), "layer_norm: beta's length");
+    assert!(beta.is_none() || form == Form::Standard, "layer_norm: {form:?} takes no beta");
+    if x.is_empty() {
+        return;
+    }
+    let rows = x.len() / features;
+    let group = (BLOCK / features).max(1);
+    let parts = DisjointMut::new(out);
+    cpu.pool.for_each(rows.div_ceil(group), &|block| {
+        let range = block * group * features..rows.min((block + 1) * group) * features;
+        // SAFETY: blocks write disjoint rows.
+        let out = unsafe { parts.slice(range.clone()) };
+        cpu.isa.run(Rows { call: LayerNormCall { x: &x[range], ..call }, out });
+    });
+}
+
+struct Rows<'a> {
+    call: LayerNormCall<'a>,
+    out: &'a mut [f32],
+}
+
+impl Kernel for Rows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let LayerNormCall { x, gamma, beta, features, epsilon, form } = self.call;
+        let count = features as f32;
+        for (row, out) in x.chunks_exact(features).zip(self.out.chunks_exact_mut(features)) {
+            let mean = match form {
+                Form::RootMeanSquare => 0.0,
+                _ => lanes::sum_by(row, |v| v) / count,
+            };
+            let variance = lanes::sum_by(row, |v| (v - mean) * (v - mean)) / count;
+            let scale = 1.0 / (variance + epsilon).sqrt();
+            let shift = if form == Form::Standard { mean } else { 0.0 };
+            for (out, &value) in out.iter_mut().zip(row) {
+                *out = (value - shift) * scale;
+            }
+            match (gamma, beta) {
+                (Some(gamma), Some(beta)) => {
+                    for ((out, &gamma), &beta) in out.iter_mut().zip(gamma).zip(beta) {
+                        *out = S::fma(*out, gamma, beta);
+                    }
+                }
+                (Some(gamma), None) => {
+                    out.iter_mut().zip(gamma).for_each(|(out, &gamma)| *out *= gamma);
+                }
+                (None, Some(beta)) => {
+                    out.iter_mut().zip(beta).for_each(|(out, &beta)| *out += beta);
+                }
+                (None, None) => {}
+            }
+        }
+    }
+}

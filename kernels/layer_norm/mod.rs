@@ -1,0 +1,38 @@
+//! Layer normalization over the last axis (or the product of trailing axes).
+
+mod cpu;
+pub mod reference;
+#[cfg(test)]
+mod tests;
+
+pub use cpu::forward;
+
+/// What a row is divided by, and whether its mean is taken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `(x − mean) / sqrt(variance + ε) · γ + β`, with the biased variance
+    /// (Ba, Kiros and Hinton, 2016).
+    Standard,
+    /// `x / sqrt(variance + ε) · γ`: the mean stays. What Keras's `LayerNormalization` computes
+    /// with `rms_scaling=True`.
+    VarianceScaling,
+    /// `x / sqrt(mean(x²) + ε) · γ` (Zhang and Sennrich, 2019): Keras's `RMSNormalization`.
+    RootMeanSquare,
+}
+
+/// What [`forward`] reads.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerNormCall<'a> {
+    /// The values, `[rows, features]`.
+    pub x: &'a [f32],
+    /// The scale, `[features]`; 1 if absent.
+    pub gamma: Option<&'a [f32]>,
+    /// The offset, `[features]`; 0 if absent. Only for [`Form::Standard`].
+    pub beta: Option<&'a [f32]>,
+    /// Values in a row.
+    pub features: usize,
+    /// What is added to the variance.
+    pub epsilon: f32,
+    /// The formula.
+    pub form: Form,
+}

@@ -1,0 +1,36 @@
+//! Softmax and its logarithm along an axis.
+
+mod cpu;
+pub mod reference;
+#[cfg(test)]
+mod tests;
+
+pub use cpu::forward;
+
+/// What a softmax gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Probabilities.
+    Probability,
+    /// Their logarithms.
+    Logarithm,
+}
+
+/// What [`forward`] reads: a tensor `[outer, axis, inner]`, normalised along `axis`.
+#[derive(Clone, Copy, Debug)]
+pub struct SoftmaxCall<'a> {
+    /// The logits.
+    pub x: &'a [f32],
+    /// A mask of the same shape: 0 leaves an element out and makes its result 0. A row without
+    /// any element left is all zeros, as Keras's `Softmax` layer has it. Only for
+    /// [`Form::Probability`].
+    pub mask: Option<&'a [u8]>,
+    /// The product of the sizes in front of the axis.
+    pub outer: usize,
+    /// The size of the axis.
+    pub axis: usize,
+    /// The product of the sizes behind the axis.
+    pub inner: usize,
+    /// Probabilities or their logarithms.
+    pub form: Form,
+}

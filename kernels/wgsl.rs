@@ -1,0 +1,50 @@
+//! WGSL sources of the GPU kernels.
+//!
+//! Each constant is a complete module with the entry point `main`. All kernels use bind group 0:
+//! binding 0 the arena (storage, read and write), 1 the weights (storage, read), 2 the call's
+//! parameters (uniform), 3 the status words (storage, read and write); a kernel declares the ones
+//! that it uses. The head of each file gives its mathematics, parameters and workgroup shape.
+
+/// Rows of a table by integer ids, with a mask of the non-zero ids on request.
+pub const EMBEDDING: &str = include_str!("embedding/embedding.wgsl");
+
+/// Matrix product with bias and activation, for many rows.
+pub const MATMUL: &str = concat!(
+    include_str!("activation/functions.wgsl"),
+    include_str!("matmul/bindings.wgsl"),
+    include_str!("matmul/matmul.wgsl"),
+);
+
+/// Matrix product with bias and activation, for few rows.
+pub const MATMUL_ROWS: &str = concat!(
+    include_str!("activation/functions.wgsl"),
+    include_str!("matmul/bindings.wgsl"),
+    include_str!("matmul/matmul_rows.wgsl"),
+);
+
+/// LSTM over a whole sequence, both directions.
+pub const LSTM: &str = concat!(
+    include_str!("activation/functions.wgsl"),
+    include_str!("recurrent/recurrent.wgsl"),
+    include_str!("lstm/lstm.wgsl"),
+);
+
+/// GRU over a whole sequence, both directions.
+pub const GRU: &str = concat!(
+    include_str!("activation/functions.wgsl"),
+    include_str!("recurrent/recurrent.wgsl"),
+    include_str!("gru/gru.wgsl"),
+);
+
+/// An element-wise activation.
+pub const ACTIVATION: &str =
+    concat!(include_str!("activation/functions.wgsl"), include_str!("activation/activation.wgsl"),);
+
+/// Softmax over the last axis.
+pub const SOFTMAX: &str = include_str!("activation/softmax.wgsl");
+
+/// Sum, difference, product, quotient, maximum or minimum, with broadcasting.
+pub const BINARY: &str = include_str!("elementwise/binary.wgsl");
+
+/// Strided copy: slices, concatenation, transposition, reversal.
+pub const COPY: &str = include_str!("elementwise/copy.wgsl");

@@ -1,0 +1,175 @@
+//! Elementwise operators: arithmetic, comparison, logic, conversion.
+
+use bytemuck::{AnyBitPattern, NoUninit};
+use seqfuse_kernels::elementwise::{self as kernels, Arithmetic, Comparison, Logical, Tensor};
+use seqfuse_kernels::layout::MAX_RANK;
+
+use super::lowering::{CpuOp, Kernel, Lowering, Target, call};
+use super::{Buffer, Env};
+use crate::graph::DType;
+use crate::ops::{Binary, BinaryKind, Cast, Unary, UnaryKind};
+use crate::plan::Operand;
+use crate::runtime::RunError;
+
+/// Which family of kernels computes a binary operator.
+#[derive(Clone, Copy, Debug)]
+enum Family {
+    Arithmetic(Arithmetic),
+    Comparison(Comparison),
+    Logical(Logical),
+}
+
+fn family(kind: BinaryKind) -> Family {
+    match kind {
+        BinaryKind::Add => Family::Arithmetic(Arithmetic::Add),
+        BinaryKind::Subtract => Family::Arithmetic(Arithmetic::Sub),
+        BinaryKind::Multiply => Family::Arithmetic(Arithmetic::Mul),
+        BinaryKind::Divide => Family::Arithmetic(Arithmetic::Div),
+        BinaryKind::Maximum => Family::Arithmetic(Arithmetic::Max),
+        BinaryKind::Minimum => Family::Arithmetic(Arithmetic::Min),
+        BinaryKind::Power => Family::Arithmetic(Arithmetic::Pow),
+        BinaryKind::Equal => Family::Comparison(Comparison::Equal),
+        BinaryKind::NotEqual => Family::Comparison(Comparison::NotEqual),
+        BinaryKind::Less => Family::Comparison(Comparison::Less),
+        BinaryKind::LessEqual => Family::Comparison(Comparison::LessEqual),
+        BinaryKind::Greater => Family::Comparison(Comparison::Greater),
+        BinaryKind::GreaterEqual => Family::Comparison(Comparison::GreaterEqual),
+        BinaryKind::And => Family::Logical(Logical::And),
+        BinaryKind::Or => Family::Logical(Logical::Or),
+        BinaryKind::Xor => Family::Logical(Logical::Xor),
+    }
+}
+
+fn tensor<'a, T: AnyBitPattern>(env: &'a Env<'_>, operand: &'a Operand) -> Tensor<'a, T> {
+    Tensor { values: env.get(operand), shape: &operand.shape }
+}
+
+impl CpuOp for Binary {
+    fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
+        let (a, b, y) = (lowering.input(0)?, lowering.input(1)?, lowering.result()?);
+        if a.shape.len().max(b.shape.len()) > MAX_RANK {
+            return Err(lowering.refuse(format!("at most {MAX_RANK} dimensions are possible")));
+        }
+        let name = lowering.graph.node(lowering.step.node).name.clone();
+        let op_name = self.kind.name();
+        match (family(self.kind), a.ty.dtype) {
+            (Family::Arithmetic(op), dtype) => call(y, move |env, out| {
+                let result = match dtype {
+                    DType::I32 => arithmetic::<i32>(env, op, &a, &b, out, y),
+                    DType::I64 => arithmetic::<i64>(env, op, &a, &b, out, y),
+                    _ => arithmetic::<f32>(env, op, &a, &b, out, y),
+                };
+                result.map_err(|undefined| RunError::Unsupported {
+                    node: name.clone(),
+                    op: op_name,
+                    device: "cpu",
+                    reason: undefined.to_string(),
+                })
+            }),
+            (Family::Comparison(op), dtype) => call(y, move |env, out| {
+                match dtype {
+                    DType::I32 => compare::<i32>(env, op, &a, &b, out, y),
+                    DType::I64 => compare::<i64>(env, op, &a, &b, out, y),
+                    DType::Bool => compare::<u8>(env, op, &a, &b, out, y),
+                    _ => compare::<f32>(env, op, &a, &b, out, y),
+                }
+                Ok(())
+            }),
+            (Family::Logical(op), _) => call(y, move |env, out| {
+                let out = out.get_mut::<u8>(y.len);
+                kernels::logical(env.cpu, op, tensor(env, &a), tensor(env, &b), out);
+                Ok(())
+            }),
+        }
+    }
+}
+
+fn arithmetic<T: kernels::Number + AnyBitPattern + NoUninit>(
+    env: &Env<'_>,
+    op: Arithmetic,
+    a: &Operand,
+    b: &Operand,
+    out: &mut Buffer,
+    y: Target,
+) -> Result<(), kernels::UndefinedArithmetic> {
+    kernels::arithmetic::<T>(env.cpu, op, tensor(env, a), tensor(env, b), out.get_mut(y.len))
+}
+
+fn compare<T: AnyBitPattern + PartialOrd + Send + Sync>(
+    env: &Env<'_>,
+    op: Comparison,
+    a: &Operand,
+    b: &Operand,
+    out: &mut Buffer,
+    y: Target,
+) {
+    kernels::compare::<T>(env.cpu, op, tensor(env, a), tensor(env, b), out.get_mut(y.len));
+}
+
+impl CpuOp for Unary {
+    fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
+        let (x, y) = (lowering.input(0)?, lowering.result()?);
+        let op = match self.kind {
+            UnaryKind::Not => {
+                return call(y, move |env, out| {
+                    kernels::not(env.get(&x), out.get_mut(y.len));
+                    Ok(())
+                });
+            }
+            UnaryKind::Negative => kernels::Unary::Neg,
+            UnaryKind::Absolute => kernels::Unary::Abs,
+            UnaryKind::Square => kernels::Unary::Square,
+            UnaryKind::Sqrt => kernels::Unary::Sqrt,
+            UnaryKind::Rsqrt => kernels::Unary::Rsqrt,
+            UnaryKind::Exp => kernels::Unary::Exp,
+            UnaryKind::Log => kernels::Unary::Log,
+        };
+        call(y, move |env, out| {
+            kernels::unary(env.cpu, op, env.get(&x), out.get_mut(y.len));
+            Ok(())
+        })
+    }
+}
+
+impl CpuOp for Cast {
+    fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
+        let (x, y, to) = (lowering.input(0)?, lowering.result()?, self.to);
+        let from = x.ty.dtype;
+        call(y, move |env, out| {
+            match (from, to) {
+                (DType::F32, DType::I32) => cast::<f32, i32>(env, &x, out, y),
+                (DType::F32, DType::I64) => cast::<f32, i64>(env, &x, out, y),
+                (DType::F32, DType::Bool) => cast::<f32, u8>(env, &x, out, y),
+                (DType::I32, DType::F32) => cast::<i32, f32>(env, &x, out, y),
+                (DType::I32, DType::I64) => cast::<i32, i64>(env, &x, out, y),
+                (DType::I32, DType::Bool) => cast::<i32, u8>(env, &x, out, y),
+                (DType::I64, DType::F32) => cast::<i64, f32>(env, &x, out, y),
+                (DType::I64, DType::I32) => cast::<i64, i32>(env, &x, out, y),
+                (DType::I64, DType::Bool) => cast::<i64, u8>(env, &x, out, y),
+                (DType::Bool, DType::F32) => cast::<u8, f32>(env, &x, out, y),
+                (DType::Bool, DType::I32) => cast::<u8, i32>(env, &x, out, y),
+                (DType::Bool, DType::I64) => cast::<u8, i64>(env, &x, out, y),
+                // The same type, which a pass takes out, or text, which the shape rule refuses.
+                _ => same(env, &x, out),
+            }
+            Ok(())
+        })
+    }
+}
+
+fn cast<A, B>(env: &Env<'_>, x: &Operand, out: &mut Buffer, y: Target)
+where
+    A: kernels::Cast<B> + AnyBitPattern,
+    B: AnyBitPattern + NoUninit + Send,
+{
+    kernels::cast::<A, B>(env.cpu, env.get(x), out.get_mut(y.len));
+}
+
+fn same(env: &Env<'_>, x: &Operand, out: &mut Buffer) {
+    let bytes = x.len * x.ty.dtype.size();
+    match x.ty.dtype.size() {
+        4 => out.get_mut::<u32>(x.len).copy_from_slice(env.get(x)),
+        8 => out.get_mut::<u64>(x.len).copy_from_slice(env.get(x)),
+        _ => out.get_mut::<u8>(bytes).copy_from_slice(env.get(x)),
+    }
+}

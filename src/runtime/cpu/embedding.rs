@@ -1,0 +1,33 @@
+//! Embedding: rows by token id, checked.
+
+use seqfuse_kernels::embedding::{self, IdOutOfRange};
+
+use super::lowering::{CpuOp, Kernel, Lowering, call};
+use crate::graph::DType;
+use crate::ops::Embedding;
+use crate::runtime::RunError;
+
+impl CpuOp for Embedding {
+    fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
+        let (ids, table, y) = (lowering.input(0)?, lowering.input(1)?, lowering.result()?);
+        let &[vocabulary, dim] = &table.shape[..] else {
+            return Err(lowering.refuse("its table does not have two dimensions".to_owned()));
+        };
+        let node = lowering.graph.node(lowering.step.node).name.clone();
+        call(y, move |env, out| {
+            let (table, out) = (env.get::<f32>(&table), out.get_mut::<f32>(y.len));
+            let gathered = match ids.ty.dtype {
+                DType::I64 => {
+                    embedding::gather(env.cpu, table, dim, env.get::<i64>(&ids), vocabulary, out)
+                }
+                _ => embedding::gather(env.cpu, table, dim, env.get::<i32>(&ids), vocabulary, out),
+            };
+            gathered.map_err(|IdOutOfRange { position, id, vocabulary }| RunError::TokenId {
+                node: node.clone(),
+                id,
+                position,
+                vocabulary,
+            })
+        })
+    }
+}

@@ -1,0 +1,27 @@
+//! Pooling over the whole of time.
+
+use seqfuse_kernels::pool1d::{self, PoolShape};
+
+use super::lowering::{CpuOp, Kernel, Lowering, call};
+use crate::ops::{GlobalPool, PoolKind};
+use crate::runtime::RunError;
+
+impl CpuOp for GlobalPool {
+    fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
+        let (x, y, mask) = (lowering.input(0)?, lowering.result()?, lowering.optional(1));
+        let &[batch, time, features] = &x.shape[..] else {
+            return Err(lowering.refuse("its input does not have three dimensions".to_owned()));
+        };
+        let (shape, kind) = (PoolShape { batch, time, features }, self.kind);
+        call(y, move |env, out| {
+            let (x, out) = (env.get(&x), out.get_mut::<f32>(y.len));
+            match kind {
+                PoolKind::Max => pool1d::global_max(env.cpu, x, shape, out),
+                PoolKind::Average => {
+                    pool1d::global_average(env.cpu, x, env.optional(&mask), shape, out);
+                }
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,27 @@
+//! Softmax over an axis.
+
+use seqfuse_kernels::softmax::{self, Form, SoftmaxCall};
+
+use super::lowering::{CpuOp, Kernel, Lowering, call, narrow};
+use crate::ops::Softmax;
+use crate::runtime::RunError;
+
+impl CpuOp for Softmax {
+    fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
+        let (x, y) = (lowering.input(0)?, lowering.result()?);
+        let (front, behind) = x.shape.split_at(self.axis);
+        let (outer, axis) = (front.iter().product(), behind[0]);
+        let inner = behind[1..].iter().product();
+        let form = if self.log { Form::Logarithm } else { Form::Probability };
+        let reference = lowering.reference;
+        call(y, move |env, out| {
+            let out = out.get_mut::<f32>(y.len);
+            let call = SoftmaxCall { x: env.get(&x), mask: None, outer, axis, inner, form };
+            match reference {
+                true => narrow(&softmax::reference::forward(call), out),
+                false => softmax::forward(env.cpu, call, out),
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,43 @@
+//! The shaders are valid WGSL and fit WebGPU's bindings, on machines without a GPU too.
+
+use super::*;
+use wgpu::naga;
+
+fn module(kernel: Kernel) -> naga::Module {
+    match naga::front::wgsl::parse_str(kernel.source()) {
+        Ok(module) => module,
+        Err(error) => {
+            panic!("{}:\n{}", kernel.name(), error.emit_to_string(kernel.source()))
+        }
+    }
+}
+
+#[test]
+fn every_kernel_is_valid_wgsl_without_optional_capabilities() {
+    for kernel in Kernel::ALL {
+        let flags = naga::valid::ValidationFlags::all();
+        let capabilities = naga::valid::Capabilities::empty();
+        let mut validator = naga::valid::Validator::new(flags, capabilities);
+        if let Err(error) = validator.validate(&module(kernel)) {
+            panic!("{}: {error:?}", kernel.name());
+        }
+    }
+}
+
+#[test]
+fn every_kernel_keeps_to_the_shared_bindings() {
+    for kernel in Kernel::ALL {
+        let module = module(kernel);
+        assert!(module.entry_points.iter().any(|entry| entry.name == "main"), "{}", kernel.name());
+        for (_, variable) in module.global_variables.iter() {
+            let Some(binding) = &variable.binding else { continue };
+            assert_eq!(binding.group, 0, "{}", kernel.name());
+            let is_uniform = variable.space == naga::AddressSpace::Uniform;
+            assert_eq!(binding.binding == 2, is_uniform, "{}", kernel.name());
+            if is_uniform {
+                let size = module.types[variable.ty].inner.size(module.to_ctx());
+                assert!(u64::from(size) <= 256, "{}: {size} bytes of parameters", kernel.name());
+            }
+        }
+    }
+}
