@@ -3,10 +3,10 @@
 use clap::Args;
 use seqfuse_kernels::Isa;
 
+use super::COLUMNS;
 use super::error::CliError;
 use super::output;
 use super::table::{Align, Table};
-use super::COLUMNS;
 
 /// List the devices that models can run on
 #[derive(Debug, Args)]
@@ -15,7 +15,8 @@ pub(super) struct DevicesArgs {}
 
 /// Runs the command.
 pub(super) fn run(_: &DevicesArgs) -> Result<(), CliError> {
-    let mut table = Table::new(&[("Device", Align::Left), ("Name", Align::Left), ("", Align::Left)]);
+    let mut table =
+        Table::new(&[("Device", Align::Left), ("Name", Align::Left), ("", Align::Left)]);
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = cpu_name(&info).unwrap_or_else(|| std::env::consts::ARCH.to_owned());
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -19,15 +19,15 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use error::CliError;
-
 /// The width that tables and results keep to.
 const COLUMNS: usize = 80;
 
 /// Runs trained sequence models: reads Keras files, fuses their layers into CPU and GPU kernels.
 #[derive(Debug, Parser)]
 #[command(name = "seqfuse", version, arg_required_else_help = true, max_term_width = 100)]
-#[command(after_help = "Example:\n  seqfuse run models/sentiment.keras --text \"a wonderful film\"")]
+#[command(
+    after_help = "Example:\n  seqfuse run models/sentiment.keras --text \"a wonderful film\""
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -55,9 +55,8 @@ impl Table {
         let mut widths: Vec<usize> = (0..self.heads.len()).map(widest).collect();
         let room = width.saturating_sub(GAP.len() * (widths.len() - 1));
         while widths.iter().sum::<usize>() > room {
-            let shrinks = |index: &usize| {
-                widths[*index] > LEAST && self.heads[*index].1 == Align::Left
-            };
+            let shrinks =
+                |index: &usize| widths[*index] > LEAST && self.heads[*index].1 == Align::Left;
             let most = (0..widths.len()).filter(shrinks).max_by_key(|&index| widths[index]);
             match most {
                 Some(index) => widths[index] -= 1,

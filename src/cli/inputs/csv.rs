@@ -63,10 +63,7 @@ fn is_header(record: &csv::StringRecord, graph: &Graph) -> bool {
     record.iter().any(|cell| input_of(cell, graph).is_some()) || numeric && words
 }
 
-fn header(
-    record: &csv::StringRecord,
-    graph: &Graph,
-) -> Result<Vec<Option<usize>>, CliError> {
+fn header(record: &csv::StringRecord, graph: &Graph) -> Result<Vec<Option<usize>>, CliError> {
     let found: Vec<Option<usize>> = record.iter().map(|cell| input_of(cell, graph)).collect();
     // A header of other names, over the values of the only input.
     let numeric = graph.inputs().len() == 1 && only_text(graph).is_none();

@@ -28,11 +28,7 @@ pub(super) fn read(text: &str, graph: &Graph) -> Result<Tensors, CliError> {
     columns.into_iter().map(Column::finish).collect()
 }
 
-fn read_row(
-    value: &Value,
-    graph: &Graph,
-    columns: &mut [Column<'_>],
-) -> Result<(), CliError> {
+fn read_row(value: &Value, graph: &Graph, columns: &mut [Column<'_>]) -> Result<(), CliError> {
     let object = match (value, &mut *columns) {
         (Value::Object(object), _) => object,
         (value, [column]) => return read_value(value, column),
@@ -50,9 +46,9 @@ fn read_row(
         )));
     }
     for column in columns {
-        let value = object.get(column.name()).ok_or_else(|| {
-            CliError::failed(format!("there is no key `{}`", column.name()))
-        })?;
+        let value = object
+            .get(column.name())
+            .ok_or_else(|| CliError::failed(format!("there is no key `{}`", column.name())))?;
         read_value(value, column)?;
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! The graph that runs, and its plan for given sizes.
 
+use seqfuse_kernels::Isa;
 use serde::Serialize;
 
 use super::layers::{memory, thousands};
@@ -9,7 +10,7 @@ use crate::cli::sizes;
 use crate::cli::table::{Align, Table};
 use crate::graph::{Bindings, Cost, Graph, Node, TensorType};
 use crate::passes;
-use crate::plan::{Program, Stage, StagePlan};
+use crate::plan::{NodeShapes, PackCache, Program, Stage, StagePlan};
 use crate::runtime::cpu;
 
 /// A model after all passes, planned for the CPU.
@@ -71,7 +72,8 @@ impl Compiled {
                 ("Bytes", Align::Right),
             ]);
             for node in &stage.nodes {
-                let known = |shape: &Vec<usize>| -> Vec<_> { shape.iter().copied().map(Some).collect() };
+                let known =
+                    |shape: &Vec<usize>| -> Vec<_> { shape.iter().copied().map(Some).collect() };
                 let shapes = node.output_shapes.iter().map(|shape| sizes::tuple(&known(shape)));
                 let (flops, bytes) = match node.view {
                     true => ("view".to_owned(), String::new()),
@@ -104,7 +106,10 @@ fn plan(program: &Program, stage: &Stage, bindings: &Bindings) -> Result<StageRo
             let shapes = stage.inputs.iter().map(|id| graph.ty(*id).eval(bindings));
             let shapes: Vec<Vec<usize>> = shapes.collect::<Result<_, _>>()?;
             let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
-            StagePlan::new(program, stage, bindings, &shapes, &cpu::workspace)?.buffers
+            let packs = PackCache::new();
+            let workspace =
+                |node: &NodeShapes<'_>| cpu::workspace(node, graph, &packs, Isa::detect());
+            StagePlan::new(program, stage, bindings, &shapes, &workspace)?.buffers
         }
     };
     let nodes = stage.nodes.iter().map(|id| row(graph, graph.node(*id), bindings));

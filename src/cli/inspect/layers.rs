@@ -76,8 +76,11 @@ impl Summary {
     /// The table, in 80 columns.
     pub fn render(&self) -> String {
         let sequential = self.is_sequential();
-        let mut heads =
-            vec![("Layer (class)", Align::Left), ("Output Shape", Align::Left), ("Param #", Align::Right)];
+        let mut heads = vec![
+            ("Layer (class)", Align::Left),
+            ("Output Shape", Align::Left),
+            ("Param #", Align::Right),
+        ];
         if !sequential {
             heads.push(("Connected to", Align::Left));
         }
@@ -210,7 +213,14 @@ mod tests {
         graph.add_layer(layer("x", "InputLayer", vec![x], vec![], "", 0));
         graph.add_layer(layer("encoder", "Sequential", vec![a, b], vec![], "x", 0));
         graph.add_layer(layer("encoder/dense", "Dense", vec![a], vec![kernel], "", 1));
-        graph.add_layer(layer("encoder/tied", "Dense", vec![b], vec![kernel, mean], "encoder/dense", 1));
+        graph.add_layer(layer(
+            "encoder/tied",
+            "Dense",
+            vec![b],
+            vec![kernel, mean],
+            "encoder/dense",
+            1,
+        ));
         graph.add_layer(layer("add", "Add", vec![b], vec![], "encoder", 0));
         graph
     }

@@ -56,9 +56,8 @@ pub(super) fn compare(args: &VerifyArgs, tolerance: Tolerance) -> Result<Report,
             let name = wanted.name();
             // A layer that is called several times has several outputs; the first is meant.
             let found = outputs.get(name).or_else(|| outputs.get(&format!("{name}/0")));
-            let found = found.ok_or_else(|| {
-                CliError::failed(format!("the model gave no output `{name}`"))
-            })?;
+            let found = found
+                .ok_or_else(|| CliError::failed(format!("the model gave no output `{name}`")))?;
             let label = match index {
                 0 => name.to_owned(),
                 _ => format!("{name} (call {})", index + 1),
@@ -70,11 +69,7 @@ pub(super) fn compare(args: &VerifyArgs, tolerance: Tolerance) -> Result<Report,
 }
 
 /// Sorts the arrays of a file into calls.
-fn sort(
-    arrays: Tensors,
-    graph: &Graph,
-    given: Option<Tensors>,
-) -> Result<Vec<Call>, CliError> {
+fn sort(arrays: Tensors, graph: &Graph, given: Option<Tensors>) -> Result<Vec<Call>, CliError> {
     let mut calls = vec![Call::default()];
     let mut extra = Vec::new();
     for (name, tensor) in arrays {

@@ -2,12 +2,12 @@
 
 use super::VerifyArgs;
 use super::compare::{Report, Tolerance};
+use crate::Model;
 use crate::cli::error::CliError;
 use crate::cli::{inputs, sizes};
 use crate::graph::{Bindings, Data, Graph, Input, Tensor};
 use crate::ops::{Embedding, TextVectorization};
 use crate::runtime::{Options, RunError, Tensors};
-use crate::Model;
 
 /// Rows of random inputs.
 const BATCH: usize = 3;
@@ -116,7 +116,8 @@ fn random_input(
 
 /// The size of the smallest table that ids are looked up in.
 fn smallest_vocabulary(graph: &Graph) -> u64 {
-    let embeddings = graph.nodes().iter().filter(|node| node.op.downcast_ref::<Embedding>().is_some());
+    let embeddings =
+        graph.nodes().iter().filter(|node| node.op.downcast_ref::<Embedding>().is_some());
     let tables = embeddings.filter_map(|node| *node.inputs.get(1)?);
     let sizes = tables.filter_map(|table| graph.ty(table).dims.first()?.known());
     sizes.min().map_or(100, |size| size.clamp(1, i32::MAX as usize) as u64)
@@ -124,7 +125,8 @@ fn smallest_vocabulary(graph: &Graph) -> u64 {
 
 /// Words that the model's text layer knows, and one that it does not.
 fn words(graph: &Graph) -> Vec<String> {
-    let layers = graph.nodes().iter().filter_map(|node| node.op.downcast_ref::<TextVectorization>());
+    let layers =
+        graph.nodes().iter().filter_map(|node| node.op.downcast_ref::<TextVectorization>());
     let known = layers.filter_map(TextVectorization::vectorizer).flat_map(|v| v.vocabulary());
     known.filter(|word| !word.is_empty()).cloned().chain(["unheardof".to_owned()]).collect()
 }

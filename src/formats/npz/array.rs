@@ -44,12 +44,7 @@ pub(super) fn read(bytes: &[u8], place: &str) -> Result<Tensor, FormatError> {
     })
 }
 
-fn decode(
-    bytes: &[u8],
-    code: TypeCode,
-    count: usize,
-    place: &str,
-) -> Result<Data, FormatError> {
+fn decode(bytes: &[u8], code: TypeCode, count: usize, place: &str) -> Result<Data, FormatError> {
     let big = code.big_endian;
     macro_rules! numbers {
         ($from:ty, $convert:expr) => {
@@ -125,9 +120,13 @@ fn utf8(cell: &[u8]) -> Option<String> {
 }
 
 fn code_points(cell: &[u8], big: bool) -> Option<String> {
-    let points: Vec<u32> = numbers(cell, |chunk: [u8; 4]| {
-        if big { u32::from_be_bytes(chunk) } else { u32::from_le_bytes(chunk) }
-    });
+    let points: Vec<u32> =
+        numbers(
+            cell,
+            |chunk: [u8; 4]| {
+                if big { u32::from_be_bytes(chunk) } else { u32::from_le_bytes(chunk) }
+            },
+        );
     let end = points.iter().rposition(|&point| point != 0).map_or(0, |last| last + 1);
     points[..end].iter().map(|&point| char::from_u32(point)).collect()
 }

@@ -87,10 +87,8 @@ fn read_member(
     // The size is a claim: reserve no more than the archive can back, and count what comes out.
     let mut bytes = Vec::with_capacity(member.size().min(packed) as usize);
     let read = (&mut member).take(*left + 1).read_to_end(&mut bytes);
-    let size = read.map_err(|error| FormatError::Member {
-        member: path.clone(),
-        source: Box::new(error),
-    })?;
+    let size = read
+        .map_err(|error| FormatError::Member { member: path.clone(), source: Box::new(error) })?;
     *left = left.checked_sub(size as u64).ok_or_else(too_large)?;
     let name = path.strip_suffix(".npy").unwrap_or(&path).to_owned();
     let tensor = array::read(&bytes, &format!("array '{name}'"))?;

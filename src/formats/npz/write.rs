@@ -19,8 +19,7 @@ pub fn write_npy(tensor: &Tensor) -> Vec<u8> {
         [_] => sizes.trim_end().to_owned(),
         _ => sizes.trim_end_matches(", ").to_owned(),
     };
-    let mut header =
-        format!("{{'descr': '{code}', 'fortran_order': False, 'shape': ({sizes}), }}");
+    let mut header = format!("{{'descr': '{code}', 'fortran_order': False, 'shape': ({sizes}), }}");
     // Elements begin at a multiple of 64, so that NumPy can map the file.
     let long = header.len() + 1 + 10 + 63 > usize::from(u16::MAX);
     let before = MAGIC.len() + 2 + if long { 4 } else { 2 };
