@@ -65,7 +65,7 @@ impl CpuOp for Attention {
             };
             let scores = targets[1].map(|target| scores.get_mut::<f32>(target.len));
             if reference {
-                let (from_output, from_scores) = attention::reference::forward(&call);
+                let (from_output, from_scores) = attention::reference::forward::<f32, f64>(&call);
                 narrow(&from_output, output);
                 scores.into_iter().for_each(|scores| narrow(&from_scores, scores));
             } else {
