@@ -16,7 +16,7 @@ pub(super) struct DevicesArgs {}
 /// Runs the command.
 pub(super) fn run(_: &DevicesArgs) -> Result<(), CliError> {
     let mut table =
-        Table::new(&[("Device", Align::Left), ("Name", Align::Left), ("", Align::Left)]);
+        Table::new(&[("Device", Align::Left), ("Name", Align::Left), ("Details", Align::Left)]);
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = cpu_name(&info).unwrap_or_else(|| std::env::consts::ARCH.to_owned());
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

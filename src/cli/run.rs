@@ -215,3 +215,53 @@ fn profile_json(graph: &Graph, runs: &[Profile]) -> Result<String, CliError> {
     let object = serde_json::json!({ "model": graph.name(), "batches": runs });
     Ok(serde_json::to_string_pretty(&object)? + "\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Model;
+    use crate::graph::{Dim, Tensor, TensorType};
+    use crate::ops::{Activate, Activation};
+    use crate::runtime::Options;
+
+    fn session() -> Session {
+        let mut graph = Graph::new("tanh");
+        let dims = vec![Dim::symbol("batch"), Dim::Known(2)];
+        let x = graph.add_input("x", TensorType::new(DType::F32, dims)).unwrap();
+        let y = graph.add_one("act", Activate { activation: Activation::Tanh }, &[x]).unwrap();
+        graph.add_output("y", y).unwrap();
+        Model::from_graph(graph).session(&Options::new().threads(1)).unwrap()
+    }
+
+    #[test]
+    fn the_size_of_batches_does_not_change_results() {
+        let values: Vec<f32> = (0..100).map(|i| i as f32 / 50.0 - 1.0).collect();
+        let inputs = Tensors::new().with("x", Tensor::new([50, 2], values).unwrap());
+        let whole = run_batches(&mut session(), &inputs, Some(50), None).unwrap();
+        assert_eq!(whole.get("y").unwrap().shape(), [50, 2]);
+        for size in [None, Some(1), Some(7), Some(1000)] {
+            let cut = run_batches(&mut session(), &inputs, size, None).unwrap();
+            assert_eq!(cut, whole, "batches of {size:?}");
+        }
+    }
+
+    #[test]
+    fn a_profile_has_an_entry_for_each_batch_and_node() {
+        let inputs = Tensors::new().with("x", Tensor::zeros(DType::F32, [5, 2]));
+        let (mut session, mut runs) = (session(), Vec::new());
+        run_batches(&mut session, &inputs, Some(2), Some(&mut runs)).unwrap();
+        let json = profile_json(session.graph(), &runs).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["batches"].as_array().map(Vec::len), Some(3));
+        assert_eq!(json["batches"][0]["nodes"][0]["node"], "act");
+    }
+
+    #[test]
+    fn predicted_labels_are_kept_beside_their_output() {
+        let values = vec![0.1f32, 0.9, 0.8, 0.2];
+        let mut outputs = Tensors::new().with("y", Tensor::new([2, 2], values).unwrap());
+        let labels = ["bad".to_owned(), "good".to_owned()];
+        add_labels(&mut outputs, Some(&labels)).unwrap();
+        assert_eq!(outputs.get("labels/y"), Some(&["good", "bad"].as_slice().into()));
+    }
+}

@@ -2,10 +2,11 @@
 
 use super::VerifyArgs;
 use super::compare::{Report, Tolerance};
+use crate::Model;
 use crate::cli::error::CliError;
 use crate::cli::inputs;
 use crate::graph::{Graph, Tensor};
-use crate::runtime::Tensors;
+use crate::runtime::{Options, Tensors};
 
 /// A run of the model: what it is given and what it should give.
 #[derive(Debug, Default)]
@@ -42,13 +43,22 @@ pub(super) fn compare(args: &VerifyArgs, tolerance: Tolerance) -> Result<Report,
     let graph = model.graph();
     let given = args.input.as_deref().map(|path| inputs::read(path, graph)).transpose()?;
     let calls = sort(arrays, graph, given).map_err(|error| error.within(path.display()))?;
+    compare_calls(&model, &args.device.options(), &calls, tolerance)
+}
+
+fn compare_calls(
+    model: &Model,
+    options: &Options,
+    calls: &[Call],
+    tolerance: Tolerance,
+) -> Result<Report, CliError> {
     let mut names: Vec<String> = Vec::new();
     for (wanted, _) in calls.iter().flat_map(|call| &call.expected) {
         if !names.iter().any(|name| name == wanted.name()) {
             names.push(wanted.name().to_owned());
         }
     }
-    let mut session = model.session(&args.device.options().outputs(names))?;
+    let mut session = model.session(&options.clone().outputs(names))?;
     let mut report = Report::new(tolerance, "the file");
     for (index, call) in calls.iter().enumerate() {
         let outputs = session.run(&call.inputs)?;
@@ -164,4 +174,72 @@ fn place(name: &str, graph: &Graph) -> Result<Option<(usize, Side)>, CliError> {
         (_, Some(_)) => Some((0, Side::Expected(Wanted::Output(name.to_owned())))),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{DType, Dim, Layer, TensorType};
+    use crate::ops::{Activate, Activation};
+
+    /// `y = relu(x)`, whose layer is `act`.
+    fn model() -> Model {
+        let mut graph = Graph::new("relu");
+        let dims = vec![Dim::symbol("batch"), Dim::Known(2)];
+        let x = graph.add_input("x", TensorType::new(DType::F32, dims)).unwrap();
+        let y = graph.add_one("act", Activate { activation: Activation::Relu }, &[x]).unwrap();
+        graph.add_output("y", y).unwrap();
+        let (name, class) = ("act".to_owned(), "Activation".to_owned());
+        graph.add_layer(Layer { name, class, outputs: vec![y], ..Layer::default() });
+        Model::from_graph(graph)
+    }
+
+    fn tensor(values: [f32; 4]) -> Tensor {
+        Tensor::new([2, 2], values.to_vec()).unwrap()
+    }
+
+    fn verify(arrays: Tensors) -> Result<Report, CliError> {
+        let (model, tolerance) = (model(), Tolerance { relative: 1e-5, absolute: 1e-5 });
+        let calls = sort(arrays, model.graph(), None)?;
+        compare_calls(&model, &Options::new().threads(1), &calls, tolerance)
+    }
+
+    #[test]
+    fn outputs_are_found_by_name_position_and_layer() {
+        let (x, y) = (tensor([1.0, -1.0, 0.5, -2.0]), tensor([1.0, 0.0, 0.5, 0.0]));
+        for (input, output) in
+            [("x", "y"), ("in/x", "out/y"), ("in/x", "out/0"), ("x", "layer/act")]
+        {
+            let arrays = Tensors::new().with(output, y.clone()).with(input, x.clone());
+            assert_eq!(verify(arrays).unwrap().first_mismatch(), None, "{output}");
+            let wrong = Tensors::new().with(output, x.clone()).with(input, x.clone());
+            let report = verify(wrong).unwrap();
+            let line = report.first_mismatch().unwrap().to_owned();
+            assert!(line.contains("[0, 1]: 0 here, -1 in the file"), "{output}: {line}");
+        }
+    }
+
+    #[test]
+    fn later_calls_are_compared_too() {
+        let (x, y) = (tensor([1.0, -1.0, 0.5, -2.0]), tensor([1.0, 0.0, 0.5, 0.0]));
+        let arrays = Tensors::new().with("in/x", x.clone()).with("out/0", y);
+        let arrays = arrays.with("in@2/x", x.clone()).with("out@2/0", x);
+        let report = verify(arrays).unwrap();
+        assert!(report.first_mismatch().unwrap().contains("(call 2)"));
+    }
+
+    #[test]
+    fn arrays_that_are_nothing_of_the_model_are_refused() {
+        let x = tensor([0.0; 4]);
+        let refused = |name: &str| {
+            let arrays = Tensors::new().with("x", x.clone()).with("y", x.clone());
+            verify(arrays.with(name, x.clone())).unwrap_err().text()
+        };
+        assert!(refused("z").contains("neither an input nor an output"));
+        assert!(refused("out/1").contains("1 outputs"));
+        assert!(refused("in@9999999999/x").contains("beyond"));
+        assert!(refused("in@2/x").contains("no expected output"));
+        let none = verify(Tensors::new().with("x", x.clone())).unwrap_err().text();
+        assert!(none.contains("no expected output"), "{none}");
+    }
 }

@@ -18,18 +18,23 @@ const SEED: u64 = 0x5eed;
 /// Runs the fast kernels and the reference kernels and compares.
 pub(super) fn compare(args: &VerifyArgs, tolerance: Tolerance) -> Result<Report, CliError> {
     let model = args.model.open()?;
-    let names = match args.nodes {
-        true => layer_names(model.graph()),
-        false => Vec::new(),
-    };
-    let fast = args.device.options().outputs(names.iter().cloned());
+    let given = args.input.as_deref().map(|path| inputs::read(path, model.graph())).transpose()?;
+    compare_model(&model, args.device.options(), args.nodes, given, tolerance)
+}
+
+fn compare_model(
+    model: &Model,
+    fast: Options,
+    nodes: bool,
+    given: Option<Tensors>,
+    tolerance: Tolerance,
+) -> Result<Report, CliError> {
+    let names = if nodes { layer_names(model.graph()) } else { Vec::new() };
+    let fast = fast.outputs(names.iter().cloned());
     let plain = Options::new().outputs(names).reference(true);
-    let (found, expected) = match &args.input {
-        Some(path) => {
-            let given = inputs::read(path, model.graph())?;
-            (run(&model, &fast, &given)?, run(&model, &plain, &given)?)
-        }
-        None => run_random(&model, &fast, &plain)?,
+    let (found, expected) = match given {
+        Some(given) => (run(model, &fast, &given)?, run(model, &plain, &given)?),
+        None => run_random(model, &fast, &plain)?,
     };
     let mut report = Report::new(tolerance, "the reference");
     for ((name, found), (_, expected)) in found.iter().zip(expected.iter()) {
@@ -38,8 +43,8 @@ pub(super) fn compare(args: &VerifyArgs, tolerance: Tolerance) -> Result<Report,
     Ok(report)
 }
 
-fn run(model: &Model, options: &Options, inputs: &Tensors) -> Result<Tensors, RunError> {
-    model.session(options)?.run(inputs)
+fn run(model: &Model, options: &Options, inputs: &Tensors) -> Result<Tensors, Box<RunError>> {
+    Ok(model.session(options)?.run(inputs)?)
 }
 
 fn run_random(
@@ -53,7 +58,7 @@ fn run_random(
         match run(model, fast, &given) {
             Ok(found) => return Ok((found, run(model, plain, &given)?)),
             // Too short for this model, maybe.
-            Err(error @ RunError::Plan(_)) => tried = Err(error.into()),
+            Err(error) if matches!(*error, RunError::Plan(_)) => tried = Err(error.into()),
             Err(error) => return Err(error.into()),
         }
     }
@@ -166,7 +171,8 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{DType, Dim, TensorType, VariableKind};
+    use crate::graph::{DType, Dim, Layer, TensorType, VariableKind};
+    use crate::ops::{Activate, Activation};
     use std::sync::Arc;
 
     #[test]
@@ -189,5 +195,26 @@ mod tests {
         assert_eq!(x.shape(), [BATCH, 40]);
         assert!(x.as_f32().unwrap().iter().all(|x| (-1.0..1.0).contains(x)));
         assert_eq!(given, random_inputs(&graph, 40).unwrap());
+    }
+
+    #[test]
+    fn every_layer_is_compared_with_the_reference() {
+        let mut graph = Graph::new("two");
+        let dims = vec![Dim::symbol("batch"), Dim::symbol("time"), Dim::Known(3)];
+        let x = graph.add_input("x", TensorType::new(DType::F32, dims)).unwrap();
+        let mut last = x;
+        for (name, activation) in [("first", Activation::Tanh), ("second", Activation::Sigmoid)] {
+            last = graph.add_one(name, Activate { activation }, &[last]).unwrap();
+            let (name, outputs) = (name.to_owned(), vec![last]);
+            graph.add_layer(Layer { name, outputs, ..Layer::default() });
+        }
+        graph.add_output("second", last).unwrap();
+        let tolerance = Tolerance { relative: 1e-5, absolute: 1e-5 };
+        let model = Model::from_graph(graph);
+        let report = compare_model(&model, Options::new(), true, None, tolerance).unwrap();
+        assert_eq!(report.first_mismatch(), None);
+        let text = report.render();
+        assert!(text.contains("first") && text.contains("[3, 12, 3]"), "{text}");
+        assert!(text.contains("All 2 match"), "{text}");
     }
 }
