@@ -24,13 +24,13 @@ fn count(work: impl FnOnce()) -> usize {
 }
 
 fn run(session: &mut Session, sizes: &[(usize, usize)], outputs: &mut Tensors) -> usize {
-    let inputs: Vec<Tensors> = sizes.iter().map(|&(b, t)| common::ids(b, t)).collect();
+    let inputs: Vec<Tensors> = sizes.iter().map(|&(b, t)| common::memory::ids(b, t)).collect();
     count(|| {
         inputs.iter().for_each(|inputs| session.run_into(inputs, outputs).expect("it runs"));
     })
 }
 
-/// What the products of [`common::classifier`] allocate by themselves at these sizes: the
+/// What the products of [`common::memory::classifier`] allocate by themselves at these sizes: the
 /// projections of both directions, padded as the kernel pads them, and the last layer.
 fn products(pool: &Pool, sizes: &[(usize, usize)]) -> usize {
     let isa = Isa::detect();
@@ -54,7 +54,7 @@ fn products(pool: &Pool, sizes: &[(usize, usize)]) -> usize {
 
 #[test]
 fn the_second_run_at_the_same_sizes_allocates_nothing() {
-    let model = common::classifier();
+    let model = common::memory::classifier();
     for threads in [1, 2] {
         let mut session = model.session(&Options::new().threads(threads)).expect("a session");
         let pool = Pool::new(threads);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{classifier, ids};
+use common::memory::{classifier, ids};
 use seqfuse::{DType, Options, RunError, Tensor, Tensors};
 
 #[test]
