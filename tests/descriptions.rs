@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use seqfuse::graph::{Dim, Graph, Layer, VariableKind};
+use seqfuse::graph::{Dim, Graph, Layer, ValueId, VariableKind};
 use seqfuse::{DType, Model, Options, ReadOptions, Tensor, Tensors};
 use serde_json::Value;
 
@@ -31,10 +31,14 @@ fn parameters<'a>(graph: &Graph, layers: impl IntoIterator<Item = &'a Layer>) ->
 }
 
 /// The output's sizes as Keras writes them: null where they are open.
+/// The shape of a layer's output, or of each of its outputs where it has several.
 fn shape(graph: &Graph, layer: &Layer) -> Vec<Value> {
-    let output = *layer.outputs.first().expect("an output");
     let size = |dim: &Dim| dim.known().map_or(Value::Null, Value::from);
-    graph.ty(output).dims.iter().map(size).collect()
+    let of = |id: &ValueId| graph.ty(*id).dims.iter().map(size).collect::<Vec<Value>>();
+    match &layer.outputs[..] {
+        [output] => of(output),
+        several => several.iter().map(|output| Value::from(of(output))).collect(),
+    }
 }
 
 #[test]
@@ -50,7 +54,8 @@ fn layers_and_parameters_are_those_of_keras() {
         let rows = expected["layers"].as_array().expect("a list of layers");
         // The documented tables leave operators on tensors out.
         let operators = ["NotEqual", "GetItem", "Mean"];
-        let listed = |layer: &&Layer| layer.depth == 0 && !operators.contains(&layer.class.as_str());
+        let listed =
+            |layer: &&Layer| layer.depth == 0 && !operators.contains(&layer.class.as_str());
         let layers: Vec<&Layer> = graph.layers().iter().filter(listed).collect();
         assert_eq!(layers.len(), rows.len(), "{name}");
         for (layer, row) in layers.iter().zip(rows) {

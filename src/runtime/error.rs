@@ -107,7 +107,7 @@ pub enum RunError {
         node: String,
         /// What was wrong.
         #[source]
-        source: TextError,
+        source: Box<TextError>,
     },
     /// A text layer has no vocabulary.
     #[error(
@@ -119,10 +119,10 @@ pub enum RunError {
     },
     /// The sizes of the run do not suit the model.
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Plan(Box<PlanError>),
     /// The outputs asked for do not make a valid Graph.
     #[error(transparent)]
-    Graph(#[from] GraphError),
+    Graph(Box<GraphError>),
     /// The device is not there.
     #[error("device `{device}`: {reason}")]
     Device {
@@ -137,4 +137,16 @@ pub enum RunError {
         /// The bytes asked for.
         bytes: usize,
     },
+}
+
+impl From<PlanError> for RunError {
+    fn from(error: PlanError) -> RunError {
+        RunError::Plan(Box::new(error))
+    }
+}
+
+impl From<GraphError> for RunError {
+    fn from(error: GraphError) -> RunError {
+        RunError::Graph(Box::new(error))
+    }
 }

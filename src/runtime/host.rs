@@ -20,7 +20,8 @@ pub(super) fn run(node: &Node, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>
         return Err(unsupported("its input is missing"));
     };
     let vectorizer = op.vectorizer().ok_or_else(|| RunError::NoVocabulary { node: name() })?;
-    let ids =
-        vectorizer.vectorize(texts).map_err(|source| RunError::Text { node: name(), source })?;
+    let ids = vectorizer
+        .vectorize(texts)
+        .map_err(|source| RunError::Text { node: name(), source: Box::new(source) })?;
     Ok(vec![ids])
 }

@@ -74,7 +74,7 @@ impl Scope<'_> {
     }
 
     fn failed(&self, source: crate::graph::GraphError) -> FormatError {
-        FormatError::Inputs { layer: self.model.name.clone(), source }
+        FormatError::Inputs { layer: self.model.name.clone(), source: Box::new(source) }
     }
 
     fn refuse(&self, problem: impl Into<String>) -> FormatError {
@@ -153,8 +153,10 @@ impl Lowering {
             });
             let ty = TensorType::new(spec.dtype, dims.collect::<Vec<_>>());
             let added = self.graph.add_input(spec.name.clone(), ty);
-            let value =
-                added.map_err(|source| FormatError::Inputs { layer: spec.name.clone(), source })?;
+            let value = added.map_err(|source| FormatError::Inputs {
+                layer: spec.name.clone(),
+                source: Box::new(source),
+            })?;
             inputs.push(LoweredTensor::plain(value));
         }
         Ok(inputs)
@@ -338,9 +340,10 @@ impl Lowering {
                 Initial::State => VariableKind::State,
             };
             let added = self.graph.add_variable(name, kind, Arc::new(value));
-            variables.push(
-                added.map_err(|source| FormatError::Inputs { layer: path.to_owned(), source })?,
-            );
+            variables.push(added.map_err(|source| FormatError::Inputs {
+                layer: path.to_owned(),
+                source: Box::new(source),
+            })?);
         }
         self.built.insert(key.to_owned(), Built { layer, config: config.clone(), variables });
         Ok(())

@@ -10,12 +10,14 @@ use crate::ops::*;
 use crate::plan::{NodeShapes, PackCache};
 use crate::runtime::RunError;
 
+type Lower = fn(&dyn Operator, &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError>;
+
 struct Entry {
     id: fn() -> TypeId,
     #[cfg(test)]
     name: fn() -> &'static str,
     workspace: fn(&NodeShapes<'_>, &Weights<'_>) -> usize,
-    lower: fn(&dyn Operator, &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError>,
+    lower: Lower,
 }
 
 fn workspace_of<T: CpuOp>(node: &NodeShapes<'_>, weights: &Weights<'_>) -> usize {
