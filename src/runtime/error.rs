@@ -137,4 +137,8 @@ pub enum RunError {
         /// The bytes asked for.
         bytes: usize,
     },
+    /// The GPU failed.
+    #[cfg(feature = "gpu")]
+    #[error(transparent)]
+    Gpu(super::gpu::GpuError),
 }
