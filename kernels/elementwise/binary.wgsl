@@ -68,9 +68,9 @@ fn apply(a: u32, b: u32) -> u32 {
     if INTEGERS {
         let i = bitcast<i32>(a);
         let j = bitcast<i32>(b);
-        return select(0u, 1u, compare(i < j, i == j, i > j));
+        return select(0u, 1u, compare((i < j), i == j, (i > j)));
     }
-    return select(0u, 1u, compare(x < y, x == y, x > y));
+    return select(0u, 1u, compare((x < y), x == y, (x > y)));
 }
 
 @compute @workgroup_size(256)

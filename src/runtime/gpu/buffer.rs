@@ -81,11 +81,6 @@ impl WeightsBuilder {
         Ok(Arc::new(Weights { buffers: self.upload(device)? }))
     }
 
-    /// The number of buffers.
-    pub(super) fn len(&self) -> usize {
-        self.buffers.len()
-    }
-
     /// Uploads everything, a buffer each.
     pub(super) fn upload(&self, device: &GpuDevice) -> Result<Vec<wgpu::Buffer>, GpuError> {
         let upload = |words: &Vec<f32>| {
