@@ -3,6 +3,10 @@
 use std::error::Error;
 use std::fmt;
 
+use super::description::initializer::InitializerError;
+use crate::graph::GraphError;
+use crate::text::TextError;
+
 /// Why the contents of a file cannot be used.
 ///
 /// Every message is one line; what lies beneath it is in [`Error::source`].
@@ -229,6 +233,42 @@ pub enum FormatError {
     SurplusWeights {
         /// The datasets.
         paths: Vec<String>,
+    },
+    /// A layer cannot be called in the way that the model calls it.
+    #[error("layer '{layer}': {problem}")]
+    Call {
+        /// The layer's name.
+        layer: String,
+        /// What is wrong, naming the argument.
+        problem: String,
+    },
+    /// A layer's operators refuse the tensors that they are given.
+    #[error("layer '{layer}' does not fit its inputs")]
+    Inputs {
+        /// The layer's name.
+        layer: String,
+        /// What the operator said.
+        #[source]
+        source: GraphError,
+    },
+    /// A variable's first values cannot be drawn.
+    #[error("layer '{layer}': variable '{variable}' cannot be initialized")]
+    Initializer {
+        /// The layer's name.
+        layer: String,
+        /// The variable's name.
+        variable: String,
+        /// What is wrong with its initializer.
+        #[source]
+        source: InitializerError,
+    },
+    /// A text layer's options or vocabulary are refused.
+    #[error("layer '{layer}': {source}")]
+    Text {
+        /// The layer's name.
+        layer: String,
+        /// What is wrong.
+        source: TextError,
     },
     /// A text layer has no vocabulary.
     #[error("layer '{layer}': the file holds no vocabulary; {hint}")]

@@ -55,11 +55,8 @@ pub struct ReadOptions {
 /// # Errors
 /// If the bytes are damaged, or hold what is not supported; the error names it.
 pub fn read(bytes: &[u8], format: Format, options: &ReadOptions) -> Result<Graph, FormatError> {
-    let _ = (bytes, options);
     match format {
-        Format::Keras | Format::Description => Err(FormatError::WrongKind {
-            expected: "model",
-            found: "the reader is being written".to_owned(),
-        }),
+        Format::Keras => keras::read(bytes, options),
+        Format::Description => keras::read_description(bytes, options),
     }
 }

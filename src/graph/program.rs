@@ -77,6 +77,8 @@ pub struct Node {
 pub enum VariableKind {
     /// Trained by an optimizer.
     Parameter,
+    /// A parameter of a layer that is not trained for now (`trainable: false`).
+    Frozen,
     /// Part of the model, never trained: moving statistics, fixed tables.
     Statistic,
     /// Kept by a Session from one run to the next: the state of a stateful recurrent layer.

@@ -4,32 +4,49 @@
 //! [`config`] turns `config.json` into a typed tree, [`weights`] gives the tensors of
 //! `model.weights.h5` by path. [`naming`] is the rule by which Keras derives those paths.
 //!
+//! [`lower`] walks the tree and calls [`layers`], which add operators to the Graph.
+//!
 //! # Adding a layer
-//! One file `layers/<layer>.rs` and one row in the table of `layers/mod.rs`. The file implements
-//! `KerasLayer`:
-//!
-//! ```text
-//! trait KerasLayer {
-//!     /// Class names it is saved under ("LSTM").
-//!     const CLASSES: &'static [&'static str];
-//!     /// Its options; `Options::finish` refuses what was not read.
-//!     fn parse(config: &LayerConfig) -> Result<Self, FormatError>;
-//!     /// Its Variables for input shapes: path below its folder ("cell/vars/0"), name ("kernel"),
-//!     /// shape, initializer, whether it is trained.
-//!     fn variables(&self, inputs: &[Shape]) -> Result<Vec<VariableSpec>, FormatError>;
-//!     /// Adds one call to the Graph, and says which mask leaves it.
-//!     fn call(&self, call: Call<'_>) -> Result<Outputs, FormatError>;
-//! }
-//! ```
-//!
-//! Options are read in `parse` and nowhere else; a layer asks for weights by [`config::LayerConfig`]'s
-//! folder, so a layer that is shared or nested needs no code of its own.
+//! One file `layers/<layer>.rs` that implements [`layers::KerasLayer`], and one row in the table of
+//! `layers/mod.rs`. Options are read in `parse` and nowhere else; a layer names its variables by
+//! their path below its folder, so one that is shared or nested needs no code of its own.
+//! Operators on tensors (`x + y`, `keras.ops.*`) have a table of their own in `layers/operators`.
 
 pub mod archive;
 pub mod config;
 mod json;
+pub mod layers;
+pub mod lower;
 pub mod naming;
+mod source;
 pub mod weights;
+
+use archive::KerasArchive;
+use config::Description;
+use source::Source;
+use weights::WeightStore;
+
+use crate::formats::{FormatError, ReadOptions};
+use crate::graph::Graph;
+
+/// Reads a `.keras` file.
+///
+/// # Errors
+/// If it is damaged, or holds what is not supported.
+pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, FormatError> {
+    let archive = KerasArchive::read(bytes)?;
+    let description = Description::from_archive(&archive)?;
+    let weights = WeightStore::open(archive.weights)?;
+    lower::lower(&description, Source::file(weights, archive.assets, options))
+}
+
+/// Reads a JSON description, whose variables are drawn from [`ReadOptions::seed`].
+///
+/// # Errors
+/// If it is not of Keras's form, or holds what is not supported.
+pub fn read_description(bytes: &[u8], options: &ReadOptions) -> Result<Graph, FormatError> {
+    lower::lower(&Description::from_json(bytes)?, Source::seed(options))
+}
 
 #[cfg(test)]
 mod fixture_tests;

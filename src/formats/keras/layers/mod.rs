@@ -1,0 +1,102 @@
+//! The layers of Keras: one file each, and one row each in the table below.
+
+mod activation;
+mod add;
+mod axes;
+mod call;
+mod conv1d;
+mod dense;
+mod dropout;
+mod embedding;
+mod flatten;
+mod global_pool1d;
+mod input_layer;
+mod layer_normalization;
+mod masking;
+mod multi_head_attention;
+pub mod operators;
+mod recurrent;
+mod text_vectorization;
+mod variable;
+
+use std::fmt;
+
+pub use activation::activation_of;
+pub use call::{Arg, Call, LoweredTensor};
+pub use input_layer::{InputSpec, keras_dtype};
+pub use variable::{Initial, VariableSpec, initial, width};
+
+use super::config::LayerConfig;
+use super::source::Files;
+use crate::formats::FormatError;
+
+/// A layer of Keras with its options read.
+///
+/// A layer object is parsed once, loaded once, and called as often as the model calls it; all
+/// calls share its variables.
+pub trait KerasLayer: fmt::Debug {
+    /// Takes what the file holds beside variables, such as a vocabulary.
+    ///
+    /// # Errors
+    /// If it is missing or damaged.
+    fn load(&mut self, files: &mut Files<'_>) -> Result<(), FormatError> {
+        let _ = files;
+        Ok(())
+    }
+
+    /// Its variables, for the inputs of its first call: see [`Call::peek`].
+    ///
+    /// # Errors
+    /// If the options and the inputs' shapes give none.
+    fn variables(&self, call: &Call<'_>) -> Result<Vec<VariableSpec>, FormatError> {
+        let _ = call;
+        Ok(Vec::new())
+    }
+
+    /// Adds one call to the Graph and gives its outputs with the masks that Keras gives them.
+    /// Arguments that it does not take out of `call` are refused.
+    ///
+    /// # Errors
+    /// If the inputs do not fit.
+    fn call(&self, call: &mut Call<'_>) -> Result<Vec<LoweredTensor>, FormatError>;
+
+    /// Whether `training=True` makes a difference.
+    fn acts_in_training(&self) -> bool {
+        false
+    }
+}
+
+/// Reads the options of a layer.
+type Parse = fn(&LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError>;
+
+/// Every layer, by the class that it is saved under.
+const LAYERS: &[(&str, Parse)] = &[
+    ("Activation", activation::parse),
+    ("Add", add::parse),
+    ("Bidirectional", recurrent::parse_bidirectional),
+    ("Conv1D", conv1d::parse),
+    ("Dense", dense::parse),
+    ("Dropout", dropout::parse),
+    ("Embedding", embedding::parse),
+    ("Flatten", flatten::parse),
+    ("GRU", recurrent::parse),
+    ("GlobalAveragePooling1D", global_pool1d::parse_average),
+    ("GlobalMaxPooling1D", global_pool1d::parse_max),
+    ("LSTM", recurrent::parse),
+    ("LayerNormalization", layer_normalization::parse),
+    ("Masking", masking::parse),
+    ("MultiHeadAttention", multi_head_attention::parse),
+    ("SimpleRNN", recurrent::parse),
+    ("TextVectorization", text_vectorization::parse),
+];
+
+/// Reads the options of a layer.
+///
+/// # Errors
+/// If its class is not known, or an option is not honoured.
+pub fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
+    match LAYERS.iter().find(|(class, _)| *class == config.class_name) {
+        Some((_, parse)) => parse(config),
+        None => Err(config.unknown()),
+    }
+}

@@ -1,0 +1,84 @@
+//! Operators on tensors (`x + y`, `keras.ops.*`), which Keras saves as layers: a file each for
+//! elementwise operators, shapes, reductions and indices.
+
+mod elementwise;
+mod index;
+mod operand;
+mod reduce;
+mod shape;
+#[cfg(test)]
+mod tests;
+
+use elementwise::Elementwise;
+use operand::{Level, Operand};
+use reduce::Reduction;
+use shape::Shaping;
+
+use super::{Call, LoweredTensor};
+use crate::formats::FormatError;
+use crate::formats::keras::config::LayerConfig;
+use crate::graph::ValueId;
+
+/// An operator with its options read.
+#[derive(Debug)]
+enum Operation {
+    Elementwise(Elementwise),
+    Shaping(Shaping),
+    Reduction(Reduction),
+    GetItem,
+}
+
+impl Operation {
+    fn parse(config: &LayerConfig) -> Result<Operation, FormatError> {
+        let (class, options) = (config.class_name.as_str(), config.options());
+        let operation = if let Some(operation) = Elementwise::parse(class, &options)? {
+            Operation::Elementwise(operation)
+        } else if let Some(operation) = Shaping::parse(class, &options)? {
+            Operation::Shaping(operation)
+        } else if let Some(operation) = Reduction::parse(class, &options)? {
+            Operation::Reduction(operation)
+        } else if class == "GetItem" {
+            Operation::GetItem
+        } else {
+            return Err(config.unknown());
+        };
+        options.finish()?;
+        Ok(operation)
+    }
+
+    fn call(&self, call: &mut Call<'_>) -> Result<ValueId, FormatError> {
+        match self {
+            Operation::Elementwise(operation) => operation.call(call),
+            Operation::Shaping(operation) => operation.call(call),
+            Operation::Reduction(operation) => operation.call(call),
+            Operation::GetItem => index::get_item(call),
+        }
+    }
+}
+
+/// Adds one call of an operator. Its output carries no mask, unless it is its argument itself.
+///
+/// # Errors
+/// If its class is not known, or an option or the inputs do not fit.
+pub fn call(config: &LayerConfig, call: &mut Call<'_>) -> Result<Vec<LoweredTensor>, FormatError> {
+    let operation = Operation::parse(config)?;
+    // A cast to the same type, and the absolute value of truth values, give back the very tensor
+    // that they are given in Keras, with the mask that it carries.
+    let first = match (&operation, call.look(0, "x")) {
+        (
+            Operation::Elementwise(Elementwise::Cast(_) | Elementwise::Unary(_)),
+            Some(super::Arg::Tensor(tensor)),
+        ) => Some(*tensor),
+        _ => None,
+    };
+    let value = operation.call(call)?;
+    Ok(vec![match first {
+        Some(first) if first.value == value => first,
+        _ => LoweredTensor::plain(value),
+    }])
+}
+
+/// The type that two operands are computed in: the least upper bound of theirs.
+fn promote(a: Level, b: Level) -> Level {
+    a.max(b)
+}

@@ -1,0 +1,1 @@
+//! What operators refuse, and what fixtures do not reach.

@@ -1,0 +1,586 @@
+//! From a model's description to the Graph: walks calls in order, nested models within.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::config::{
+    CallArg, CallNode, CallSite, Description, FunctionalConfig, LayerConfig, LayerKind,
+    ModelConfig, SequentialConfig, TensorRef,
+};
+use super::layers::{self, Arg, Call, Initial, InputSpec, KerasLayer, LoweredTensor};
+use super::source::Source;
+use crate::formats::FormatError;
+use crate::graph::{DType, Dim, Graph, Layer, TensorType, VariableId, VariableKind};
+use crate::ops::{Cast, Reshape};
+
+/// Lowers a model whose variables come from `source`.
+///
+/// # Errors
+/// If a class is not known, an option or argument is not honoured, a weight is missing, of another
+/// shape, or left over.
+pub fn lower(description: &Description, source: Source) -> Result<Graph, FormatError> {
+    let Some(model) = description.model.as_model() else {
+        return Err(description.model.unknown());
+    };
+    let mut lowering = Lowering {
+        graph: Graph::new(description.model.name.clone()),
+        source,
+        places: HashMap::new(),
+        built: HashMap::new(),
+        records: HashMap::new(),
+    };
+    let scope = Scope { model: &description.model, path: String::new(), key: String::new() };
+    lowering.survey(&scope, model, "", 0);
+    let specs = inputs_of(&description.model, model)?;
+    let inputs = lowering.add_inputs(&specs)?;
+    let outputs = lowering.run_model(&scope, model, &inputs, None)?;
+    let names = output_names(model);
+    for (name, output) in names.into_iter().zip(outputs) {
+        let added = lowering.graph.add_output(name, output.value);
+        added.map_err(|source| scope.failed(source))?;
+    }
+    lowering.source.finish()?;
+    Ok(lowering.graph)
+}
+
+/// A model while its layers are called.
+struct Scope<'a> {
+    model: &'a LayerConfig,
+    /// The names of the models that it is nested in and its own, each with a slash behind it;
+    /// empty for the outermost.
+    path: String,
+    /// The same for the objects that layers are: shared ones have a key of their own.
+    key: String,
+}
+
+impl Scope<'_> {
+    fn path_of(&self, layer: &LayerConfig) -> String {
+        format!("{}{}", self.path, layer.name)
+    }
+
+    fn key_of(&self, layer: &LayerConfig) -> String {
+        match layer.shared_object_id {
+            Some(id) => format!("#{id}"),
+            None => format!("{}{}", self.key, layer.name),
+        }
+    }
+
+    fn inner<'b>(&self, layer: &'b LayerConfig) -> Scope<'b> {
+        Scope {
+            model: layer,
+            path: format!("{}/", self.path_of(layer)),
+            key: format!("{}/", self.key_of(layer)),
+        }
+    }
+
+    fn failed(&self, source: crate::graph::GraphError) -> FormatError {
+        FormatError::Inputs { layer: self.model.name.clone(), source }
+    }
+
+    fn refuse(&self, problem: impl Into<String>) -> FormatError {
+        FormatError::Graph { model: self.model.name.clone(), problem: problem.into() }
+    }
+}
+
+/// Where a layer object is stored, and under which names: those of the place that a walk in order
+/// of layers meets first.
+struct Place {
+    folder: String,
+    path: String,
+}
+
+/// A layer object that has been called.
+struct Built {
+    layer: Box<dyn KerasLayer>,
+    config: LayerConfig,
+    variables: Vec<VariableId>,
+}
+
+struct Lowering {
+    graph: Graph,
+    source: Source,
+    places: HashMap<String, Place>,
+    built: HashMap<String, Built>,
+    /// The Graph's record of each layer, by path.
+    records: HashMap<String, usize>,
+}
+
+impl Lowering {
+    /// Walks all layers in order of the file, before any is called: finds where each is stored and
+    /// adds the Graph's records of them.
+    fn survey(&mut self, scope: &Scope<'_>, model: &ModelConfig, folder: &str, depth: usize) {
+        for (layer, folder) in model.layers().zip(model.folders(folder)) {
+            let (path, folder) = (scope.path_of(layer), folder.unwrap_or_default());
+            let head = matches!(model, ModelConfig::Sequential(_)) && is_input(layer);
+            if !head {
+                self.records.insert(path.clone(), self.graph.layers().len());
+                self.graph.add_layer(Layer {
+                    name: path.clone(),
+                    class: layer.class_name.clone(),
+                    depth,
+                    ..Layer::default()
+                });
+            }
+            self.places
+                .entry(scope.key_of(layer))
+                .or_insert(Place { folder: folder.clone(), path });
+            if let LayerKind::Model(inner) = &layer.kind {
+                self.survey(&scope.inner(layer), inner, &folder, depth + 1);
+            }
+        }
+    }
+
+    /// Adds the outermost model's inputs, and names their open sizes.
+    fn add_inputs(&mut self, specs: &[InputSpec]) -> Result<Vec<LoweredTensor>, FormatError> {
+        let open = |spec: &&InputSpec| spec.shape.iter().skip(1).any(Option::is_none);
+        let alone = specs.iter().filter(open).count() == 1;
+        let mut inputs = Vec::new();
+        for spec in specs {
+            let mut named_time = false;
+            let dims = spec.shape.iter().enumerate().map(|(axis, size)| match (size, axis) {
+                (Some(size), _) => Dim::Known(*size),
+                (None, 0) => Dim::symbol("batch"),
+                (None, _) if alone && !std::mem::replace(&mut named_time, true) => {
+                    Dim::symbol("time")
+                }
+                (None, axis) => Dim::symbol(&format!("{}_{axis}", spec.name)),
+            });
+            let ty = TensorType::new(spec.dtype, dims.collect::<Vec<_>>());
+            let added = self.graph.add_input(spec.name.clone(), ty);
+            let value =
+                added.map_err(|source| FormatError::Inputs { layer: spec.name.clone(), source })?;
+            inputs.push(LoweredTensor::plain(value));
+        }
+        Ok(inputs)
+    }
+
+    /// Calls a model on its inputs.
+    fn run_model(
+        &mut self,
+        scope: &Scope<'_>,
+        model: &ModelConfig,
+        inputs: &[LoweredTensor],
+        training: Option<bool>,
+    ) -> Result<Vec<LoweredTensor>, FormatError> {
+        match model {
+            ModelConfig::Sequential(model) => self.run_sequential(scope, model, inputs, training),
+            ModelConfig::Functional(model) => self.run_functional(scope, model, inputs, training),
+        }
+    }
+
+    fn run_sequential(
+        &mut self,
+        scope: &Scope<'_>,
+        model: &SequentialConfig,
+        inputs: &[LoweredTensor],
+        training: Option<bool>,
+    ) -> Result<Vec<LoweredTensor>, FormatError> {
+        let [input] = inputs else {
+            return Err(scope.refuse(format!("a Sequential takes 1 input, not {}", inputs.len())));
+        };
+        let (mut outputs, mut before) = (vec![*input], None);
+        for (index, layer) in model.layers.iter().enumerate() {
+            if is_input(layer) {
+                if index > 0 {
+                    return Err(scope.refuse(format!("InputLayer '{}' is not first", layer.name)));
+                }
+                continue;
+            }
+            let tensors = outputs.iter().map(|output| Arg::Tensor(*output));
+            let argument = match outputs[..] {
+                [output] => Arg::Tensor(output),
+                _ => Arg::List(tensors.collect()),
+            };
+            outputs = self.call_layer(scope, layer, vec![argument], Vec::new(), training)?;
+            self.connect(scope, layer, before.as_slice());
+            before = Some(layer.name.as_str());
+        }
+        Ok(outputs)
+    }
+
+    fn run_functional(
+        &mut self,
+        scope: &Scope<'_>,
+        model: &FunctionalConfig,
+        inputs: &[LoweredTensor],
+        training: Option<bool>,
+    ) -> Result<Vec<LoweredTensor>, FormatError> {
+        let references = model.inputs.flatten();
+        if references.len() != inputs.len() {
+            let problem = format!("it takes {} inputs, not {}", references.len(), inputs.len());
+            return Err(scope.refuse(problem));
+        }
+        let mut tensors = Tensors { scope, model, outputs: HashMap::new() };
+        for site in model.execution_order() {
+            let Some(layer) = model.layers.get(site.layer) else { continue };
+            if layer.is_input() {
+                let name = &layer.layer.name;
+                let position = references.iter().position(|input| input.layer == *name);
+                let input = position.and_then(|position| inputs.get(position));
+                let input = *input.ok_or_else(|| {
+                    scope.refuse(format!("InputLayer '{name}' is none of its inputs"))
+                })?;
+                self.record(&scope.path_of(&layer.layer), &[input], &[]);
+                tensors.outputs.insert(site, vec![input]);
+                continue;
+            }
+            let Some(node) = layer.nodes.get(site.node) else { continue };
+            let (args, kwargs) = tensors.arguments(node)?;
+            let outputs = self.call_layer(scope, &layer.layer, args, kwargs, training)?;
+            let sources: Vec<&str> =
+                node.tensors().into_iter().map(|tensor| tensor.layer.as_str()).collect();
+            self.connect(scope, &layer.layer, &sources);
+            tensors.outputs.insert(site, outputs);
+        }
+        model.outputs.flatten().into_iter().map(|output| tensors.get(output)).collect()
+    }
+
+    /// Calls a layer, an operator or a nested model.
+    fn call_layer(
+        &mut self,
+        scope: &Scope<'_>,
+        layer: &LayerConfig,
+        args: Vec<Arg>,
+        mut kwargs: Vec<(String, Arg)>,
+        training: Option<bool>,
+    ) -> Result<Vec<LoweredTensor>, FormatError> {
+        let path = scope.path_of(layer);
+        let training = training.or(take_training(&path, &mut kwargs)?);
+        let outputs = match &layer.kind {
+            LayerKind::Custom => return Err(layer.unknown()),
+            LayerKind::Operator => {
+                let mut call = Call::new(&mut self.graph, &path, args, kwargs, &[]);
+                let outputs = call.operator(layer)?;
+                call.finish()?;
+                outputs
+            }
+            LayerKind::Model(model) => {
+                let inner = scope.inner(layer);
+                let mut call = Call::new(&mut self.graph, &path, args, kwargs, &[]);
+                let inputs = model_inputs(&mut call, layer, model)?;
+                call.finish()?;
+                self.run_model(&inner, model, &inputs, training)?
+            }
+            LayerKind::Layer => {
+                let key = scope.key_of(layer);
+                if !self.built.contains_key(&key) {
+                    self.build(&key, &path, layer, &args, &kwargs)?;
+                }
+                self.call_built(&key, &path, layer, args, kwargs, training)?
+            }
+        };
+        self.record(&path, &outputs, &[]);
+        Ok(outputs)
+    }
+
+    fn call_built(
+        &mut self,
+        key: &str,
+        path: &str,
+        layer: &LayerConfig,
+        args: Vec<Arg>,
+        kwargs: Vec<(String, Arg)>,
+        training: Option<bool>,
+    ) -> Result<Vec<LoweredTensor>, FormatError> {
+        let Some(built) = self.built.get(key) else { return Err(layer.unknown()) };
+        let refuse = |problem: &str| FormatError::Call {
+            layer: path.to_owned(),
+            problem: problem.to_owned(),
+        };
+        let same = built.config.class_name == layer.class_name
+            && built.config.raw_options() == layer.raw_options();
+        if !same {
+            return Err(refuse("another layer of the file has the same shared_object_id"));
+        }
+        if training == Some(true) && built.layer.acts_in_training() {
+            return Err(refuse(
+                "it is called with training=True, which is random; call it without, and save again",
+            ));
+        }
+        let mut call = Call::new(&mut self.graph, path, args, kwargs, &built.variables);
+        let outputs = built.layer.call(&mut call)?;
+        call.finish()?;
+        let variables = built.variables.clone();
+        self.record(path, &[], &variables);
+        Ok(outputs)
+    }
+
+    /// Makes a layer's object and its variables, for the inputs of its first call.
+    fn build(
+        &mut self,
+        key: &str,
+        path: &str,
+        config: &LayerConfig,
+        args: &[Arg],
+        kwargs: &[(String, Arg)],
+    ) -> Result<(), FormatError> {
+        let mut layer = layers::parse(config)?;
+        let (folder, name) = match self.places.get(key) {
+            Some(place) => (place.folder.clone(), place.path.clone()),
+            None => (String::new(), path.to_owned()),
+        };
+        layer.load(&mut self.source.files(path, &folder))?;
+        let (args, kwargs) = (args.to_vec(), kwargs.to_vec());
+        let specs = layer.variables(&Call::new(&mut self.graph, path, args, kwargs, &[]))?;
+        let mut variables = Vec::with_capacity(specs.len());
+        for spec in specs {
+            let name = format!("{name}/{}", spec.name);
+            let value = self.source.value(path, &folder, &name, &spec)?;
+            let kind = match spec.initial {
+                Initial::Drawn(_) if config.trainable => VariableKind::Parameter,
+                Initial::Drawn(_) => VariableKind::Frozen,
+                Initial::State => VariableKind::State,
+            };
+            let added = self.graph.add_variable(name, kind, Arc::new(value));
+            variables.push(
+                added.map_err(|source| FormatError::Inputs { layer: path.to_owned(), source })?,
+            );
+        }
+        self.built.insert(key.to_owned(), Built { layer, config: config.clone(), variables });
+        Ok(())
+    }
+
+    /// Adds to the Graph's record of a layer.
+    fn record(&mut self, path: &str, outputs: &[LoweredTensor], variables: &[VariableId]) {
+        let index = self.records.get(path).copied();
+        if let Some(record) = index.and_then(|index| self.graph.layers_mut().get_mut(index)) {
+            record.outputs.extend(outputs.iter().map(|output| output.value));
+            if record.variables.is_empty() {
+                record.variables.extend(variables);
+            }
+        }
+    }
+
+    /// Notes which layers a layer takes tensors from.
+    fn connect(&mut self, scope: &Scope<'_>, layer: &LayerConfig, sources: &[&str]) {
+        let index = self.records.get(&scope.path_of(layer)).copied();
+        if let Some(record) = index.and_then(|index| self.graph.layers_mut().get_mut(index)) {
+            for source in sources {
+                let source = format!("{}{source}", scope.path);
+                if !record.connected_to.contains(&source) {
+                    record.connected_to.push(source);
+                }
+            }
+        }
+    }
+}
+
+/// The tensors of a functional model so far.
+struct Tensors<'a> {
+    scope: &'a Scope<'a>,
+    model: &'a FunctionalConfig,
+    outputs: HashMap<CallSite, Vec<LoweredTensor>>,
+}
+
+impl Tensors<'_> {
+    fn get(&self, reference: &TensorRef) -> Result<LoweredTensor, FormatError> {
+        let outputs = self.model.site(reference).and_then(|site| self.outputs.get(&site));
+        let found = outputs.and_then(|outputs| outputs.get(reference.tensor));
+        found.copied().ok_or_else(|| {
+            let TensorRef { layer, node, tensor } = reference;
+            self.scope.refuse(format!("call {node} of layer '{layer}' has no output {tensor}"))
+        })
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn arguments(&self, node: &CallNode) -> Result<(Vec<Arg>, Vec<(String, Arg)>), FormatError> {
+        let args = node.args.iter().map(|arg| self.resolve(arg)).collect::<Result<_, _>>()?;
+        Ok((args, self.entries(&node.kwargs)?))
+    }
+
+    fn entries(&self, entries: &[(String, CallArg)]) -> Result<Vec<(String, Arg)>, FormatError> {
+        entries.iter().map(|(key, arg)| Ok((key.clone(), self.resolve(arg)?))).collect()
+    }
+
+    fn resolve(&self, arg: &CallArg) -> Result<Arg, FormatError> {
+        Ok(match arg {
+            CallArg::Tensor(reference) => Arg::Tensor(self.get(reference)?),
+            CallArg::List(items) => {
+                Arg::List(items.iter().map(|item| self.resolve(item)).collect::<Result<_, _>>()?)
+            }
+            CallArg::Dict(entries) => Arg::Dict(self.entries(entries)?),
+            CallArg::Slice { start, stop, step } => Arg::Slice(Box::new([
+                self.resolve(start)?,
+                self.resolve(stop)?,
+                self.resolve(step)?,
+            ])),
+            CallArg::Ellipsis => Arg::Ellipsis,
+            CallArg::Array(tensor) => Arg::Array(tensor.clone()),
+            CallArg::Const(value) => Arg::Const(value.clone()),
+        })
+    }
+}
+
+fn is_input(layer: &LayerConfig) -> bool {
+    layer.class_name == "InputLayer" && matches!(layer.kind, LayerKind::Layer)
+}
+
+/// Takes `training` out of a call's arguments.
+fn take_training(
+    layer: &str,
+    kwargs: &mut Vec<(String, Arg)>,
+) -> Result<Option<bool>, FormatError> {
+    let Some(at) = kwargs.iter().position(|(key, _)| key == "training") else { return Ok(None) };
+    match kwargs.remove(at).1 {
+        Arg::Const(value) if value.is_null() => Ok(None),
+        Arg::Const(serde_json::Value::Bool(training)) => Ok(Some(training)),
+        _ => Err(FormatError::Call {
+            layer: layer.to_owned(),
+            problem: "argument 'training' is neither true nor false".to_owned(),
+        }),
+    }
+}
+
+/// The shapes and types of a model's inputs.
+fn inputs_of(layer: &LayerConfig, model: &ModelConfig) -> Result<Vec<InputSpec>, FormatError> {
+    match model {
+        ModelConfig::Functional(model) => {
+            let inputs = model.inputs.flatten().into_iter();
+            let layers = inputs.filter_map(|input| model.layer(&input.layer));
+            layers.map(|layer| InputSpec::parse(&layer.layer)).collect()
+        }
+        ModelConfig::Sequential(model) => match model.layers.first() {
+            Some(first) if is_input(first) => Ok(vec![InputSpec::parse(first)?]),
+            Some(first) => {
+                if let LayerKind::Model(inner) = &first.kind {
+                    return inputs_of(first, inner);
+                }
+                Ok(vec![implied_input(layer, model, first)?])
+            }
+            None => Err(FormatError::Graph {
+                model: layer.name.clone(),
+                problem: "it has no layers".to_owned(),
+            }),
+        },
+    }
+}
+
+/// The input of a Sequential without an InputLayer: the shape that it was built for, or, where the
+/// first layer takes tokens or texts, one of open sizes.
+fn implied_input(
+    layer: &LayerConfig,
+    model: &SequentialConfig,
+    first: &LayerConfig,
+) -> Result<InputSpec, FormatError> {
+    let (dtype, open) = match first.class_name.as_str() {
+        "Embedding" => (DType::I32, Some(vec![None, None])),
+        "TextVectorization" => (DType::Str, Some(vec![None, Some(1)])),
+        _ => (DType::F32, None),
+    };
+    let shape = model.build_input_shape.clone().or(open).ok_or_else(|| FormatError::Graph {
+        model: layer.name.clone(),
+        problem: "the shape of its input is not known; begin with an InputLayer".to_owned(),
+    })?;
+    Ok(InputSpec { name: "input_layer".to_owned(), shape, dtype })
+}
+
+/// A name for each output of the model: the layer's, as in Keras's `output_names`; where names
+/// repeat, with a number behind it.
+fn output_names(model: &ModelConfig) -> Vec<String> {
+    let names: Vec<String> = match model {
+        ModelConfig::Functional(model) => {
+            model.outputs.flatten().into_iter().map(|output| output.layer.clone()).collect()
+        }
+        ModelConfig::Sequential(model) => {
+            let last = model.layers.last().map(|layer| layer.name.clone()).unwrap_or_default();
+            // A Sequential that ends in a layer of several outputs names them all after it.
+            std::iter::repeat_n(last, 16).collect()
+        }
+    };
+    let given: HashSet<String> = names.iter().cloned().collect();
+    let mut used = HashSet::new();
+    names
+        .into_iter()
+        .map(|name| {
+            if used.insert(name.clone()) {
+                return name;
+            }
+            let mut numbered = (1..).map(|number| format!("{name}_{number}"));
+            let free = numbered.find(|name| !given.contains(name) && !used.contains(name));
+            let free = free.unwrap_or_default();
+            used.insert(free.clone());
+            free
+        })
+        .collect()
+}
+
+/// The inputs of a nested model's call, as `Functional.call` makes them of its arguments: cast to
+/// the inner InputLayers' types, with an axis of size 1 added or taken away at the end.
+fn model_inputs(
+    call: &mut Call<'_>,
+    layer: &LayerConfig,
+    model: &ModelConfig,
+) -> Result<Vec<LoweredTensor>, FormatError> {
+    let given = given_inputs(call, model)?;
+    let masks = match call.take(2, "mask") {
+        None => vec![None; given.len()],
+        Some(masks) => masks.flatten(),
+    };
+    let known = match model {
+        ModelConfig::Sequential(model) if !model.layers.first().is_some_and(is_input) => None,
+        _ => Some(inputs_of(layer, model)?),
+    };
+    let mut inputs = Vec::with_capacity(given.len());
+    for (index, input) in given.into_iter().enumerate() {
+        let mut value = input.value;
+        if let Some(spec) = known.as_ref().and_then(|specs| specs.get(index)) {
+            if call.ty(value).dtype != spec.dtype {
+                value = call.add(Cast { to: spec.dtype }, &[value])?;
+            }
+            let mut dims = call.ty(value).dims.clone();
+            let last = dims.last().and_then(Dim::known);
+            if dims.len() == spec.shape.len() + 1 && last == Some(1) {
+                dims.pop();
+                value = call.add(Reshape::to(dims), &[value])?;
+            } else if dims.len() + 1 == spec.shape.len() && spec.shape.last() == Some(&Some(1)) {
+                dims.push(Dim::Known(1));
+                value = call.add(Reshape::to(dims), &[value])?;
+            } else if dims.len() != spec.shape.len() {
+                let (expected, found) = (spec.shape.len(), call.ty(value));
+                let problem = format!("input {index} is {found}, expected {expected} dimensions");
+                return Err(call.refuse(problem));
+            }
+        }
+        let mask = masks.get(index).copied().flatten().map(|mask| mask.value);
+        inputs.push(LoweredTensor { value, mask: mask.or(input.mask) });
+    }
+    Ok(inputs)
+}
+
+/// The tensors that a nested model is called on, in the order of its own inputs.
+fn given_inputs(
+    call: &mut Call<'_>,
+    model: &ModelConfig,
+) -> Result<Vec<LoweredTensor>, FormatError> {
+    use super::config::Structure;
+    let argument = call.take(0, "inputs");
+    let expected = match model {
+        ModelConfig::Functional(model) => Some(&model.inputs),
+        ModelConfig::Sequential(_) => None,
+    };
+    let flat = match (argument, expected) {
+        (None, _) => None,
+        // A dictionary may hold more than the model takes, and goes by name.
+        (Some(Arg::Dict(entries)), Some(Structure::Dict(wanted))) => {
+            let mut wanted: Vec<&str> = wanted.iter().map(|(key, _)| key.as_str()).collect();
+            wanted.sort_unstable();
+            wanted
+                .iter()
+                .map(|key| match entries.iter().find(|(name, _)| name == key) {
+                    Some((_, Arg::Tensor(tensor))) => Some(*tensor),
+                    _ => None,
+                })
+                .collect()
+        }
+        (Some(Arg::Dict(entries)), Some(structure)) => structure
+            .flatten()
+            .iter()
+            .map(|input| match entries.iter().find(|(name, _)| *name == input.layer) {
+                Some((_, Arg::Tensor(tensor))) => Some(*tensor),
+                _ => None,
+            })
+            .collect(),
+        (Some(argument), _) => argument.flatten().into_iter().collect(),
+    };
+    flat.ok_or_else(|| call.refuse("argument 'inputs' does not hold the model's input tensors"))
+}

@@ -1,0 +1,152 @@
+//! Where the values of a model's variables come from: a file, or initializers and a seed.
+
+use std::collections::BTreeMap;
+
+use super::layers::{Initial, VariableSpec};
+use super::weights::WeightStore;
+use crate::formats::description::initializer::Initializer;
+use crate::formats::{FormatError, ReadOptions};
+use crate::graph::{DType, Tensor};
+
+/// Elements that all variables without a file may have together: 4 GiB of them.
+const MAX_ELEMENTS: usize = 1 << 30;
+
+/// Where values come from.
+#[derive(Debug)]
+pub struct Source {
+    file: Option<File>,
+    vocabulary: Option<Vec<String>>,
+    seed: u64,
+    left: usize,
+}
+
+#[derive(Debug)]
+struct File {
+    weights: WeightStore,
+    assets: BTreeMap<String, Vec<u8>>,
+}
+
+impl Source {
+    /// The weights and assets of a file.
+    pub fn file(
+        weights: WeightStore,
+        assets: BTreeMap<String, Vec<u8>>,
+        options: &ReadOptions,
+    ) -> Source {
+        Source { file: Some(File { weights, assets }), ..Source::seed(options) }
+    }
+
+    /// Initializers, drawing from the seed of `options`.
+    pub fn seed(options: &ReadOptions) -> Source {
+        Source {
+            file: None,
+            vocabulary: options.vocabulary.clone(),
+            seed: options.seed,
+            left: MAX_ELEMENTS,
+        }
+    }
+
+    /// Whether the model is a description without weights.
+    pub fn is_untrained(&self) -> bool {
+        self.file.is_none()
+    }
+
+    /// The first value of a variable called `name`, of the layer whose weights lie in `folder`.
+    ///
+    /// # Errors
+    /// If the file has none of that shape, or it cannot be drawn.
+    pub fn value(
+        &mut self,
+        layer: &str,
+        folder: &str,
+        name: &str,
+        spec: &VariableSpec,
+    ) -> Result<Tensor, FormatError> {
+        if let (Some(file), Initial::Drawn(_)) = (&mut self.file, &spec.initial) {
+            let path = format!("{folder}/{}", spec.path);
+            return file.weights.take(layer, &path, &spec.shape);
+        }
+        let count = spec.shape.iter().try_fold(1usize, |count, &size| count.checked_mul(size));
+        let left = count.and_then(|count| self.left.checked_sub(count));
+        self.left = left.ok_or_else(|| FormatError::TooLarge {
+            what: format!("variable '{name}' of shape {:?}, with those before it,", spec.shape),
+            limit: MAX_ELEMENTS as u64,
+            unit: "elements",
+        })?;
+        let Initial::Drawn(initializer) = &spec.initial else {
+            return Ok(Tensor::zeros(DType::F32, spec.shape.clone()));
+        };
+        let fail = |source| FormatError::Initializer {
+            layer: layer.to_owned(),
+            variable: name.to_owned(),
+            source,
+        };
+        let drawn = Initializer::from_json(initializer)
+            .and_then(|initializer| initializer.generate(&spec.shape, self.seed, stream(name)));
+        let mut values = drawn.map_err(fail)?;
+        if let Some(ones) = values.get_mut(spec.ones.clone()) {
+            ones.fill(1.0);
+        }
+        Ok(Tensor::from_parts(spec.shape.clone(), values.into()))
+    }
+
+    /// What a layer can ask of the files beside its variables.
+    pub fn files<'a>(&'a mut self, layer: &'a str, folder: &'a str) -> Files<'a> {
+        Files { source: self, layer, folder }
+    }
+
+    /// Checks that every weight of the file was asked for.
+    ///
+    /// # Errors
+    /// If one was not.
+    pub fn finish(&self) -> Result<(), FormatError> {
+        self.file.as_ref().map_or(Ok(()), |file| file.weights.finish())
+    }
+}
+
+/// A number of its own for each name (64-bit FNV-1a), so that a variable's first values do not
+/// change when another one is added.
+fn stream(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// The files of one layer: its assets, and weights that are no variables.
+#[derive(Debug)]
+pub struct Files<'a> {
+    source: &'a mut Source,
+    layer: &'a str,
+    folder: &'a str,
+}
+
+impl Files<'_> {
+    /// The vocabulary that the user gave in place of the file's.
+    pub fn vocabulary(&self) -> Option<&[String]> {
+        self.source.vocabulary.as_deref()
+    }
+
+    /// Whether the model is a description without weights.
+    pub fn is_untrained(&self) -> bool {
+        self.source.is_untrained()
+    }
+
+    /// The asset `name` of the layer.
+    pub fn asset(&self, name: &str) -> Option<&[u8]> {
+        let path = format!("{}/{name}", self.folder);
+        self.source.file.as_ref()?.assets.get(&path).map(Vec::as_slice)
+    }
+
+    /// The weight at `path` below the layer's folder, whatever its shape, if there is one.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn weight(&mut self, path: &str) -> Result<Option<Tensor>, FormatError> {
+        let path = format!("{}/{path}", self.folder);
+        let Some(file) = &mut self.source.file else { return Ok(None) };
+        match file.weights.shape(&path).map(<[usize]>::to_vec) {
+            Some(shape) => file.weights.take(self.layer, &path, &shape).map(Some),
+            None => Ok(None),
+        }
+    }
+}
