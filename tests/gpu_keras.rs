@@ -5,6 +5,7 @@
 mod common;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use seqfuse::runtime::gpu::GpuDevice;
 use seqfuse::{Data, Device, Model, Options, RunError, Session, Tensor, Tensors};
@@ -18,14 +19,15 @@ const TOLERANCE: f32 = 1e-4;
 /// Cases that the GPU has every kernel for.
 const WHOLE: [&str; 2] = ["documented/sentiment-lstm", "documented/sentiment-gru"];
 
-fn there_is_a_gpu() -> bool {
+/// The device, held open for the whole test, so that each Session finds it open.
+fn device() -> Option<Arc<GpuDevice>> {
     let opened = GpuDevice::shared();
     let required = std::env::var("SEQFUSE_REQUIRE_GPU").is_ok_and(|value| value == "1");
     if let Err(error) = &opened {
         eprintln!("SKIPPED: no GPU adapter for Keras's models: {error}");
         assert!(!required, "SEQFUSE_REQUIRE_GPU=1, and there is no GPU adapter");
     }
-    opened.is_ok()
+    opened.ok()
 }
 
 fn root() -> PathBuf {
@@ -97,9 +99,7 @@ fn check(case: &Value, name: &str) -> Result<bool, String> {
 
 #[test]
 fn every_fixture_gives_what_the_cpu_gives_or_is_refused_by_name() {
-    if !there_is_a_gpu() {
-        return;
-    }
+    let Some(_device) = device() else { return };
     let (mut run, mut failed) = (Vec::new(), Vec::new());
     for case in list("cases.json") {
         let part = |key: &str| case[key].as_str().expect("text").to_owned();
@@ -119,9 +119,7 @@ fn every_fixture_gives_what_the_cpu_gives_or_is_refused_by_name() {
 
 #[test]
 fn the_trained_sample_classifies_sentences_as_keras_does() {
-    if !there_is_a_gpu() {
-        return;
-    }
+    let Some(_device) = device() else { return };
     let model = Model::open(root().join("models/sentiment.keras")).expect("the sample");
     let mut session = session(&model, Device::Gpu).expect("the GPU has every kernel");
     let cases = list("sample/sentiment.json");

@@ -140,5 +140,5 @@ pub enum RunError {
     /// The GPU failed.
     #[cfg(feature = "gpu")]
     #[error(transparent)]
-    Gpu(super::gpu::GpuError),
+    Gpu(Box<super::gpu::GpuError>),
 }

@@ -44,7 +44,7 @@ impl From<GpuError> for RunError {
                 position,
                 vocabulary: vocabulary as usize,
             },
-            error => RunError::Gpu(error),
+            error => RunError::Gpu(Box::new(error)),
         }
     }
 }
