@@ -33,10 +33,12 @@ impl WeightId {
 
 type Key = (TypeId, Isa, Vec<WeightId>);
 
-/// Packed weights by type and by what they were packed from; shared by all Sessions of a model.
+/// Packed weights by type and by what they were packed from, and what devices keep of a model;
+/// shared by all Sessions of the model.
 #[derive(Debug, Default)]
 pub struct PackCache {
     packed: Mutex<HashMap<Key, Arc<dyn Any + Send + Sync>>>,
+    devices: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
 impl PackCache {
@@ -70,5 +72,14 @@ impl PackCache {
         let made = Arc::new(pack());
         packed.insert(key, made.clone());
         made
+    }
+
+    /// The model's one value of type `T`, in which a device's runtime keeps what all Sessions
+    /// share; the default one if there is none yet.
+    pub fn device<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
+        let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = devices.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
+        // The key is the type, so that the second branch is never taken.
+        kept.clone().downcast().unwrap_or_default()
     }
 }

@@ -137,6 +137,10 @@ pub enum RunError {
         /// The bytes asked for.
         bytes: usize,
     },
+    /// The GPU failed.
+    #[cfg(feature = "gpu")]
+    #[error(transparent)]
+    Gpu(Box<super::gpu::GpuError>),
 }
 
 impl From<PlanError> for RunError {

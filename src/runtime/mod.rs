@@ -7,7 +7,9 @@ mod feed;
 pub mod gpu;
 mod host;
 mod profile;
+mod select;
 mod session;
+mod stage;
 mod tensors;
 
 pub use error::RunError;

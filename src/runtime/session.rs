@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use seqfuse_kernels::{Cpu, Isa, Pool};
+use seqfuse_kernels::Isa;
 
-use super::cpu::{Buffer, CpuStage, Env, Inputs, Values};
+use super::cpu::Inputs;
 use super::feed::Feed;
 use super::profile::{Profile, ProfileEntry, microseconds};
+use super::select::select_outputs;
+use super::stage::{Backend, Given, StageCall, StageRunner};
 use super::{RunError, Tensors, host};
-use crate::graph::{Bindings, DType, Data, Dim, Graph, Source, Tensor, ValueId, VariableKind};
+use crate::graph::{Bindings, DType, Dim, Graph, Source, Tensor, ValueId, VariableKind};
 use crate::passes;
-use crate::plan::{NodeShapes, Operand, PackCache, PlanCache, Program, StagePlan};
+use crate::plan::{PackCache, Program};
 
 /// Where a Session runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -80,18 +82,12 @@ impl Options {
     }
 }
 
-/// How many plans a stage keeps unless told otherwise.
-const PLANS: usize = 16;
-
 /// A model made ready to run, with its state: recurrent states, plans, buffers, threads.
 ///
 /// Sessions of one model share its weights, packed ones too, and may run on different threads.
 pub struct Session {
     program: Program,
-    packs: Arc<PackCache>,
-    pool: Pool,
-    isa: Isa,
-    reference: bool,
+    backend: Backend,
     stages: Vec<StageState>,
     carried: Vec<Tensor>,
     states: Vec<Option<Tensor>>,
@@ -104,8 +100,7 @@ pub struct Session {
 
 /// What a Session keeps for a stage.
 struct StageState {
-    plans: PlanCache<CpuStage>,
-    buffers: Vec<Buffer>,
+    runner: Box<dyn StageRunner>,
     /// Outputs that later stages take, and their positions among the carried values.
     carries: Vec<(usize, usize)>,
 }
@@ -114,8 +109,7 @@ impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session")
             .field("model", &self.program.graph().name())
-            .field("threads", &self.pool.threads())
-            .field("isa", &self.isa)
+            .field("device", &self.backend)
             .finish_non_exhaustive()
     }
 }
@@ -138,24 +132,19 @@ impl Session {
         packs: Arc<PackCache>,
         options: &Options,
     ) -> Result<Session, RunError> {
-        let isa = choose_isa(options.isa)?;
-        if options.device == Device::Gpu {
-            let reason = "this build has no GPU runtime yet".to_owned();
-            return Err(RunError::Device { device: "gpu", reason });
-        }
+        let backend = Backend::open(options, packs)?;
         let graph = match options.outputs.is_empty() {
             true => passes::prepare(graph)?,
             false => passes::prepare(&select_outputs(graph, &options.outputs)?)?,
         };
+        backend.check(&graph)?;
         let states = graph.variables().iter().map(|variable| {
             (variable.kind == VariableKind::State).then(|| (*variable.value).clone())
         });
         let states = states.collect();
         let program = Program::new(graph);
-        let limit = options.plans.unwrap_or(PLANS);
         let stages = (0..program.stages().len()).map(|index| StageState {
-            plans: PlanCache::new(limit),
-            buffers: Vec::new(),
+            runner: backend.runner(options),
             carries: carries(&program, index),
         });
         let stages = stages.collect();
@@ -165,15 +154,9 @@ impl Session {
         let updates = updates.map(|(id, value)| (id.index(), Origin::of(&program, *value)));
         let updates = updates.collect();
         let carried = vec![Tensor::zeros(DType::F32, [0]); program.carried_count()];
-        let threads = options.threads.unwrap_or_else(|| {
-            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-        });
         Ok(Session {
             program,
-            packs,
-            pool: Pool::new(threads),
-            isa,
-            reference: options.reference,
+            backend,
             stages,
             carried,
             states,
@@ -202,7 +185,7 @@ impl Session {
     }
 
     /// Runs the model into `outputs`, whose memory is used again: at sizes seen before, text
-    /// stages apart, nothing is allocated.
+    /// stages and the GPU's driver apart, nothing is allocated.
     ///
     /// # Errors
     /// As [`run`](Self::run). After an error the outputs are unspecified.
@@ -238,7 +221,7 @@ impl Session {
 
     /// How many plans are kept, over all stages.
     pub fn plan_count(&self) -> usize {
-        self.stages.iter().map(|stage| stage.plans.len()).sum()
+        self.stages.iter().map(|stage| stage.runner.plan_count()).sum()
     }
 
     fn execute(
@@ -313,34 +296,20 @@ impl Session {
         profile: Option<&mut Profile>,
     ) -> Result<(), RunError> {
         self.make_key(index, inputs);
-        let stage = &self.program.stages()[index];
-        let state = &mut self.stages[index];
         let fed = Fed(&self.feed, inputs);
-        let (program, carried, bindings) = (&self.program, &self.carried, &self.bindings);
-        let (packs, isa, reference) = (&self.packs, self.isa, self.reference);
-        let compiled = state.plans.get_or_make(&self.key, || {
-            let shapes: Vec<&[usize]> =
-                stage.inputs.iter().map(|id| shape_of(program, carried, &fed, *id)).collect();
-            let graph = program.graph();
-            let room = |node: &NodeShapes<'_>| super::cpu::workspace(node, graph, packs, isa);
-            let plan = StagePlan::new(program, stage, bindings, &shapes, &room)?;
-            CpuStage::new(graph, plan, packs, isa, reference)
-        })?;
-        if state.buffers.len() < compiled.plan().buffers.len() {
-            state.buffers.resize_with(compiled.plan().buffers.len(), Buffer::default);
-        }
-        for (buffer, &bytes) in state.buffers.iter_mut().zip(&compiled.plan().buffers) {
-            buffer.grow(bytes)?;
-        }
-        let mut env = Env {
-            cpu: Cpu { isa, pool: &self.pool },
-            graph: program.graph(),
-            buffers: &mut state.buffers,
-            inputs: &fed,
-            carried,
-            states: &self.states,
+        let call = StageCall {
+            given: Given {
+                program: &self.program,
+                inputs: &fed,
+                carried: &self.carried,
+                states: &self.states,
+            },
+            stage: &self.program.stages()[index],
+            bindings: &self.bindings,
+            key: &self.key,
+            started,
         };
-        compiled.run(&mut env, started, profile)?;
+        self.stages[index].runner.run(&call, profile)?;
         self.carry(index, inputs);
         Ok(())
     }
@@ -350,9 +319,15 @@ impl Session {
         self.key.clear();
         let stage = &self.program.stages()[index];
         let fed = Fed(&self.feed, inputs);
+        let given = Given {
+            program: &self.program,
+            inputs: &fed,
+            carried: &self.carried,
+            states: &self.states,
+        };
         self.key.extend(stage.symbols.iter().filter_map(|symbol| self.bindings.get(symbol)));
         for id in &stage.inputs {
-            self.key.extend_from_slice(shape_of(&self.program, &self.carried, &fed, *id));
+            self.key.extend_from_slice(given.shape(*id));
         }
     }
 
@@ -393,17 +368,13 @@ impl Session {
         let (fed, graph) = (Fed(&self.feed, inputs), self.program.graph());
         let whole = match origin {
             Origin::Stage { stage, output } => {
-                let state = &self.stages[stage];
-                let latest = state.plans.latest().and_then(|plan| plan.plan().outputs.get(output));
-                let Some(operand) = latest else { return };
-                let values = Values {
-                    graph,
-                    buffers: &state.buffers,
+                let given = Given {
+                    program: &self.program,
                     inputs: &fed,
                     carried: &self.carried,
                     states: &self.states,
                 };
-                return copy_operand(&values, operand, tensor);
+                return self.stages[stage].runner.output(&given, output, tensor);
             }
             Origin::Carried(index) => self.carried.get(index),
             Origin::Outside(id) => match &graph.value(id).source {
@@ -457,78 +428,4 @@ fn carries(program: &Program, index: usize) -> Vec<(usize, usize)> {
         .enumerate()
         .filter(|(_, id)| later.iter().any(|stage| stage.inputs.contains(id)));
     taken.filter_map(|(output, id)| Some((output, program.carried(*id)?))).collect()
-}
-
-/// The shape of a value that a stage takes from outside.
-fn shape_of<'a>(
-    program: &Program,
-    carried: &'a [Tensor],
-    fed: &'a Fed<'_>,
-    id: ValueId,
-) -> &'a [usize] {
-    let tensor = match program.graph().value(id).source {
-        Source::Input(index) => fed.input(index),
-        _ => program.carried(id).and_then(|index| carried.get(index)),
-    };
-    tensor.map_or(&[], Tensor::shape)
-}
-
-fn copy_operand(values: &Values<'_>, operand: &Operand, tensor: &mut Tensor) {
-    tensor.reset(operand.ty.dtype, &operand.shape);
-    match tensor.data_mut() {
-        Data::F32(into) => into.copy_from_slice(values.get(operand)),
-        Data::I32(into) => into.copy_from_slice(values.get(operand)),
-        Data::I64(into) => into.copy_from_slice(values.get(operand)),
-        Data::Bool(into) => {
-            let from: &[u8] = values.get(operand);
-            into.iter_mut().zip(from).for_each(|(slot, &byte)| *slot = byte != 0);
-        }
-        Data::Str(_) => {}
-    }
-}
-
-fn choose_isa(wanted: Option<Isa>) -> Result<Isa, RunError> {
-    match wanted {
-        None => Ok(Isa::detect()),
-        Some(isa) if Isa::available().contains(&isa) => Ok(isa),
-        Some(isa) => Err(RunError::Device {
-            device: "cpu",
-            reason: format!("this machine has no {isa:?} instructions"),
-        }),
-    }
-}
-
-/// The Graph with the named outputs or layers as its outputs. A layer with several outputs gives
-/// `NAME/0`, `NAME/1` and so on.
-fn select_outputs(graph: &Graph, names: &[String]) -> Result<Graph, RunError> {
-    let mut selected = graph.clone();
-    selected.clear_outputs();
-    for name in names {
-        if let Some(output) = graph.outputs().iter().find(|output| output.name == *name) {
-            selected.add_output(name.clone(), output.value)?;
-            continue;
-        }
-        let layer = graph.layers().iter().find(|layer| layer.name == *name);
-        match layer.map(|layer| &layer.outputs[..]) {
-            Some([value]) => selected.add_output(name.clone(), *value)?,
-            Some(values) if !values.is_empty() => {
-                for (index, value) in values.iter().enumerate() {
-                    selected.add_output(format!("{name}/{index}"), *value)?;
-                }
-            }
-            _ => {
-                let outputs = graph.outputs().iter().map(|output| &output.name);
-                let layers = graph.layers().iter().filter(|layer| !layer.outputs.is_empty());
-                let mut known: Vec<String> = outputs.cloned().collect();
-                for layer in layers {
-                    if !known.contains(&layer.name) {
-                        known.push(layer.name.clone());
-                    }
-                }
-                let (name, known) = (name.clone(), known.join(", "));
-                return Err(RunError::UnknownOutput { name, known });
-            }
-        }
-    }
-    Ok(selected)
 }

@@ -6,6 +6,7 @@ use seqfuse_kernels::Cpu;
 use crate::graph::{Data, Graph, Tensor};
 use crate::plan::{BufferId, Operand, Place};
 use crate::runtime::RunError;
+use crate::runtime::stage::Given;
 
 /// One cache line, so that buffers start on one.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -64,6 +65,27 @@ pub struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
+    /// What a run was given, and the buffers of a stage.
+    pub fn new(given: &Given<'a>, buffers: &'a [Buffer]) -> Values<'a> {
+        let Given { program, inputs, carried, states } = *given;
+        Values { graph: program.graph(), buffers, inputs, carried, states }
+    }
+
+    /// Copies an operand into a tensor.
+    pub fn copy(&self, operand: &Operand, tensor: &mut Tensor) {
+        tensor.reset(operand.ty.dtype, &operand.shape);
+        match tensor.data_mut() {
+            Data::F32(into) => into.copy_from_slice(self.get(operand)),
+            Data::I32(into) => into.copy_from_slice(self.get(operand)),
+            Data::I64(into) => into.copy_from_slice(self.get(operand)),
+            Data::Bool(into) => {
+                let from: &[u8] = self.get(operand);
+                into.iter_mut().zip(from).for_each(|(slot, &byte)| *slot = byte != 0);
+            }
+            Data::Str(_) => {}
+        }
+    }
+
     /// The elements of an operand; empty if the Session has lost them, which is a fault of ours.
     pub fn get<'o, T: AnyBitPattern>(&self, operand: &'o Operand) -> &'o [T]
     where

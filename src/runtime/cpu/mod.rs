@@ -4,6 +4,7 @@
 
 mod env;
 mod lowering;
+mod runner;
 mod stage;
 mod table;
 
@@ -23,5 +24,6 @@ mod softmax;
 
 pub use env::{Buffer, Env, Inputs, Values};
 pub use lowering::{CpuOp, Kernel, Lowering, Weights};
+pub use runner::{CpuBackend, CpuRunner, check};
 pub use stage::CpuStage;
 pub use table::{lower, supports, workspace};

@@ -5,8 +5,8 @@ use std::time::Instant;
 use seqfuse_kernels::Isa;
 
 use super::{Env, Kernel, Lowering, table};
-use crate::graph::{Graph, TensorType};
-use crate::plan::{Operand, PackCache, StagePlan, Step};
+use crate::graph::Graph;
+use crate::plan::{PackCache, StagePlan};
 use crate::runtime::profile::microseconds;
 use crate::runtime::{Profile, ProfileEntry, RunError};
 
@@ -64,27 +64,9 @@ impl CpuStage {
             let from = started.elapsed();
             kernel.run(env)?;
             let duration = started.elapsed() - from;
-            profile.nodes.push(entry(env.graph, step, microseconds(from), microseconds(duration)));
+            let (from, duration) = (microseconds(from), microseconds(duration));
+            profile.nodes.push(ProfileEntry::of(env.graph, step, from, duration));
         }
         Ok(())
-    }
-}
-
-fn entry(graph: &Graph, step: &Step, start_us: f64, duration_us: f64) -> ProfileEntry {
-    let node = graph.node(step.node);
-    let ty = |operand: &Option<Operand>| operand.as_ref().map(|operand| operand.ty.clone());
-    let inputs: Vec<Option<TensorType>> = step.inputs.iter().map(ty).collect();
-    let refs: Vec<Option<&TensorType>> = inputs.iter().map(Option::as_ref).collect();
-    let outputs = node.outputs.iter().zip(&step.outputs);
-    let outputs: Vec<TensorType> =
-        outputs.map(|(id, used)| ty(used).unwrap_or_else(|| graph.ty(*id).clone())).collect();
-    let cost = node.op.cost(&refs, &outputs);
-    ProfileEntry {
-        node: node.name.clone(),
-        op: node.op.name(),
-        start_us,
-        duration_us,
-        flops: cost.flops,
-        bytes: cost.bytes,
     }
 }

@@ -21,6 +21,8 @@ pub struct WeightRef {
 #[derive(Debug, Default)]
 pub struct WeightsBuilder {
     buffers: Vec<Vec<f32>>,
+    /// How many buffers there are before these.
+    first: usize,
     /// Words of a buffer at most.
     pub(super) limit: usize,
 }
@@ -28,11 +30,16 @@ pub struct WeightsBuilder {
 impl WeightsBuilder {
     /// An empty collection for `device`, whose limits decide on the number of buffers.
     pub fn new(device: &GpuDevice) -> WeightsBuilder {
+        WeightsBuilder { buffers: vec![Vec::new()], ..WeightsBuilder::after(device, 0) }
+    }
+
+    /// An empty collection whose first buffer is number `first`: weights that join others.
+    pub(super) fn after(device: &GpuDevice, first: usize) -> WeightsBuilder {
         let bytes =
             device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
         // Offsets are 32-bit words.
         let limit = (bytes / 4).min(u64::from(u32::MAX)) as usize;
-        WeightsBuilder { buffers: vec![Vec::new()], limit }
+        WeightsBuilder { buffers: Vec::new(), first, limit }
     }
 
     /// Adds weights that one call reads together, such as a kernel and its bias; they share a
@@ -54,7 +61,7 @@ impl WeightsBuilder {
         if self.buffers.last().is_none_or(|last| last.len() + needed > self.limit) {
             self.buffers.push(Vec::new());
         }
-        let index = self.buffers.len() - 1;
+        let index = self.first + self.buffers.len() - 1;
         let mut refs = Vec::with_capacity(parts.len());
         if let Some(buffer) = self.buffers.last_mut() {
             for part in parts {
@@ -71,6 +78,11 @@ impl WeightsBuilder {
     /// # Errors
     /// If the device has no memory for it.
     pub fn finish(self, device: &GpuDevice) -> Result<Arc<Weights>, GpuError> {
+        Ok(Arc::new(Weights { buffers: self.upload(device)? }))
+    }
+
+    /// Uploads everything, a buffer each.
+    pub(super) fn upload(&self, device: &GpuDevice) -> Result<Vec<wgpu::Buffer>, GpuError> {
         let upload = |words: &Vec<f32>| {
             let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
             let buffer = create(device, "weights", words.len() as u64, usage)?;
@@ -79,8 +91,7 @@ impl WeightsBuilder {
             })?;
             Ok(buffer)
         };
-        let buffers: Result<Vec<_>, GpuError> = self.buffers.iter().map(upload).collect();
-        Ok(Arc::new(Weights { buffers: buffers? }))
+        self.buffers.iter().map(upload).collect()
     }
 }
 

@@ -264,6 +264,11 @@ impl GpuDevice {
         })
     }
 
+    /// Whether the device is gone, so that every call fails.
+    pub fn is_lost(&self) -> bool {
+        lock(&self.faults).lost.is_some()
+    }
+
     fn check(&self) -> Result<(), GpuError> {
         let mut faults = lock(&self.faults);
         if let Some(message) = &faults.lost {

@@ -6,17 +6,25 @@
 //! list with its parameters on the device and replays it in one compute pass. Sizes and offsets
 //! are parameters in a uniform buffer; pipelines depend on widths, activations and limits only
 //! (see [`PipelineKey`]), so that a program for another length compiles no new shader.
+//!
+//! [`lower`] records the nodes of a Plan, one file an operator; a [`GpuStage`] is a stage of it
+//! with its calls, and a [`GpuRunner`] runs stages for a Session.
 
 pub mod activation;
+mod arena;
 pub mod buffer;
 pub mod device;
 pub mod error;
+pub mod lower;
 pub mod ops;
 pub mod packing;
 pub mod pipeline;
 pub mod program;
 pub mod recorder;
 pub mod recurrent;
+mod runner;
+mod stage;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -29,3 +37,6 @@ pub use pipeline::{Kernel, PipelineKey};
 pub use program::{Output, Program, Upload};
 pub use recorder::{Calls, Recorder};
 pub use recurrent::{Cell, Recurrent, RecurrentConfig, RecurrentDirection};
+pub use runner::{GpuBackend, GpuRunner};
+pub use stage::GpuStage;
+pub use store::{DeviceWeights, ModelWeights};

@@ -103,13 +103,33 @@ pub enum BinaryOp {
     Maximum = 4,
     /// The smaller.
     Minimum = 5,
+    /// a = b, giving 0 or 1.
+    Equal = 6,
+    /// Not a = b.
+    NotEqual = 7,
+    /// a < b
+    Less = 8,
+    /// a <= b
+    LessEqual = 9,
+    /// a > b
+    Greater = 10,
+    /// a >= b
+    GreaterEqual = 11,
+    /// Both are not 0.
+    And = 12,
+    /// One is not 0.
+    Or = 13,
+    /// Exactly one is not 0.
+    Xor = 14,
 }
 
-/// Element-wise arithmetic of two operands over a shape; a stride of 0 broadcasts.
+/// Element-wise arithmetic, comparison or logic of two operands over a shape; a stride of 0 broadcasts.
 #[derive(Clone, Debug)]
 pub struct Binary {
     /// The operator.
     pub op: BinaryOp,
+    /// Whether a comparison is of i32 and not of f32. Arithmetic is of f32, logic of words.
+    pub integers: bool,
     /// The result's shape, leading dimensions 1.
     pub shape: [u32; 4],
     /// The left operand, in the arena.
@@ -212,15 +232,19 @@ impl Recorder<'_> {
                 (offset, op.bias.map_or(0, |bias| bias.buffer), 1)
             }
         };
-        let (kernel, tile) = match op.rows {
-            0..=FEW_ROWS => (Kernel::MatMulRows, 4),
-            _ => (Kernel::MatMul, 64),
+        let (kernel, other, tile) = match op.rows {
+            0..=FEW_ROWS => (Kernel::MatMulRows, Kernel::MatMul, 4),
+            _ => (Kernel::MatMul, Kernel::MatMulRows, 64),
         };
         let grid = [op.columns.div_ceil(64), op.rows.div_ceil(tile), op.batch];
         let grid = self.check_grid(label, grid)?;
-        let key = PipelineKey::new(kernel)
-            .with_activation("KIND", "ALPHA", op.activation)
-            .with("B_IN_ARENA", in_arena);
+        let [key, other] = [kernel, other].map(|kernel| {
+            PipelineKey::new(kernel)
+                .with_activation("KIND", "ALPHA", op.activation)
+                .with("B_IN_ARENA", in_arena)
+        });
+        // The other is compiled too, so that no other number of rows has to wait for it.
+        self.device.pipeline(&other)?;
         let mut parameters =
             vec![op.rows, op.inner, op.columns, op.a, b, op.bias.map_or(NONE, |bias| bias.offset)];
         parameters.push(op.c);
@@ -286,6 +310,7 @@ impl Recorder<'_> {
         let grid = self.flat_grid(label, count.div_ceil(FLAT_THREADS))?;
         let key = PipelineKey::new(Kernel::Binary)
             .with("OP", op.op as u32)
+            .with("INTEGERS", op.integers.into())
             .with("B_IN_WEIGHTS", in_weights);
         let mut parameters = op.shape.to_vec();
         parameters.extend(op.a_strides);

@@ -241,6 +241,7 @@ fn arithmetic_broadcasts() {
             let mut recorder = Recorder::new(&device);
             let op = Binary {
                 op,
+                integers: false,
                 shape: [1, 2, 3, 4],
                 a: a_at,
                 a_strides: [0, 12, 4, 1],
@@ -257,6 +258,48 @@ fn arithmetic_broadcasts() {
                 .map(|(i, &x)| f64::from(apply(x, b[i / 12 * 4 + i % 4])))
                 .collect();
             assert_close(&format!("{op:?}"), &found[0], &expected);
+        }
+    }
+}
+
+#[test]
+fn comparisons_and_logic_give_words_of_0_and_1() {
+    let Some(device) = device(false) else { return };
+    let floats = [-1.5f32, 0.0, 2.0].map(f32::to_bits);
+    let integers = [i32::MIN, 0, i32::MAX].map(i32::cast_unsigned);
+    type Expected = fn(usize, usize) -> bool;
+    let ops: [(BinaryOp, Expected); 9] = [
+        (BinaryOp::Equal, |i, j| i == j),
+        (BinaryOp::NotEqual, |i, j| i != j),
+        (BinaryOp::Less, |i, j| i < j),
+        (BinaryOp::LessEqual, |i, j| i <= j),
+        (BinaryOp::Greater, |i, j| i > j),
+        (BinaryOp::GreaterEqual, |i, j| i >= j),
+        (BinaryOp::And, |i, j| i != 1 && j != 1),
+        (BinaryOp::Or, |i, j| i != 1 || j != 1),
+        (BinaryOp::Xor, |i, j| (i != 1) != (j != 1)),
+    ];
+    let weights = WeightsBuilder::new(&device).finish(&device).unwrap();
+    for (op, expected) in ops {
+        for (integers, words) in [(false, floats), (true, integers)] {
+            let mut layout = Layout::default();
+            let (at, output) = (layout.input(&words), layout.region(9));
+            let mut recorder = Recorder::new(&device);
+            let call = Binary {
+                op,
+                integers,
+                shape: [1, 1, 3, 3],
+                a: at,
+                a_strides: [0, 0, 1, 0],
+                b: BMatrix::Arena(at),
+                b_strides: [0, 0, 0, 1],
+                output,
+            };
+            recorder.binary("binary", &call).unwrap();
+            let found = run(&device, &weights, recorder.finish(), &layout, &[(output, 9)]);
+            let found: Vec<u32> = found.unwrap()[0].iter().map(|word| word.to_bits()).collect();
+            let wanted: Vec<u32> = (0..9).map(|at| expected(at / 3, at % 3).into()).collect();
+            assert_eq!(found, wanted, "{op:?}, integers: {integers}");
         }
     }
 }

@@ -7,6 +7,7 @@ fn doubling(device: &Arc<GpuDevice>, count: u32) -> Program {
     let strides = [0, 0, 0, 1];
     let op = Binary {
         op: BinaryOp::Add,
+        integers: false,
         shape: [1, 1, 1, count],
         a: 0,
         a_strides: strides,

@@ -1,0 +1,44 @@
+//! Embedding: rows by token id, checked on the device.
+
+use super::lowering::{GpuOp, Lowering};
+use crate::ops::Embedding;
+use crate::plan::Place;
+use crate::runtime::RunError;
+use crate::runtime::gpu::{self, StridedCopy};
+
+impl GpuOp for Embedding {
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
+        let (ids, table) = (lowering.input(0)?, lowering.input(1)?);
+        let &[vocabulary, width] = &table.shape[..] else {
+            return Err(lowering.refuse("its table does not have two dimensions".to_owned()));
+        };
+        let (label, count) = (lowering.label(), lowering.size(ids.len)?);
+        let mut at = lowering.arena(0)?;
+        if let Place::Buffer(_) = ids.place {
+            // The run's end reads a wrong id from here, when the buffer serves another value.
+            let kept = lowering.reserve(ids.len)?;
+            let strides = [0, 0, 0, 1];
+            let shape = [1, 1, 1, count];
+            let copy = StridedCopy {
+                shape,
+                input: at,
+                input_strides: strides,
+                output: kept,
+                output_strides: strides,
+            };
+            lowering.recorder.copy(label, &copy)?;
+            at = kept;
+        }
+        lowering.mark_ids(at, vocabulary);
+        let op = gpu::Embedding {
+            count,
+            width: lowering.size(width)?,
+            vocabulary: lowering.size(vocabulary)?,
+            table: lowering.plain(&[1])?[0],
+            ids: at,
+            output: lowering.result()?.0,
+            mask: None,
+        };
+        Ok(lowering.recorder.embedding(label, &op)?)
+    }
+}

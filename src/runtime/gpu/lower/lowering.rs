@@ -1,0 +1,261 @@
+//! What a lowering sees, and where it records.
+
+use crate::graph::{Data, Graph, Node, Operator, Tensor};
+use crate::plan::{NodeShapes, Operand, Place, Step, WeightId};
+use crate::runtime::RunError;
+use crate::runtime::gpu::arena::Arena;
+use crate::runtime::gpu::store::Store;
+use crate::runtime::gpu::{GpuDevice, GpuError, Recorder, WeightRef};
+
+/// How an operator runs on the GPU.
+pub trait GpuOp: Operator + Sized {
+    /// Says what of the node the GPU has no kernel for, before any sizes are known.
+    ///
+    /// # Errors
+    /// The reason.
+    fn check(&self, _node: &Node, _graph: &Graph) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// The bytes that it needs while it runs, beside inputs and outputs.
+    fn workspace(&self, _node: &NodeShapes<'_>, _device: &GpuDevice) -> usize {
+        0
+    }
+
+    /// Records the calls for known sizes and places.
+    ///
+    /// # Errors
+    /// If the operator cannot run with such operands.
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError>;
+}
+
+/// What a lowering sees.
+#[derive(Debug)]
+pub struct Lowering<'a> {
+    /// The Graph.
+    pub graph: &'a Graph,
+    /// The device.
+    pub device: &'a GpuDevice,
+    /// The node with its operands.
+    pub(in crate::runtime::gpu) step: Option<&'a Step>,
+    /// Where calls are recorded.
+    pub recorder: Recorder<'a>,
+    pub(in crate::runtime::gpu) arena: Arena,
+    pub(in crate::runtime::gpu) store: &'a mut Store,
+}
+
+impl<'a> Lowering<'a> {
+    /// The node, if a step is being lowered.
+    pub fn node(&self) -> Option<&'a Node> {
+        self.step.map(|step| self.graph.node(step.node))
+    }
+
+    /// The node's name, for calls and errors.
+    pub fn label(&self) -> &'a str {
+        self.node().map_or("", |node| &node.name)
+    }
+
+    /// How many input slots there are.
+    pub fn input_count(&self) -> usize {
+        self.step.map_or(0, |step| step.inputs.len())
+    }
+
+    /// The operand in slot `index`.
+    ///
+    /// # Errors
+    /// If the slot is empty.
+    pub fn input(&self, index: usize) -> Result<&'a Operand, RunError> {
+        self.optional(index)
+            .ok_or_else(|| self.refuse(format!("input `{}` is missing", self.input_name(index))))
+    }
+
+    /// The operand in slot `index`, if it is filled.
+    pub fn optional(&self, index: usize) -> Option<&'a Operand> {
+        self.step?.inputs.get(index)?.as_ref()
+    }
+
+    fn input_name(&self, index: usize) -> String {
+        self.node().map_or(String::new(), |node| node.op.input_name(index).into_owned())
+    }
+
+    /// The first word of the operand in slot `index`.
+    ///
+    /// # Errors
+    /// If the slot is empty, or the arena grows beyond what 32-bit offsets reach.
+    pub fn arena(&mut self, index: usize) -> Result<u32, RunError> {
+        let operand = self.input(index)?;
+        let name = match &operand.place {
+            Place::Input(input) => self.graph.inputs().get(*input).map(|input| input.name.clone()),
+            _ => None,
+        };
+        let name = name.unwrap_or_else(|| format!("{}/{}", self.label(), self.input_name(index)));
+        Ok(self.arena.place(operand, &name)?)
+    }
+
+    /// The first word of the operand in slot `index`, if it is filled.
+    ///
+    /// # Errors
+    /// If the arena grows beyond what 32-bit offsets reach.
+    pub fn optional_arena(&mut self, index: usize) -> Result<Option<u32>, RunError> {
+        self.optional(index).map(|_| self.arena(index)).transpose()
+    }
+
+    /// The first word of output `index`, if somebody takes it.
+    pub fn output(&self, index: usize) -> Option<u32> {
+        match self.step?.outputs.get(index)?.as_ref()?.place {
+            Place::Buffer(id) => self.arena.buffer(id),
+            _ => None,
+        }
+    }
+
+    /// The first word of the only output of an operator that has one, and its operand.
+    ///
+    /// # Errors
+    /// If nobody takes it, which would be a fault of the planner.
+    pub fn result(&self) -> Result<(u32, &'a Operand), RunError> {
+        let operand = self.step.and_then(|step| step.outputs.first()?.as_ref());
+        match (self.output(0), operand) {
+            (Some(offset), Some(operand)) => Ok((offset, operand)),
+            _ => Err(self.refuse("its output has no place".to_owned())),
+        }
+    }
+
+    /// The first word of the room that [`GpuOp::workspace`] asked for.
+    pub fn workspace(&self) -> Option<u32> {
+        self.step?.workspace.and_then(|(id, _)| self.arena.buffer(id))
+    }
+
+    /// Words of the arena that no other value takes, unlike the plan's buffers.
+    ///
+    /// # Errors
+    /// If the arena grows beyond what 32-bit offsets reach.
+    pub fn reserve(&mut self, words: usize) -> Result<u32, RunError> {
+        Ok(self.arena.reserve(words)?)
+    }
+
+    /// Notes that the value at `offset`, if it comes from outside, is this node's token ids.
+    pub fn mark_ids(&mut self, offset: u32, vocabulary: usize) {
+        self.arena.mark_ids(offset, self.label(), vocabulary);
+    }
+
+    /// A size as the kernels count.
+    ///
+    /// # Errors
+    /// If it is beyond 32 bits.
+    pub fn size(&self, size: usize) -> Result<u32, RunError> {
+        u32::try_from(size).map_err(|_| self.refuse(format!("a size of {size} is above 32 bits")))
+    }
+
+    /// Whether the operand in slot `index` is the same in every run.
+    pub fn is_fixed(&self, index: usize) -> bool {
+        self.optional(index).is_some_and(|operand| WeightId::of(&operand.place).is_some())
+    }
+
+    /// Weights packed as `form` from the tensors in `slots`, which must be the same in every run;
+    /// they share a buffer.
+    ///
+    /// # Errors
+    /// If one of them is computed or given with a run, or they do not fit the device.
+    pub fn packed(
+        &mut self,
+        form: &'static str,
+        slots: &[usize],
+        pack: impl FnOnce(&[Option<&Tensor>]) -> Result<Vec<Vec<f32>>, GpuError>,
+    ) -> Result<Vec<WeightRef>, RunError> {
+        let mut sources = Vec::with_capacity(slots.len());
+        for &slot in slots {
+            sources.push(match self.optional(slot).map(|operand| &operand.place) {
+                None => (WeightId::Absent, None),
+                Some(place) => match (WeightId::of(place), place) {
+                    (Some(id), Place::Constant(tensor)) => (id, Some(tensor.clone())),
+                    (Some(id), Place::Variable(variable)) => {
+                        (id, Some(self.graph.variable(*variable).value.clone()))
+                    }
+                    _ => {
+                        let name = self.input_name(slot);
+                        let reason =
+                            format!("input `{name}` must be a weight, not a computed value");
+                        return Err(self.refuse(reason));
+                    }
+                },
+            });
+        }
+        let label = self.label();
+        Ok(self.store.get(self.device, label, form, &sources, pack)?)
+    }
+
+    /// The tensors in `slots` as they are, a word an element; those in empty slots are left out.
+    ///
+    /// # Errors
+    /// As [`packed`](Self::packed), and if an integer does not fit 32 bits.
+    pub fn plain(&mut self, slots: &[usize]) -> Result<Vec<WeightRef>, RunError> {
+        let label = self.label();
+        self.packed("plain", slots, |tensors| {
+            tensors.iter().flatten().map(|tensor| words(label, tensor)).collect()
+        })
+    }
+
+    /// The error that this node cannot run on the GPU.
+    pub fn refuse(&self, reason: String) -> RunError {
+        let (node, op) = self
+            .node()
+            .map_or_else(|| (String::new(), ""), |node| (node.name.clone(), node.op.name()));
+        RunError::Unsupported { node, op, device: "gpu", reason }
+    }
+}
+
+/// The elements of a tensor as words, carried as `f32`.
+fn words(label: &str, tensor: &Tensor) -> Result<Vec<f32>, GpuError> {
+    let integer = |&value: &i64| match i32::try_from(value) {
+        Ok(value) => Ok(f32::from_bits(value.cast_unsigned())),
+        Err(_) => Err(GpuError::arguments(label, format!("the integer {value} is above 32 bits"))),
+    };
+    match tensor.data() {
+        Data::F32(values) => Ok(values.clone()),
+        Data::I32(values) => {
+            Ok(values.iter().map(|value| f32::from_bits(value.cast_unsigned())).collect())
+        }
+        Data::I64(values) => values.iter().map(integer).collect(),
+        Data::Bool(values) => {
+            Ok(values.iter().map(|value| f32::from_bits((*value).into())).collect())
+        }
+        Data::Str(_) => Err(GpuError::arguments(label, "text has no words on the GPU")),
+    }
+}
+
+/// The elements of the tensor at `index` as `f32`; none where the slot is empty.
+pub fn floats<'t>(tensors: &[Option<&'t Tensor>], index: usize) -> Option<&'t [f32]> {
+    let tensor: Option<&'t Tensor> = tensors.get(index).copied().flatten();
+    tensor.and_then(Tensor::as_f32)
+}
+
+/// Sizes of up to 4 dimensions, leading ones 1.
+pub fn four(shape: &[usize]) -> Option<[u32; 4]> {
+    let mut sizes = [1; 4];
+    let first = 4usize.checked_sub(shape.len())?;
+    for (slot, &size) in sizes.iter_mut().skip(first).zip(shape) {
+        *slot = u32::try_from(size).ok()?;
+    }
+    Some(sizes)
+}
+
+/// The strides of contiguous elements.
+pub fn strides(shape: [u32; 4]) -> [u32; 4] {
+    let mut strides = [1u32; 4];
+    for axis in (0..3).rev() {
+        strides[axis] = strides[axis + 1].saturating_mul(shape[axis + 1]);
+    }
+    strides
+}
+
+/// Refuses a value of more dimensions than the kernels count.
+///
+/// # Errors
+/// The reason.
+pub fn check_rank(graph: &Graph, node: &Node) -> Result<(), String> {
+    let values = node.inputs.iter().flatten().chain(&node.outputs);
+    match values.map(|id| graph.ty(*id).rank()).max() {
+        Some(rank) if rank > 4 => Err(format!("it has {rank} dimensions, at most 4 are possible")),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,18 @@
+//! A Plan's nodes as recorded calls.
+//!
+//! One file an operator: [`GpuOp`] says what the GPU can do of it, what room it needs, and records
+//! its calls.
+
+mod lowering;
+mod table;
+
+mod activate;
+mod binary;
+mod dense;
+mod embedding;
+mod layout;
+mod recurrent;
+mod softmax;
+
+pub use lowering::{GpuOp, Lowering};
+pub use table::{check, lower, supports, workspace};

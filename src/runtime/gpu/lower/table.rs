@@ -1,0 +1,92 @@
+//! Which operators run on the GPU.
+
+use std::any::TypeId;
+
+use super::{GpuOp, Lowering};
+use crate::graph::{Graph, Node, Operator};
+use crate::ops::*;
+use crate::plan::NodeShapes;
+use crate::runtime::RunError;
+use crate::runtime::gpu::GpuDevice;
+
+struct Entry {
+    id: fn() -> TypeId,
+    check: fn(&Node, &Graph) -> Result<(), String>,
+    workspace: fn(&NodeShapes<'_>, &GpuDevice) -> usize,
+    lower: fn(&dyn Operator, &mut Lowering<'_>) -> Result<(), RunError>,
+}
+
+fn check_as<T: GpuOp>(node: &Node, graph: &Graph) -> Result<(), String> {
+    node.op.downcast_ref::<T>().map_or(Ok(()), |op| op.check(node, graph))
+}
+
+fn workspace_of<T: GpuOp>(node: &NodeShapes<'_>, device: &GpuDevice) -> usize {
+    node.node.op.downcast_ref::<T>().map_or(0, |op| op.workspace(node, device))
+}
+
+fn lower_as<T: GpuOp>(op: &dyn Operator, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
+    match op.downcast_ref::<T>() {
+        Some(op) => op.lower(lowering),
+        None => Err(lowering.refuse("it is another operator than its type says".to_owned())),
+    }
+}
+
+macro_rules! table {
+    ($($op:ty),* $(,)?) => {
+        static TABLE: &[Entry] = &[$(Entry {
+            id: TypeId::of::<$op>,
+            check: check_as::<$op>,
+            workspace: workspace_of::<$op>,
+            lower: lower_as::<$op>,
+        }),*];
+    };
+}
+table!(Activate, Binary, Concat, Dense, Embedding, Gru, Lstm, Reverse, Slice, Softmax, Transpose);
+
+fn find(op: &dyn Operator) -> Option<&'static Entry> {
+    let id = op.type_id();
+    TABLE.iter().find(|entry| (entry.id)() == id)
+}
+
+/// Whether the GPU has a kernel for `op`, or needs none.
+pub fn supports(op: &dyn Operator) -> bool {
+    op.is_view() || op.on_host() || find(op).is_some()
+}
+
+/// Checks that the GPU has kernels for every node that does not run on the host.
+///
+/// # Errors
+/// The first node that it has none for.
+pub fn check(graph: &Graph) -> Result<(), RunError> {
+    for node in graph.nodes() {
+        let checked = match find(&*node.op) {
+            Some(entry) => (entry.check)(node, graph),
+            None if supports(&*node.op) => Ok(()),
+            None => Err("it has no GPU kernel".to_owned()),
+        };
+        checked.map_err(|reason| RunError::Unsupported {
+            node: node.name.clone(),
+            op: node.op.name(),
+            device: "gpu",
+            reason: format!("{reason}; run the model on the CPU"),
+        })?;
+    }
+    Ok(())
+}
+
+/// The bytes that a node needs while it runs, beside inputs and outputs.
+pub fn workspace(node: &NodeShapes<'_>, device: &GpuDevice) -> usize {
+    find(&*node.node.op).map_or(0, |entry| (entry.workspace)(node, device))
+}
+
+/// Records the calls of a node.
+///
+/// # Errors
+/// If the GPU has no kernel for it, or not for such operands.
+pub fn lower(lowering: &mut Lowering<'_>) -> Result<(), RunError> {
+    let Some(node) = lowering.node() else { return Ok(()) };
+    match find(&*node.op) {
+        Some(entry) => (entry.lower)(&*node.op, lowering),
+        None => Err(lowering.refuse("it has no GPU kernel".to_owned())),
+    }
+}

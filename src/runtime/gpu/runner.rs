@@ -1,0 +1,153 @@
+//! The GPU as a Session's device.
+
+use std::sync::{Arc, Mutex, Weak};
+
+use super::buffer::Workspace;
+use super::device::{DevicePreference, GpuDevice, lock};
+use super::error::GpuError;
+use super::lower;
+use super::stage::GpuStage;
+use super::store::{DeviceWeights, ModelWeights};
+use crate::graph::{Data, Tensor};
+use crate::plan::{NodeShapes, PackCache, Place, PlanCache, StagePlan};
+use crate::runtime::cpu::Values;
+use crate::runtime::profile::microseconds;
+use crate::runtime::stage::{Given, StageCall, StageRunner};
+use crate::runtime::{Profile, ProfileEntry, RunError};
+
+/// The device that all Sessions of this process share while there are any.
+static SHARED: Mutex<Weak<GpuDevice>> = Mutex::new(Weak::new());
+
+impl GpuDevice {
+    /// The device that Sessions of this process share: the best adapter, opened when the first
+    /// Session asks for it, and again after it was lost.
+    ///
+    /// # Errors
+    /// If there is no adapter, or it gives no device.
+    pub fn shared() -> Result<Arc<GpuDevice>, GpuError> {
+        let mut shared = lock(&SHARED);
+        if let Some(device) = shared.upgrade().filter(|device| !device.is_lost()) {
+            return Ok(device);
+        }
+        let device = GpuDevice::open(DevicePreference::Any)?;
+        *shared = Arc::downgrade(&device);
+        Ok(device)
+    }
+}
+
+impl From<GpuError> for RunError {
+    fn from(error: GpuError) -> RunError {
+        match error {
+            GpuError::IdOutOfRange { what, position, id, vocabulary } => RunError::TokenId {
+                node: what,
+                id: id.into(),
+                position,
+                vocabulary: vocabulary as usize,
+            },
+            error => RunError::Gpu(Box::new(error)),
+        }
+    }
+}
+
+/// The device and the model's weights on it, which all stages of a Session share.
+#[derive(Clone, Debug)]
+pub struct GpuBackend {
+    weights: Arc<DeviceWeights>,
+}
+
+impl GpuBackend {
+    /// The shared device; weights are shared through `packs`.
+    ///
+    /// # Errors
+    /// If there is no adapter, or it gives no device.
+    pub fn open(packs: &PackCache) -> Result<GpuBackend, RunError> {
+        let device = GpuDevice::shared().map_err(|error| {
+            let advice = match &error {
+                GpuError::NoAdapter { .. } => "",
+                _ => "; run on the CPU",
+            };
+            let cause = std::error::Error::source(&error);
+            let cause = cause.map_or(String::new(), |cause| format!(": {cause}"));
+            RunError::Device { device: "gpu", reason: format!("{error}{cause}{advice}") }
+        })?;
+        Ok(GpuBackend { weights: packs.device::<ModelWeights>().on(&device) })
+    }
+
+    /// A runner for one stage, which keeps `plans` plans.
+    pub fn runner(&self, plans: usize) -> GpuRunner {
+        GpuRunner {
+            weights: self.weights.clone(),
+            plans: PlanCache::new(plans),
+            workspace: Workspace::new(),
+            results: Vec::new(),
+        }
+    }
+}
+
+/// A stage on the GPU.
+#[derive(Debug)]
+pub struct GpuRunner {
+    weights: Arc<DeviceWeights>,
+    plans: PlanCache<GpuStage>,
+    workspace: Workspace,
+    /// The outputs of the last run, a word an element.
+    results: Vec<Vec<u32>>,
+}
+
+impl StageRunner for GpuRunner {
+    fn run(&mut self, call: &StageCall<'_>, profile: Option<&mut Profile>) -> Result<(), RunError> {
+        let StageCall { given, stage, bindings, .. } = *call;
+        let (graph, weights) = (given.program.graph(), &self.weights);
+        let from = call.started.elapsed();
+        let compiled = self.plans.get_or_make(call.key, || {
+            let shapes: Vec<&[usize]> = stage.inputs.iter().map(|id| given.shape(*id)).collect();
+            let room = |node: &NodeShapes<'_>| lower::workspace(node, &weights.device);
+            let plan = StagePlan::new(given.program, stage, bindings, &shapes, &room)?;
+            GpuStage::new(graph, plan, weights)
+        })?;
+        compiled.run(&given, &mut self.workspace, &mut self.results)?;
+        if let Some(profile) = profile {
+            let from = microseconds(from);
+            let duration = microseconds(call.started.elapsed()) - from;
+            profile.nodes.extend(summary(&given, compiled.plan(), from, duration));
+        }
+        Ok(())
+    }
+
+    fn output(&self, given: &Given<'_>, index: usize, tensor: &mut Tensor) {
+        let latest = self.plans.latest().and_then(|plan| plan.plan().outputs.get(index));
+        let (Some(operand), Some(words)) = (latest, self.results.get(index)) else { return };
+        let Place::Buffer(_) = operand.place else {
+            return Values::new(given, &[]).copy(operand, tensor);
+        };
+        tensor.reset(operand.ty.dtype, &operand.shape);
+        match tensor.data_mut() {
+            Data::F32(into) => fill(into, words, f32::from_bits),
+            Data::I32(into) => fill(into, words, u32::cast_signed),
+            Data::I64(into) => fill(into, words, |word| i64::from(word.cast_signed())),
+            Data::Bool(into) => fill(into, words, |word| word != 0),
+            Data::Str(_) => {}
+        }
+    }
+
+    fn plan_count(&self) -> usize {
+        self.plans.len()
+    }
+}
+
+fn fill<T>(into: &mut [T], words: &[u32], convert: impl Fn(u32) -> T) {
+    into.iter_mut().zip(words).for_each(|(slot, word)| *slot = convert(*word));
+}
+
+/// One entry for all nodes of a stage, which run in one submission, under the name of the last.
+fn summary(given: &Given<'_>, plan: &StagePlan, from: f64, duration: f64) -> Option<ProfileEntry> {
+    let graph = given.program.graph();
+    let entries = plan.steps.iter().map(|step| ProfileEntry::of(graph, step, from, duration));
+    entries.reduce(|sum, entry| ProfileEntry {
+        flops: sum.flops + entry.flops,
+        bytes: sum.bytes + entry.bytes,
+        node: format!("{} .. {}", sum.node.split(" .. ").next().unwrap_or_default(), entry.node),
+        op: "gpu_stage",
+        ..sum
+    })
+}

@@ -1,0 +1,148 @@
+//! A planned stage with its recorded calls.
+
+use super::arena::{Arena, Uploaded};
+use super::buffer::Workspace;
+use super::lower::{self, Lowering};
+use super::program::{Output, Program, Upload};
+use super::recorder::Recorder;
+use super::store::DeviceWeights;
+use crate::graph::{Data, Graph, Tensor};
+use crate::plan::{Place, StagePlan};
+use crate::runtime::RunError;
+use crate::runtime::stage::Given;
+
+/// A stage for concrete sizes: a fixed list of calls, run in one submission.
+#[derive(Debug)]
+pub struct GpuStage {
+    plan: StagePlan,
+    program: Program,
+    uploads: Vec<Uploaded>,
+    /// The first word of each output, where it is computed.
+    outputs: Vec<Option<u32>>,
+}
+
+impl GpuStage {
+    /// Records the calls of `plan`, and uploads weights that are not on the device yet.
+    ///
+    /// # Errors
+    /// If an operator cannot run with such operands, or the device has no room for them.
+    pub fn new(
+        graph: &Graph,
+        plan: StagePlan,
+        weights: &DeviceWeights,
+    ) -> Result<GpuStage, RunError> {
+        let device = &weights.device;
+        let mut store = weights.store();
+        let arena = Arena::new(&plan)?;
+        let mut lowering = Lowering {
+            graph,
+            device,
+            step: None,
+            recorder: Recorder::new(device),
+            arena,
+            store: &mut store,
+        };
+        for step in &plan.steps {
+            lowering.step = Some(step);
+            lower::lower(&mut lowering)?;
+        }
+        let Lowering { recorder, arena, .. } = lowering;
+        let calls = recorder.finish();
+        let uploaded = store.upload(device)?;
+        drop(store);
+        let outputs = plan.outputs.iter().map(|operand| match operand.place {
+            Place::Buffer(id) => arena.buffer(id),
+            _ => None,
+        });
+        let outputs = outputs.collect();
+        let program = Program::new(device.clone(), uploaded, calls)?;
+        Ok(GpuStage { outputs, uploads: arena.into_uploads(), plan, program })
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &StagePlan {
+        &self.plan
+    }
+
+    /// The calls.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Uploads what the stage takes, runs it, and reads its outputs into `results`, a word an
+    /// element; nothing for outputs that are views of what it takes.
+    ///
+    /// # Errors
+    /// If an id is outside its vocabulary, an integer does not fit 32 bits, or the device fails.
+    pub fn run(
+        &mut self,
+        given: &Given<'_>,
+        workspace: &mut Workspace,
+        results: &mut Vec<Vec<u32>>,
+    ) -> Result<(), RunError> {
+        for upload in &mut self.uploads {
+            upload.convert(given)?;
+        }
+        let uploads: Vec<Upload<'_>> = self
+            .uploads
+            .iter()
+            .map(|upload| Upload { offset: upload.offset, bytes: upload.bytes(given) })
+            .collect();
+        results.resize_with(self.outputs.len(), Vec::new);
+        let mut outputs = Vec::with_capacity(results.len());
+        for (at, result) in results.iter_mut().enumerate() {
+            let (Some(Some(offset)), Some(operand)) =
+                (self.outputs.get(at), self.plan.outputs.get(at))
+            else {
+                continue;
+            };
+            result.resize(operand.len, 0);
+            outputs.push(Output { offset: *offset, bytes: bytemuck::cast_slice_mut(result) });
+        }
+        self.program.run(workspace, &uploads, &mut outputs)?;
+        Ok(())
+    }
+}
+
+impl Uploaded {
+    /// Makes words of elements that are not words.
+    fn convert(&mut self, given: &Given<'_>) -> Result<(), RunError> {
+        let Uploaded { place, words, .. } = self;
+        words.clear();
+        match given.tensor(place).map(Tensor::data) {
+            Some(Data::I64(values)) => {
+                words.reserve(values.len());
+                for (position, &value) in values.iter().enumerate() {
+                    match i32::try_from(value) {
+                        Ok(word) => words.push(word.cast_unsigned()),
+                        Err(_) => return Err(self.out_of_range(position, value)),
+                    }
+                }
+            }
+            Some(Data::Bool(values)) => words.extend(values.iter().map(|&value| u32::from(value))),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn out_of_range(&self, position: usize, value: i64) -> RunError {
+        match &self.embedding {
+            Some((node, vocabulary)) => RunError::TokenId {
+                node: node.clone(),
+                id: value,
+                position,
+                vocabulary: *vocabulary,
+            },
+            None => RunError::InputRange { name: self.name.clone(), value, position },
+        }
+    }
+
+    fn bytes<'a>(&'a self, given: &Given<'a>) -> &'a [u8] {
+        match given.tensor(&self.place).map(Tensor::data) {
+            Some(Data::F32(values)) => bytemuck::cast_slice(values),
+            Some(Data::I32(values)) => bytemuck::cast_slice(values),
+            Some(Data::I64(_) | Data::Bool(_)) => bytemuck::cast_slice(&self.words),
+            Some(Data::Str(_)) | None => &[],
+        }
+    }
+}
