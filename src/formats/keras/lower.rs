@@ -10,8 +10,10 @@ use super::config::{
 use super::layers::{self, Arg, Call, Initial, InputSpec, KerasLayer, LoweredTensor};
 use super::source::Source;
 use crate::formats::FormatError;
-use crate::graph::{DType, Dim, Graph, Layer, TensorType, VariableId, VariableKind};
-use crate::ops::{Cast, Reshape};
+use crate::graph::{
+    DType, Dim, Graph, Layer, Source as ValueSource, TensorType, ValueId, VariableId, VariableKind,
+};
+use crate::ops::{Cast, Dropout, Reshape};
 
 /// Lowers a model whose variables come from `source`.
 ///
@@ -28,6 +30,7 @@ pub fn lower(description: &Description, source: Source) -> Result<Graph, FormatE
         places: HashMap::new(),
         built: HashMap::new(),
         records: HashMap::new(),
+        unmasked: HashSet::new(),
     };
     let scope = Scope { model: &description.model, path: String::new(), key: String::new() };
     lowering.survey(&scope, model, "", 0);
@@ -103,6 +106,8 @@ struct Lowering {
     built: HashMap<String, Built>,
     /// The Graph's record of each layer, by path.
     records: HashMap<String, usize>,
+    /// Values whose masks a call has taken off.
+    unmasked: HashSet<ValueId>,
 }
 
 impl Lowering {
@@ -231,14 +236,47 @@ impl Lowering {
                 continue;
             }
             let Some(node) = layer.nodes.get(site.node) else { continue };
-            let (args, kwargs) = tensors.arguments(node)?;
+            let (mut args, mut kwargs) = tensors.arguments(node)?;
+            let named = kwargs.iter_mut().map(|(_, arg)| arg);
+            args.iter_mut().chain(named).for_each(|arg| self.forget_masks(arg));
             let outputs = self.call_layer(scope, &layer.layer, args, kwargs, training)?;
             let sources: Vec<&str> =
                 node.tensors().into_iter().map(|tensor| tensor.layer.as_str()).collect();
             self.connect(scope, &layer.layer, &sources);
             tensors.outputs.insert(site, outputs);
         }
-        model.outputs.flatten().into_iter().map(|output| tensors.get(output)).collect()
+        let outputs = model.outputs.flatten().into_iter().map(|output| {
+            let LoweredTensor { value, mask } = tensors.get(output)?;
+            let mask = mask.filter(|_| !self.unmasked.contains(&self.object(value)));
+            Ok(LoweredTensor { value, mask })
+        });
+        outputs.collect()
+    }
+
+    /// Leaves out the masks that earlier calls have taken off.
+    fn forget_masks(&self, arg: &mut Arg) {
+        match arg {
+            Arg::Tensor(tensor) if self.unmasked.contains(&self.object(tensor.value)) => {
+                tensor.mask = None;
+            }
+            Arg::List(items) => items.iter_mut().for_each(|item| self.forget_masks(item)),
+            Arg::Dict(entries) => {
+                entries.iter_mut().for_each(|(_, item)| self.forget_masks(item));
+            }
+            _ => {}
+        }
+    }
+
+    /// The value that is the same tensor object in Keras, where Dropout returns what it is given.
+    fn object(&self, mut value: ValueId) -> ValueId {
+        while let ValueSource::Node { node, .. } = self.graph.value(value).source
+            && let node = self.graph.node(node)
+            && node.op.downcast_ref::<Dropout>().is_some()
+            && let Some(Some(input)) = node.inputs.first()
+        {
+            value = *input;
+        }
+        value
     }
 
     /// Calls a layer, an operator or a nested model.
@@ -303,9 +341,17 @@ impl Lowering {
                 "it is called with training=True, which is random; call it without, and save again",
             ));
         }
+        let named = ["query", "value", "key"];
+        let named = kwargs.iter().filter(|(name, _)| named.contains(&name.as_str()));
+        let given = args.iter().take(3).chain(named.map(|(_, arg)| arg)).flat_map(Arg::flatten);
+        let given: Vec<ValueId> = given.flatten().map(|tensor| tensor.value).collect();
         let mut call = Call::new(&mut self.graph, path, args, kwargs, &built.variables);
         let outputs = built.layer.call(&mut call)?;
         call.finish()?;
+        if built.layer.takes_masks_off() {
+            let objects: Vec<ValueId> = given.into_iter().map(|value| self.object(value)).collect();
+            self.unmasked.extend(objects);
+        }
         let variables = built.variables.clone();
         self.record(path, &[], &variables);
         Ok(outputs)
