@@ -128,6 +128,25 @@ impl MultiHeadAttention {
         Ok(Axes { attended, order })
     }
 
+    /// The axes of the inputs of a call.
+    fn axes_of(
+        &self,
+        call: &Call<'_>,
+        [query, value, key]: [LoweredTensor; 3],
+        causal: bool,
+    ) -> Result<Axes, FormatError> {
+        let rank = call.ty(query.value).rank();
+        if [value, key].iter().any(|other| call.ty(other.value).rank() != rank) {
+            return Err(call.refuse("query, value and key have different numbers of dimensions"));
+        }
+        let axes = self.split(call, rank)?;
+        if (causal || self.sliding_window.is_some()) && axes.attended != [1] {
+            let problem = "use_causal_mask and sliding_window need attention over axis 1 alone";
+            return Err(call.refuse(problem));
+        }
+        Ok(axes)
+    }
+
     /// `x` projected to `[.., heads, width]`, or to the output's shape.
     fn project(&self, call: &mut Call<'_>, part: Part, x: ValueId) -> Result<ValueId, FormatError> {
         let index = self.parts().iter().position(|other| *other == part).unwrap_or(0);
@@ -241,15 +260,7 @@ impl KerasLayer for MultiHeadAttention {
         let causal = call.flag(9, "use_causal_mask")?.unwrap_or(false);
         let key = key.unwrap_or(value);
 
-        let rank = call.ty(query.value).rank();
-        if [value, key].iter().any(|other| call.ty(other.value).rank() != rank) {
-            return Err(call.refuse("query, value and key have different numbers of dimensions"));
-        }
-        let axes = self.split(call, rank)?;
-        if (causal || self.sliding_window.is_some()) && axes.attended != [1] {
-            let problem = "use_causal_mask and sliding_window need attention over axis 1 alone";
-            return Err(call.refuse(problem));
-        }
+        let axes = self.axes_of(call, [query, value, key], causal)?;
         let (x, k, v) =
             (call.float(query.value)?, call.float(key.value)?, call.float(value.value)?);
         let q = self.project(call, Part::Query, x)?;
@@ -262,7 +273,7 @@ impl KerasLayer for MultiHeadAttention {
 
         // Only inputs of three dimensions reach Keras's fused kernel, whose softmax leaves a
         // wholly masked row uniform; the other path sets masked scores to 0 afterwards.
-        let fused = self.dropout == 0.0 && !wants_scores && rank == 3;
+        let fused = self.dropout == 0.0 && !wants_scores && call.ty(query.value).rank() == 3;
         let attention = Attention {
             scale: (1.0 / (self.key_dim as f64).sqrt()) as f32,
             causal,
