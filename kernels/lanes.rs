@@ -8,17 +8,24 @@ use crate::isa::Simd;
 /// Partial results kept side by side.
 pub(crate) const LANES: usize = 32;
 
-/// Folds lane results in pairs.
+/// Folds lane results in pairs, in steps of fixed widths, so that they stay in registers.
 #[inline(always)]
-fn fold(mut lanes: [f32; LANES], merge: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            lanes[i] = merge(lanes[i], lanes[i + width]);
-        }
-        width /= 2;
+fn fold(lanes: [f32; LANES], merge: impl Fn(f32, f32) -> f32 + Copy) -> f32 {
+    let lanes: [f32; 16] = halve(&lanes, merge);
+    let lanes: [f32; 8] = halve(&lanes, merge);
+    let lanes: [f32; 4] = halve(&lanes, merge);
+    merge(merge(lanes[0], lanes[2]), merge(lanes[1], lanes[3]))
+}
+
+/// Merges the second half of some lanes into the first.
+#[inline(always)]
+fn halve<const N: usize>(lanes: &[f32], merge: impl Fn(f32, f32) -> f32) -> [f32; N] {
+    let (low, high) = lanes.split_at(N);
+    let mut out = [0.0; N];
+    for ((out, &low), &high) in out.iter_mut().zip(low).zip(high) {
+        *out = merge(low, high);
     }
-    lanes[0]
+    out
 }
 
 /// `Σ f(value)` over a row.
@@ -41,7 +48,7 @@ pub(crate) fn sum_by(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 /// The larger of two values; NaN if one is NaN, as in TensorFlow.
 #[inline(always)]
 pub(crate) fn larger(a: f32, b: f32) -> f32 {
-    if a > b || a.is_nan() { a } else { b }
+    if (a > b) | a.is_nan() { a } else { b }
 }
 
 /// The largest value of a row (−∞ if it is empty), NaN if one is NaN.
@@ -72,9 +79,16 @@ pub(crate) fn exp_sum<S: Simd>(row: &mut [f32], shift: f32) -> f32 {
             *lane += *value;
         }
     }
-    for (lane, value) in lanes.iter_mut().zip(chunks.into_remainder()) {
-        *value = exp::<S>(*value - shift);
-        *lane += *value;
+    let rest = chunks.into_remainder();
+    if !rest.is_empty() {
+        // Whole vectors are cheaper than a few single exponentials; that of −∞ adds nothing.
+        let mut last = [f32::NEG_INFINITY; LANES];
+        last[..rest.len()].copy_from_slice(rest);
+        for (lane, value) in lanes.iter_mut().zip(&mut last) {
+            *value = exp::<S>(*value - shift);
+            *lane += *value;
+        }
+        rest.copy_from_slice(&last[..rest.len()]);
     }
     fold(lanes, |a, b| a + b)
 }

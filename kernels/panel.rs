@@ -7,6 +7,8 @@ use crate::isa::Simd;
 pub(crate) struct Left<'a> {
     /// The values; the first row starts at 0.
     pub(crate) values: &'a [f32],
+    /// How many rows there are.
+    pub(crate) rows: usize,
     /// From a row to the next; rows may overlap.
     pub(crate) row_stride: usize,
     /// From a run of a row to its next.
@@ -32,7 +34,7 @@ pub(crate) fn product<S: Simd, const ROWS: usize, const VECTORS: usize>(
     right: &[f32],
     right_stride: usize,
 ) -> [[S::Vector; VECTORS]; ROWS] {
-    let Left { values, row_stride, tap_stride, taps, depth } = left;
+    let Left { values, row_stride, tap_stride, taps, depth, .. } = left;
     let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
     if taps * depth == 0 {
         return sums;
@@ -62,13 +64,12 @@ pub(crate) fn product<S: Simd, const ROWS: usize, const VECTORS: usize>(
     sums
 }
 
-/// Writes the product of `rows` rows of `left` and `columns` columns of `right` to `out`, whose
+/// Writes the product of `left` and `columns` columns of `right` to `out`, whose
 /// rows are `out_stride` apart. `right` must be padded to whole vectors.
 #[inline(always)]
 pub(crate) fn multiply<S: Simd>(
     simd: S,
     left: Left,
-    rows: usize,
     right: &[f32],
     right_stride: usize,
     columns: usize,
@@ -81,7 +82,8 @@ pub(crate) fn multiply<S: Simd>(
         let two = columns - column > S::LANES;
         let width = (columns - column).min(if two { 2 * S::LANES } else { S::LANES });
         let mut row = 0;
-        while row < rows {
+        while row < left.rows {
+            let height = (left.rows - row).min(ROWS);
             let left = Left { values: &left.values[row * left.row_stride..], ..left };
             let out = &mut out[row * out_stride + column..];
             macro_rules! block {
@@ -95,7 +97,6 @@ pub(crate) fn multiply<S: Simd>(
                     }
                 };
             }
-            let height = (rows - row).min(ROWS);
             match height {
                 6 => block!(6),
                 5 => block!(5),

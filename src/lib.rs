@@ -1,4 +1,28 @@
-//! seqfuse: a compiler and runtime for sequence models.
+//! seqfuse compiles and runs trained sequence models: Keras files in, fused CPU and GPU kernels
+//! out, without Python.
+//!
+//! ```text
+//!  formats           graph            passes          plan             runtime
+//!  .keras ──read──►  typed values ──► take out ─────► stages ────────► CPU: kernels, threads
+//!  .json             symbolic sizes   training,       schedule         GPU: WGSL through wgpu
+//!                    explicit masks   no-ops, dead    buffers
+//!                    Variables        nodes           packed weights
+//! ```
+//!
+//! [`Model::open`] reads a file, [`Model::session`] makes it ready, [`Session::run`] runs it on
+//! named tensors:
+//!
+//! ```no_run
+//! use seqfuse::{Model, Options, Tensor};
+//!
+//! let model = Model::open("sentiment.keras")?;
+//! let mut session = model.session(&Options::default())?;
+//! let outputs = session.run(&[("text", Tensor::from(["what a lovely film"]))].into())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Dependencies point one way: kernels, [`graph`] ← [`ops`] ← [`passes`] ← [`plan`] ←
+//! [`runtime`] ← command line; [`formats`] know [`graph`] and [`ops`] alone.
 
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -11,7 +35,7 @@ pub mod plan;
 pub mod runtime;
 pub mod text;
 
-pub use formats::{Format, ReadOptions};
+pub use formats::{Format, FormatError, LoadError, ReadOptions};
 pub use graph::{DType, Data, Tensor};
 pub use model::Model;
 pub use runtime::{Device, Options, RunError, Session, Tensors};

@@ -224,6 +224,22 @@ fn exp_sum<S: Simd>(row: &[f32], max: f64) -> f64 {
     partial.iter().sum::<f64>() + rest
 }
 
+/// Keras's threshold (see the reference): the sum of all partial sums over the support in falling
+/// order, less 1, over its size. The value of rank `r` of `k` is part of `k - r` partial sums.
+#[inline(always)]
+fn partial_sums_threshold(row: &[f32], threshold: f64) -> f64 {
+    let inside = |x: f32| f64::from(x) > threshold || x.is_nan();
+    let support = row.iter().filter(|&&x| inside(x)).count();
+    let mut sums = 0.0f64;
+    for (index, &x) in row.iter().enumerate().filter(|&(_, &x)| inside(x)) {
+        // Equal values rank by position; which of them comes first does not change the sum.
+        let before = |(other, &y): (usize, &f32)| y > x || (y == x && other < index);
+        let rank = row.iter().enumerate().filter(|&entry| before(entry)).count();
+        sums += f64::from(x) * (support - rank.min(support)) as f64;
+    }
+    (sums - 1.0) / support.max(1) as f64
+}
+
 /// Michelot's algorithm: shrinks the support until no value in it lies below the threshold. It
 /// needs no sorting and so no memory; each round drops a value, most rounds many.
 #[inline(always)]
@@ -245,27 +261,9 @@ fn sparsemax(row: &mut [f32]) {
         support = count;
         threshold = (sum - 1.0) / count as f64;
     }
-    let threshold = keras_threshold(row, threshold);
+    let threshold = partial_sums_threshold(row, threshold);
     for x in row {
         let y = f64::from(*x) - threshold;
         *x = if y < 0.0 { 0.0 } else { y as f32 };
     }
-}
-
-/// Keras's threshold: the partial sums of the support, from the largest value down, are themselves
-/// summed, where the paper takes the last of them. A value takes part in the partial sums of all
-/// that rank behind it.
-#[inline(always)]
-fn keras_threshold(row: &[f32], threshold: f64) -> f64 {
-    let inside = |x: f32| f64::from(x) > threshold || x.is_nan();
-    let (mut sums, mut support) = (0.0f64, 0usize);
-    for (place, &x) in row.iter().enumerate().filter(|(_, x)| inside(**x)) {
-        let behind = row
-            .iter()
-            .enumerate()
-            .filter(|&(other, &y)| inside(y) && (y < x || (y == x && other >= place)));
-        sums += f64::from(x) * behind.count() as f64;
-        support += 1;
-    }
-    (sums - 1.0) / support as f64
 }

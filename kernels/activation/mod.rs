@@ -113,7 +113,8 @@ pub enum Activation {
     Softmax,
     /// The logarithm of [`Softmax`](Activation::Softmax).
     LogSoftmax,
-    /// The nearest probability distribution to a row (Martins and Astudillo 2016).
+    /// Sparse probabilities of a row (Martins and Astudillo 2016), with Keras's threshold, which is
+    /// higher than theirs where more than one value is left.
     Sparsemax,
     /// The first half of a row times the sigmoid of its second half.
     Glu,

@@ -189,20 +189,20 @@ fn log_softmax<T: Real>(row: &[T]) -> Vec<T> {
     row.iter().map(|&x| x - max - log).collect()
 }
 
-/// Martins and Astudillo 2016 (arXiv:1602.02068), algorithm 1, but for the threshold: Keras sums
-/// the partial sums of the support where the paper takes the last of them, so that results agree
-/// only where one value is above the threshold.
+/// The support of Martins and Astudillo 2016 (arXiv:1602.02068), algorithm 1, with the threshold
+/// that Keras takes from it: where the paper has the sum of the `k` values of the support, Keras
+/// 3.15 has the sum of all partial sums up to it. For `k = 1` they are the same.
 fn sparsemax<T: Real>(row: &[T]) -> Vec<T> {
     let mut sorted = row.to_vec();
     sorted.sort_by(|a, b| b.to_f64().total_cmp(&a.to_f64()));
-    let (mut sum, mut sums, mut support) = (T::zero(), T::zero(), 0);
+    let (mut sum, mut sums, mut threshold) = (T::zero(), T::zero(), T::zero());
     for (index, &x) in sorted.iter().enumerate() {
+        let count = T::from_f64((index + 1) as f64);
         sum += x;
-        if x > (sum - T::one()) / T::from_f64((index + 1) as f64) {
+        if x > (sum - T::one()) / count {
             sums += sum;
-            support += 1;
+            threshold = (sums - T::one()) / count;
         }
     }
-    let threshold = (sums - T::one()) / T::from_f64(f64::from(support));
     row.iter().map(|&x| (x - threshold).at_least(T::zero())).collect()
 }

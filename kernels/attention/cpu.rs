@@ -164,6 +164,7 @@ impl Block<'_> {
         let first = ((batch * queries + top) * heads + head) * dim;
         let left = Left {
             values: &self.call.query[first..],
+            rows,
             row_stride: heads * dim,
             tap_stride: 0,
             taps: 1,
@@ -172,7 +173,7 @@ impl Block<'_> {
         if !computed.is_empty() {
             let right = self.keys.get(computed.start..).unwrap_or_default();
             let out = &mut self.scratch[computed.start..];
-            panel::multiply(simd, left, rows, right, stride, computed.len(), out, stride);
+            panel::multiply(simd, left, right, stride, computed.len(), out, stride);
         }
         for row in 0..rows {
             let place = Place { query: top + row, ..self.place };
@@ -201,6 +202,7 @@ impl Block<'_> {
         }
         let left = Left {
             values: &self.scratch[reach.start..],
+            rows,
             row_stride: key_stride,
             tap_stride: 0,
             taps: 1,
@@ -212,7 +214,7 @@ impl Block<'_> {
         for column in (0..value_dim).step_by(COLUMNS) {
             let width = COLUMNS.min(value_dim - column);
             let right = right.get(column..).unwrap_or_default();
-            panel::multiply(simd, left, rows, right, value_stride, width, &mut sums, COLUMNS);
+            panel::multiply(simd, left, right, value_stride, width, &mut sums, COLUMNS);
             for row in 0..rows {
                 let query = top + row;
                 let at = ((batch * queries + query) * heads + head) * value_dim + column;

@@ -92,23 +92,23 @@ enum Row<'a, T> {
     Each(&'a [T]),
 }
 
-/// What [`forward`] reads.
+/// What [`forward`] reads; the reference takes other types than `f32` too.
 #[derive(Clone, Copy, Debug)]
-pub struct AttentionCall<'a> {
+pub struct AttentionCall<'a, T = f32> {
     /// The sizes.
     pub shape: AttentionShape,
     /// Queries, `[batch, queries, heads, dim]`.
-    pub query: &'a [f32],
+    pub query: &'a [T],
     /// Keys, `[batch, keys, kv_heads, dim]`.
-    pub key: &'a [f32],
+    pub key: &'a [T],
     /// Values, `[batch, keys, kv_heads, value_dim]`.
-    pub value: &'a [f32],
+    pub value: &'a [T],
     /// What products of queries and keys are multiplied with.
-    pub scale: f32,
+    pub scale: T,
     /// Which keys a query attends to: not 0 = attend.
     pub mask: Option<PerScore<'a, u8>>,
     /// What is added to the scaled products; −∞ leaves a key out as a mask does.
-    pub bias: Option<PerScore<'a, f32>>,
+    pub bias: Option<PerScore<'a, T>>,
     /// Whether query `i` attends to keys `j ≤ i` only, also where there are more keys than
     /// queries.
     pub causal: bool,
@@ -127,7 +127,7 @@ pub struct AttentionOutput<'a> {
     pub scores: Option<&'a mut [f32]>,
 }
 
-impl AttentionCall<'_> {
+impl<T> AttentionCall<'_, T> {
     /// The keys that causality and the window leave to a query.
     fn reach(&self, query: usize) -> std::ops::Range<usize> {
         let keys = self.shape.keys;

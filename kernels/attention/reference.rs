@@ -1,24 +1,25 @@
-//! The plain definition, in `f64`.
+//! The plain definition.
 
 use super::{AttentionCall, AttentionShape, MaskedRow, Row};
+use crate::Real;
 
-/// The output and the weights, in `f64`.
+/// The output and the weights of inputs of type `T`, computed in `R`.
 ///
 /// Masked scores are left out of the softmax. Keras replaces them by a large negative number,
 /// whose exponential is 0, so that both are one.
-pub fn forward(call: &AttentionCall) -> (Vec<f64>, Vec<f64>) {
+pub fn forward<T: Real, R: Real>(call: &AttentionCall<T>) -> (Vec<R>, Vec<R>) {
     let AttentionShape { batch, queries, heads, value_dim, keys, .. } = call.shape;
-    let mut output = vec![0.0; batch * queries * heads * value_dim];
+    let mut output = vec![R::zero(); batch * queries * heads * value_dim];
     let mut scores = Vec::new();
     for b in 0..batch {
         for h in 0..heads {
             for q in 0..queries {
-                let weights = weights(call, b, h, q);
+                let weights: Vec<R> = weights(call, b, h, q);
                 let at = ((b * queries + q) * heads + h) * value_dim;
-                for (k, weight) in weights.iter().enumerate().take(keys) {
+                for (k, &weight) in weights.iter().enumerate().take(keys) {
                     let value = &call.value[kv_row(call, b, h, k) * value_dim..];
                     for d in 0..value_dim {
-                        output[at + d] += weight * f64::from(value[d]);
+                        output[at + d] += weight * convert(value[d]);
                     }
                 }
                 scores.extend(weights);
@@ -29,7 +30,7 @@ pub fn forward(call: &AttentionCall) -> (Vec<f64>, Vec<f64>) {
 }
 
 /// Which row of the keys or values head `h` reads at position `k`.
-fn kv_row(call: &AttentionCall, b: usize, h: usize, k: usize) -> usize {
+fn kv_row<T>(call: &AttentionCall<T>, b: usize, h: usize, k: usize) -> usize {
     let AttentionShape { keys, heads, kv_heads, .. } = call.shape;
     (b * keys + k) * kv_heads + h / (heads / kv_heads)
 }
@@ -41,33 +42,38 @@ fn at<T: Copy>(row: Row<T>, k: usize) -> T {
     }
 }
 
+fn convert<T: Real, R: Real>(value: T) -> R {
+    R::from_f64(value.to_f64())
+}
+
 /// The weights of one query.
-fn weights(call: &AttentionCall, b: usize, h: usize, q: usize) -> Vec<f64> {
+fn weights<T: Real, R: Real>(call: &AttentionCall<T>, b: usize, h: usize, q: usize) -> Vec<R> {
     let AttentionShape { queries, keys, heads, dim, .. } = call.shape;
     let query = &call.query[((b * queries + q) * heads + h) * dim..][..dim];
-    let score = |k: usize| -> f64 {
+    let score = |k: usize| -> R {
         let key = &call.key[kv_row(call, b, h, k) * dim..][..dim];
-        let product: f64 = query.iter().zip(key).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum();
-        let bias = call.bias.map_or(0.0, |bias| at(bias.row(b, h, q, keys), k));
+        let product: R =
+            query.iter().zip(key).map(|(&x, &y)| convert::<T, R>(x) * convert(y)).sum();
+        let bias = call.bias.map_or(T::zero(), |bias| at(bias.row(b, h, q, keys), k));
         let open = call.mask.is_none_or(|mask| at(mask.row(b, h, q, keys), k) != 0);
         let near = call.sliding_window.is_none_or(|window| q.abs_diff(k) < window);
         if open && near && (!call.causal || k <= q) {
-            product * f64::from(call.scale) + f64::from(bias)
+            product * convert(call.scale) + convert(bias)
         } else {
-            f64::NEG_INFINITY
+            R::from_f64(f64::NEG_INFINITY)
         }
     };
-    let scores: Vec<f64> = (0..keys).map(score).collect();
-    let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if max == f64::NEG_INFINITY {
+    let scores: Vec<R> = (0..keys).map(score).collect();
+    let max = scores.iter().copied().fold(R::from_f64(f64::NEG_INFINITY), R::at_least);
+    if max.to_f64() == f64::NEG_INFINITY {
         let weight = match call.masked_row {
-            MaskedRow::Uniform => 1.0 / keys as f64,
-            MaskedRow::Zero => 0.0,
-            MaskedRow::Nan => f64::NAN,
+            MaskedRow::Uniform => R::from_f64(1.0 / keys as f64),
+            MaskedRow::Zero => R::zero(),
+            MaskedRow::Nan => R::from_f64(f64::NAN),
         };
         return vec![weight; keys];
     }
-    let powers: Vec<f64> = scores.iter().map(|score| (score - max).exp()).collect();
-    let sum: f64 = powers.iter().sum();
-    powers.iter().map(|power| power / sum).collect()
+    let powers: Vec<R> = scores.iter().map(|&score| (score - max).exp()).collect();
+    let sum: R = powers.iter().copied().sum();
+    powers.iter().map(|&power| power / sum).collect()
 }

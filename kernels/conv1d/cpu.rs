@@ -154,16 +154,16 @@ fn windows<S: Simd>(
         let values = &x[first * inputs + group * depth..];
         let (row_stride, tap_stride) = (stride * inputs, dilation * inputs);
         let left = if groups == 1 && dilation == 1 {
-            Left { values, row_stride, tap_stride, taps: 1, depth: taps.len() * depth }
+            Left { values, rows, row_stride, tap_stride, taps: 1, depth: taps.len() * depth }
         } else {
-            Left { values, row_stride, tap_stride, taps: taps.len(), depth }
+            Left { values, rows, row_stride, tap_stride, taps: taps.len(), depth }
         };
         for (index, column) in (0..columns).step_by(WIDTH).enumerate() {
             let panel = (group * columns.div_ceil(WIDTH) + index) * panel_len;
             let right = &call.packed[panel + taps.start * depth * WIDTH..panel + panel_len];
             let width = WIDTH.min(columns - column);
             let out = &mut out[group * columns + column..];
-            panel::multiply(simd, left, rows, right, WIDTH, width, out, filters);
+            panel::multiply(simd, left, right, WIDTH, width, out, filters);
         }
     }
 }

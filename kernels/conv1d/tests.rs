@@ -9,7 +9,7 @@ fn check(shape: Conv1dShape, activation: Activation, with_bias: bool) {
     let kernel = numbers(kernel_size * inputs / groups * filters, 2);
     let bias = numbers(filters, 3);
     let bias = with_bias.then_some(bias.as_slice());
-    let mut want = reference::forward(&shape, &x, &kernel, bias);
+    let mut want: Vec<f64> = reference::forward(&shape, &x, &kernel, bias);
     if activation == Activation::Relu {
         want.iter_mut().for_each(|v| *v = v.max(0.0));
     }

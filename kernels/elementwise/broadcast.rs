@@ -49,8 +49,8 @@ impl<const N: usize> Walk<N> {
             panic!("shapes {shapes:?} do not broadcast");
         };
         let mut walk = Walk { shape: [1; MAX_RANK], strides: [[0; MAX_RANK]; N], rank: 0 };
-        for axis in 0..rank {
-            walk.push(full[axis], shapes.map(|shape| stride(shape, axis, rank)));
+        for (axis, &size) in full[..rank].iter().enumerate() {
+            walk.push(size, shapes.map(|shape| stride(shape, axis, rank)));
         }
         walk
     }

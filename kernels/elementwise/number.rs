@@ -50,11 +50,11 @@ impl Number for f32 {
     }
     #[inline(always)]
     fn max(a: f32, b: f32) -> f32 {
-        if a > b || a.is_nan() { a } else { b }
+        if (a > b) | a.is_nan() { a } else { b }
     }
     #[inline(always)]
     fn min(a: f32, b: f32) -> f32 {
-        if a < b || a.is_nan() { a } else { b }
+        if (a < b) | a.is_nan() { a } else { b }
     }
     #[inline(always)]
     fn pow(a: f32, b: f32) -> f32 {

@@ -8,6 +8,9 @@ use crate::layout::reference::broadcast_to;
 use crate::layout::{MAX_RANK, element_count};
 use crate::{Cpu, Isa, Pool};
 
+type Function = fn(f32) -> f32;
+type Binary = fn(f32, f32) -> f32;
+
 /// Pairs of shapes: equal, scalar, bias, column, crossed, empty, of rank 8, and large.
 const SHAPES: &[(&[usize], &[usize])] = &[
     (&[], &[]),
@@ -55,7 +58,7 @@ fn operands_broadcast_as_in_numpy() {
         let x = numbers(element_count(a), 1);
         let y = numbers(element_count(b), 2);
         let pair = (Tensor { values: &x, shape: a }, Tensor { values: &y, shape: b });
-        let ops: [(Arithmetic, fn(f32, f32) -> f32); 5] = [
+        let ops: [(Arithmetic, Binary); 5] = [
             (Arithmetic::Add, |a, b| a + b),
             (Arithmetic::Sub, |a, b| a - b),
             (Arithmetic::Mul, |a, b| a * b),
@@ -251,7 +254,7 @@ fn truth_values_combine_whatever_stands_for_true() {
 
 #[test]
 fn functions_of_one_number_match_the_standard_library() {
-    let ops: [(Unary, fn(f32) -> f32); 15] = [
+    let ops: [(Unary, Function); 15] = [
         (Unary::Neg, |x| -x),
         (Unary::Abs, f32::abs),
         (Unary::Sqrt, f32::sqrt),

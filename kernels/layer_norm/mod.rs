@@ -22,13 +22,13 @@ pub enum Form {
 
 /// What [`forward`] reads.
 #[derive(Clone, Copy, Debug)]
-pub struct LayerNormCall<'a> {
+pub struct LayerNormCall<'a, T = f32> {
     /// The values, `[rows, features]`.
-    pub x: &'a [f32],
+    pub x: &'a [T],
     /// The scale, `[features]`; 1 if absent.
-    pub gamma: Option<&'a [f32]>,
+    pub gamma: Option<&'a [T]>,
     /// The offset, `[features]`; 0 if absent. Only for [`Form::Standard`].
-    pub beta: Option<&'a [f32]>,
+    pub beta: Option<&'a [T]>,
     /// Values in a row.
     pub features: usize,
     /// What is added to the variance.

@@ -154,7 +154,7 @@ unsafe fn add_product(
 ) {
     // SAFETY: as the caller promises. Strides of slices fit `isize`.
     unsafe {
-        gemm::gemm(
+        gemm_f32::gemm::f32::get_gemm_fn()(
             m,
             n,
             k,
@@ -173,7 +173,7 @@ unsafe fn add_product(
             false,
             false,
             false,
-            gemm::Parallelism::None,
+            gemm_common::Parallelism::None,
         );
     }
 }

@@ -63,7 +63,7 @@ fn larger(a: f32, b: f32) -> f32 {
 
 #[inline(always)]
 fn smaller(a: f32, b: f32) -> f32 {
-    if a < b || a.is_nan() { a } else { b }
+    if (a < b) | a.is_nan() { a } else { b }
 }
 
 fold!(SumF32, f32, f64, 0.0, |a: f32, b| a + b, |a: f64, b: f32| a + f64::from(b));

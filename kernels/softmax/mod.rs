@@ -18,9 +18,9 @@ pub enum Form {
 
 /// What [`forward`] reads: a tensor `[outer, axis, inner]`, normalised along `axis`.
 #[derive(Clone, Copy, Debug)]
-pub struct SoftmaxCall<'a> {
+pub struct SoftmaxCall<'a, T = f32> {
     /// The logits.
-    pub x: &'a [f32],
+    pub x: &'a [T],
     /// A mask of the same shape: 0 leaves an element out and makes its result 0. A row without
     /// any element left is all zeros, as Keras's `Softmax` layer has it. Only for
     /// [`Form::Probability`].

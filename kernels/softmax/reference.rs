@@ -1,19 +1,22 @@
-//! The plain definition, in `f64`.
+//! The plain definition.
 
 use super::{Form, SoftmaxCall};
+use crate::Real;
 
-/// `exp(x) / Σ exp(x)` along the axis, or its logarithm, in `f64`.
-pub fn forward(call: SoftmaxCall) -> Vec<f64> {
+/// `exp(x) / Σ exp(x)` along the axis, or its logarithm, computed in `R`.
+pub fn forward<T: Real, R: Real>(call: SoftmaxCall<T>) -> Vec<R> {
     let SoftmaxCall { x, mask, outer, axis, inner, form } = call;
-    let mut out = vec![0.0; x.len()];
+    let convert = |value: T| R::from_f64(value.to_f64());
+    let mut out = vec![R::zero(); x.len()];
     for row in 0..outer * inner {
         let at = |i: usize| (row / inner * axis + i) * inner + row % inner;
         let kept: Vec<usize> =
             (0..axis).map(at).filter(|&i| mask.is_none_or(|mask| mask[i] != 0)).collect();
-        let max = kept.iter().map(|&i| f64::from(x[i])).fold(f64::NEG_INFINITY, f64::max);
-        let sum: f64 = kept.iter().map(|&i| (f64::from(x[i]) - max).exp()).sum();
+        let max =
+            kept.iter().map(|&i| convert(x[i])).fold(R::from_f64(f64::NEG_INFINITY), R::at_least);
+        let sum: R = kept.iter().map(|&i| (convert(x[i]) - max).exp()).sum();
         for i in kept {
-            let shifted = f64::from(x[i]) - max;
+            let shifted = convert(x[i]) - max;
             out[i] = match form {
                 Form::Probability => shifted.exp() / sum,
                 Form::Logarithm => shifted - sum.ln(),

@@ -3,6 +3,7 @@
 pub mod description;
 mod error;
 pub mod keras;
+pub mod npz;
 
 use std::path::Path;
 

@@ -45,6 +45,7 @@ impl Operator for Conv1d {
 
     fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
         inputs.at_most(3)?;
+        super::activate::refuse_glu(self.activation)?;
         let (x, kernel) = (inputs.ranked(0, 3)?, inputs.ranked(1, 3)?);
         for (attribute, value) in
             [("stride", self.stride), ("dilation", self.dilation), ("groups", self.groups)]

@@ -11,7 +11,7 @@ use crate::graph::{Cost, DType, Dim, OpError, Operator, Slots, TensorType, eleme
 pub struct Dense {
     /// How many axes are summed over.
     pub contract: usize,
-    /// The activation; one that works on rows sees the last axis.
+    /// The activation, which must not be GLU; one that works on rows sees the last axis.
     pub activation: Activation,
 }
 
@@ -45,13 +45,8 @@ impl Operator for Dense {
             return Err(inputs.shape_error(0, format!("[.., {}]", sizes.join(", "))));
         }
         inputs.check(2, &TensorType::new(DType::F32, outs))?;
-        let mut dims = [rows, outs].concat();
-        if let Some(last) = dims.last_mut()
-            && let Some(width) = last.known()
-        {
-            *last = Dim::Known(self.activation.output_width(width));
-        }
-        Ok(vec![TensorType::new(DType::F32, dims)])
+        super::activate::refuse_glu(self.activation)?;
+        Ok(vec![TensorType::new(DType::F32, [rows, outs].concat())])
     }
 
     fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {

@@ -1,3 +1,5 @@
-//! What the tests share.
+//! What the tests share; each test file takes its part.
+#![allow(dead_code)]
 
+pub mod memory;
 pub mod npz;

@@ -2,20 +2,29 @@
 
 use seqfuse_kernels::Cpu;
 
-use super::lowering::{CpuOp, Kernel, Lowering, call};
+use super::lowering::{CpuOp, Kernel, Lowering, Target, Weights, call, call_many};
+use crate::graph::elements;
 use crate::ops::{Activate, Activation};
+use crate::plan::{NodeShapes, Operand};
 use crate::runtime::RunError;
 
 /// Elements of one block of an elementwise activation.
 const BLOCK: usize = 4096;
 
 impl CpuOp for Activate {
+    fn workspace(&self, node: &NodeShapes<'_>, _: &Weights<'_>) -> usize {
+        match (self.activation, node.inputs.first()) {
+            (Activation::Glu, Some(Some(x))) => 4 * elements(x) as usize,
+            _ => 0,
+        }
+    }
+
     fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
         let (x, y) = (lowering.input(0)?, lowering.result()?);
         let width = x.shape.last().copied().unwrap_or(1);
         let activation = self.activation;
         if activation == Activation::Glu {
-            return Err(lowering.refuse("glu halves its rows and has no CPU kernel yet".to_owned()));
+            return gated(x, y, lowering.workspace(), width);
         }
         call(y, move |env, out| {
             let out = out.get_mut::<f32>(y.len);
@@ -24,6 +33,25 @@ impl CpuOp for Activate {
             Ok(())
         })
     }
+}
+
+/// GLU, whose rows are half as wide as the input's.
+fn gated(
+    x: Operand,
+    y: Target,
+    room: Option<Target>,
+    width: usize,
+) -> Result<Box<dyn Kernel>, RunError> {
+    call_many([Some(y), room], move |env, [out, scratch]| {
+        let scratch = scratch.get_mut::<f32>(room.map_or(0, |room| room.len));
+        scratch.copy_from_slice(env.get(&x));
+        apply(env.cpu, Activation::Glu, scratch, width);
+        let halves = out.get_mut::<f32>(y.len).chunks_exact_mut((width / 2).max(1));
+        for (out, row) in halves.zip(scratch.chunks_exact(width.max(1))) {
+            out.copy_from_slice(&row[..width / 2]);
+        }
+        Ok(())
+    })
 }
 
 /// Applies an activation to rows of `width`, in blocks that the number of elements decides.

@@ -17,6 +17,10 @@ fn shape(query: &[usize], key: &[usize], value: &[usize]) -> Option<AttentionSha
     }
 }
 
+fn output_len(shape: &AttentionShape) -> usize {
+    shape.batch * shape.queries * shape.heads * shape.value_dim
+}
+
 impl CpuOp for Attention {
     fn workspace(&self, node: &NodeShapes<'_>, _: &Weights<'_>) -> usize {
         let of = |slot: usize| {
@@ -24,7 +28,12 @@ impl CpuOp for Attention {
         };
         let shapes = of(0).zip(of(1)).zip(of(2));
         let shape = shapes.and_then(|((query, key), value)| shape(&query, &key, &value));
-        shape.map_or(0, |shape| 4 * attention::workspace_len(&shape))
+        // Where only the scores are wanted, the output goes into the workspace.
+        let unwanted = |shape: &AttentionShape| match node.used.first() {
+            Some(true) => 0,
+            _ => output_len(shape),
+        };
+        shape.map_or(0, |shape| 4 * (attention::workspace_len(&shape) + unwanted(&shape)))
     }
 
     fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
@@ -35,7 +44,6 @@ impl CpuOp for Attention {
         };
         let (op, reference) = (self.clone(), lowering.reference);
         let targets = [lowering.output(0), lowering.output(1), lowering.workspace()];
-        let len = shape.batch * shape.queries * shape.heads * shape.value_dim;
         call_many(targets, move |env, [output, scores, workspace]| {
             let mask = mask.as_ref().and_then(|mask| match mask.shape[..] {
                 [a, b, c, d] => Some(PerScore::new(env.get(mask), [a, b, c, d])),
@@ -53,19 +61,14 @@ impl CpuOp for Attention {
                 sliding_window: op.sliding_window,
                 masked_row: op.masked_row,
             };
-            let room = workspace.get_mut::<f32>(targets[2].map_or(0, |target| target.len));
-            // Where only the scores are wanted, the output goes where nobody looks.
-            let mut unused = Vec::new();
+            let mut room = workspace.get_mut::<f32>(targets[2].map_or(0, |target| target.len));
             let output = match targets[0] {
                 Some(target) => output.get_mut::<f32>(target.len),
-                None => {
-                    unused.resize(len, 0.0);
-                    &mut unused[..]
-                }
+                None => room.split_off_mut(..output_len(&shape)).unwrap_or_default(),
             };
             let scores = targets[1].map(|target| scores.get_mut::<f32>(target.len));
             if reference {
-                let (from_output, from_scores) = attention::reference::forward(&call);
+                let (from_output, from_scores) = attention::reference::forward::<f32, f64>(&call);
                 narrow(&from_output, output);
                 scores.into_iter().for_each(|scores| narrow(&from_scores, scores));
             } else {

@@ -37,7 +37,10 @@ impl CpuOp for Conv1d {
             return call(y, move |env, out| {
                 let out = out.get_mut::<f32>(y.len);
                 let (x, kernel) = (env.get(&x), env.get(&kernel));
-                narrow(&conv1d::reference::forward(&shape, x, kernel, env.optional(&bias)), out);
+                narrow(
+                    &conv1d::reference::forward::<f32, f64>(&shape, x, kernel, env.optional(&bias)),
+                    out,
+                );
                 activate::apply(env.cpu, activation, out, filters);
                 Ok(())
             });

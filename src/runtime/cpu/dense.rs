@@ -10,9 +10,6 @@ impl CpuOp for Dense {
     fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
         let (x, kernel, y) = (lowering.input(0)?, lowering.input(1)?, lowering.result()?);
         let bias = lowering.optional(2);
-        if self.activation == Activation::Glu {
-            return Err(lowering.refuse("glu halves its rows and has no CPU kernel yet".to_owned()));
-        }
         let (ins, outs) = kernel.shape.split_at(self.contract);
         let (depth, columns) = (ins.iter().product(), outs.iter().product());
         let rows = x.shape[..x.shape.len() - self.contract].iter().product();

@@ -17,7 +17,7 @@ impl CpuOp for LayerNorm {
             let (gamma, beta) = (env.optional(&gamma), env.optional(&beta));
             let call = LayerNormCall { x: env.get(&x), gamma, beta, features, epsilon, form };
             match reference {
-                true => narrow(&layer_norm::reference::forward(call), out),
+                true => narrow(&layer_norm::reference::forward::<f32, f64>(call), out),
                 false => layer_norm::forward(env.cpu, call, out),
             }
             Ok(())

@@ -18,7 +18,7 @@ impl CpuOp for Softmax {
             let out = out.get_mut::<f32>(y.len);
             let call = SoftmaxCall { x: env.get(&x), mask: None, outer, axis, inner, form };
             match reference {
-                true => narrow(&softmax::reference::forward(call), out),
+                true => narrow(&softmax::reference::forward::<f32, f64>(call), out),
                 false => softmax::forward(env.cpu, call, out),
             }
             Ok(())

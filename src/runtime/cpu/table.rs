@@ -12,6 +12,8 @@ use crate::runtime::RunError;
 
 struct Entry {
     id: fn() -> TypeId,
+    #[cfg(test)]
+    name: fn() -> &'static str,
     workspace: fn(&NodeShapes<'_>, &Weights<'_>) -> usize,
     lower: fn(&dyn Operator, &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError>,
 }
@@ -34,6 +36,8 @@ macro_rules! table {
     ($($op:ty),* $(,)?) => {
         static TABLE: &[Entry] = &[$(Entry {
             id: TypeId::of::<$op>,
+            #[cfg(test)]
+            name: std::any::type_name::<$op>,
             workspace: workspace_of::<$op>,
             lower: lower_as::<$op>,
         }),*];
@@ -69,5 +73,31 @@ pub fn lower(lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
     match find(op) {
         Some(entry) => (entry.lower)(op, lowering),
         None => Err(lowering.refuse("it has no CPU kernel".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The modules of `src/ops` that hold an operator, by its list of modules.
+    fn operator_modules() -> Vec<&'static str> {
+        let lines = include_str!("../../ops/mod.rs").lines();
+        lines.filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';')).collect()
+    }
+
+    #[test]
+    fn every_operator_has_a_cpu_kernel_or_needs_none() {
+        // Views and host operators; Dropout is taken out before a plan is made.
+        let without = ["dropout", "reshape", "text_vectorization"];
+        let missing: Vec<&str> = operator_modules()
+            .into_iter()
+            .filter(|module| !without.contains(module))
+            .filter(|module| {
+                let path = format!("::ops::{module}::");
+                !TABLE.iter().any(|entry| (entry.name)().contains(&path))
+            })
+            .collect();
+        assert!(missing.is_empty(), "no CPU kernel for {missing:?}: add it to `table!`");
     }
 }

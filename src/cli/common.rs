@@ -1,0 +1,101 @@
+//! Arguments that several commands share, and the model that they name.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::error::CliError;
+use crate::text::parse_vocabulary_file;
+use crate::{Device, Model, Options, ReadOptions};
+
+/// Which model, and what is said about it beside the file.
+#[derive(Debug, Args)]
+pub(super) struct ModelArgs {
+    /// The model: a .keras file, or a .json description (untrained)
+    #[arg(value_name = "MODEL")]
+    pub model: PathBuf,
+    /// The tokens of the model's text layer, one a line, in place of those in the model's file
+    #[arg(long, value_name = "FILE")]
+    pub vocabulary: Option<PathBuf>,
+}
+
+impl ModelArgs {
+    /// Reads the model.
+    pub fn open(&self) -> Result<Model, CliError> {
+        let mut options = ReadOptions::default();
+        if let Some(path) = &self.vocabulary {
+            options.vocabulary = Some(parse_vocabulary_file(&read_text(path)?));
+        }
+        Ok(Model::open_with(&self.model, &options)?)
+    }
+}
+
+/// Where a model runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum DeviceChoice {
+    /// The device that this model runs on best
+    #[default]
+    Auto,
+    /// The processor
+    Cpu,
+    /// The graphics processor
+    Gpu,
+}
+
+/// Where and with how many threads a model runs.
+#[derive(Debug, Args)]
+pub(super) struct DeviceArgs {
+    /// Where to run
+    #[arg(long, value_enum, default_value_t)]
+    pub device: DeviceChoice,
+    /// Threads on the CPU [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+impl DeviceArgs {
+    /// The options of a Session.
+    pub fn options(&self) -> Options {
+        let options = Options::new().device(match self.device {
+            DeviceChoice::Auto => Device::Auto,
+            DeviceChoice::Cpu => Device::Cpu,
+            DeviceChoice::Gpu => Device::Gpu,
+        });
+        match self.threads {
+            Some(threads) => options.threads(usize::from(threads)),
+            None => options,
+        }
+    }
+}
+
+/// Reads a file whole; `-` is standard input.
+pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, CliError> {
+    let read = match path.as_os_str() == "-" {
+        true => {
+            let mut bytes = Vec::new();
+            std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes).map(|_| bytes)
+        }
+        false => std::fs::read(path),
+    };
+    read.map_err(|error| {
+        CliError::failed(format!("{}: the file cannot be read", path.display())).caused_by(&error)
+    })
+}
+
+/// Reads a file of UTF-8 text whole, without a byte order mark.
+pub(super) fn read_text(path: &Path) -> Result<String, CliError> {
+    let text = String::from_utf8(read_bytes(path)?).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let what = format!("byte {at} is not UTF-8; save the file as UTF-8");
+        CliError::failed(what).within(path.display())
+    })?;
+    Ok(match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    })
+}
+
+/// Reads a file of a text a line. Empty lines are texts too, so that rows stay where they are.
+pub(super) fn read_lines(path: &Path) -> Result<Vec<String>, CliError> {
+    Ok(read_text(path)?.lines().map(str::to_owned).collect())
+}

@@ -1,0 +1,151 @@
+//! Rows of a `.csv` or `.tsv`.
+//!
+//! A row is an example. The first row is a header if it holds an input's name (or `text`, for a
+//! model with one text input), or, for a numeric model, a cell that is no number. A header says
+//! which columns belong to which input: `NAME`, once for each of its values, or `NAME[0]`,
+//! `NAME[1]`, …; a text model passes over other columns. Without one the model must have one
+//! input, and a row holds its values in row-major order.
+
+use super::rows::{Cell, Column};
+use crate::cli::error::CliError;
+use crate::graph::{DType, Graph, Input};
+use crate::runtime::Tensors;
+
+pub(super) fn read(text: &str, delimiter: u8, graph: &Graph) -> Result<Tensors, CliError> {
+    let mut reader = csv::ReaderBuilder::new();
+    let reader = reader.delimiter(delimiter).has_headers(false).flexible(true);
+    let mut columns: Vec<Column<'_>> =
+        graph.inputs().iter().map(|input| Column::new(graph, input)).collect();
+    let mut layout: Option<Vec<Option<usize>>> = None;
+    let mut rows = 0;
+    for (index, record) in reader.from_reader(text.as_bytes()).records().enumerate() {
+        let record = record?;
+        let line = record.position().map_or(index as u64 + 1, csv::Position::line);
+        if index == 0 && is_header(&record, graph) {
+            layout = Some(header(&record, graph)?);
+            continue;
+        }
+        let read = match &layout {
+            Some(layout) => read_row(&record, layout, &mut columns),
+            None => read_plain(&record, graph, &mut columns),
+        };
+        read.map_err(|error| error.within(format!("line {line}")))?;
+        rows += 1;
+    }
+    if rows == 0 {
+        return Err(CliError::failed("there are no rows"));
+    }
+    columns.into_iter().map(Column::finish).collect()
+}
+
+fn only_text(graph: &Graph) -> Option<&Input> {
+    match graph.inputs() {
+        [input] if graph.ty(input.value).dtype == DType::Str => Some(input),
+        _ => None,
+    }
+}
+
+/// The input that a column's name stands for.
+fn input_of(cell: &str, graph: &Graph) -> Option<usize> {
+    let cell = cell.trim();
+    let stem = match cell.strip_suffix(']').and_then(|rest| rest.rsplit_once('[')) {
+        Some((stem, index)) if index.parse::<usize>().is_ok() => stem,
+        _ => cell,
+    };
+    let named = |name: &str| graph.inputs().iter().position(|input| input.name == name);
+    let text = (cell == "text" && only_text(graph).is_some()).then_some(0);
+    named(cell).or_else(|| named(stem)).or(text)
+}
+
+fn is_header(record: &csv::StringRecord, graph: &Graph) -> bool {
+    let numeric = graph.inputs().iter().all(|input| graph.ty(input.value).dtype != DType::Str);
+    let words = record.iter().any(|cell| number(cell).is_none());
+    record.iter().any(|cell| input_of(cell, graph).is_some()) || numeric && words
+}
+
+fn header(record: &csv::StringRecord, graph: &Graph) -> Result<Vec<Option<usize>>, CliError> {
+    let found: Vec<Option<usize>> = record.iter().map(|cell| input_of(cell, graph)).collect();
+    // A header of other names, over the values of the only input.
+    let numeric = graph.inputs().len() == 1 && only_text(graph).is_none();
+    if numeric && found.iter().all(Option::is_none) {
+        return Ok(vec![Some(0); record.len()]);
+    }
+    let unknown = || record.iter().zip(&found).find(|(_, input)| input.is_none());
+    if only_text(graph).is_none()
+        && let Some((cell, _)) = unknown()
+    {
+        let known = super::known(graph);
+        return Err(CliError::failed(format!(
+            "column `{cell}` is no input of the model, which takes {known}; leave it out"
+        )));
+    }
+    for (index, input) in graph.inputs().iter().enumerate() {
+        if !found.contains(&Some(index)) {
+            let what = format!("there is no column `{}` in the header", input.name);
+            return Err(CliError::failed(what));
+        }
+    }
+    Ok(found)
+}
+
+fn read_row(
+    record: &csv::StringRecord,
+    layout: &[Option<usize>],
+    columns: &mut [Column<'_>],
+) -> Result<(), CliError> {
+    if record.len() != layout.len() {
+        return Err(CliError::failed(format!(
+            "{} cells, the header has {}",
+            record.len(),
+            layout.len()
+        )));
+    }
+    let mut counts = vec![0; columns.len()];
+    for (cell, input) in record.iter().zip(layout) {
+        let Some(input) = *input else { continue };
+        if let (Some(column), Some(count)) = (columns.get_mut(input), counts.get_mut(input)) {
+            push(column, cell)?;
+            *count += 1;
+        }
+    }
+    columns.iter_mut().zip(counts).try_for_each(|(column, count)| column.end_row(count, None))
+}
+
+fn read_plain(
+    record: &csv::StringRecord,
+    graph: &Graph,
+    columns: &mut [Column<'_>],
+) -> Result<(), CliError> {
+    let [column] = columns else {
+        let known = super::known(graph);
+        return Err(CliError::failed(format!(
+            "this model takes {known}: the first row must name the input of each column"
+        )));
+    };
+    if only_text(graph).is_some() && record.len() > 1 {
+        return Err(CliError::failed(format!(
+            "{} cells; name the column of text `{}` in a header, or quote texts that hold commas",
+            record.len(),
+            column.name()
+        )));
+    }
+    record.iter().try_for_each(|cell| push(column, cell))?;
+    column.end_row(record.len(), None)
+}
+
+fn push(column: &mut Column<'_>, cell: &str) -> Result<(), CliError> {
+    match column.dtype() {
+        DType::Str => column.push(Cell::Text(cell)),
+        _ => column.push(number(cell).unwrap_or(Cell::Text(cell))),
+    }
+}
+
+fn number(cell: &str) -> Option<Cell<'static>> {
+    let cell = cell.trim();
+    match cell.to_ascii_lowercase().as_str() {
+        "true" => return Some(Cell::Bool(true)),
+        "false" => return Some(Cell::Bool(false)),
+        _ => {}
+    }
+    cell.parse().map(Cell::Int).or_else(|_| cell.parse().map(Cell::Float)).ok()
+}

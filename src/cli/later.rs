@@ -1,0 +1,44 @@
+//! Commands and flags that are known but not built yet: refused by name.
+
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::error::CliError;
+
+const COMMANDS: [&str; 5] = ["convert", "train", "evaluate", "compare", "bench"];
+const FLAGS: [&str; 2] = ["--custom", "--carry"];
+
+/// Tells what is wrong with the arguments, or prints the help that they ask for.
+pub(super) fn refuse(error: &clap::Error) -> ExitCode {
+    if let Some(error) = not_built(error) {
+        return error.report();
+    }
+    // Help and version go to stdout; nothing can be done where they cannot be written.
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+fn not_built(error: &clap::Error) -> Option<CliError> {
+    let name = |kind| match error.get(kind) {
+        Some(ContextValue::String(name)) => Some(name.as_str()),
+        _ => None,
+    };
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let name = name(ContextKind::InvalidSubcommand)?;
+            COMMANDS.contains(&name).then(|| {
+                CliError::usage(format!(
+                    "`seqfuse {name}` is not built yet; there are run, inspect, verify and devices"
+                ))
+            })
+        }
+        ErrorKind::UnknownArgument => {
+            let name = name(ContextKind::InvalidArg)?.split(['=', ' ']).next()?;
+            FLAGS.contains(&name).then(|| {
+                CliError::usage(format!("`{name}` is not built yet; see --help for what there is"))
+            })
+        }
+        _ => None,
+    }
+}
