@@ -249,7 +249,7 @@ pub enum FormatError {
         layer: String,
         /// What the operator said.
         #[source]
-        source: GraphError,
+        source: Box<GraphError>,
     },
     /// A variable's first values cannot be drawn.
     #[error("layer '{layer}': variable '{variable}' cannot be initialized")]

@@ -282,7 +282,7 @@ impl<'a> Call<'a> {
 
     /// The operators' error under this layer's name.
     pub fn failed(&self, source: GraphError) -> FormatError {
-        FormatError::Inputs { layer: self.name.to_owned(), source }
+        FormatError::Inputs { layer: self.name.to_owned(), source: Box::new(source) }
     }
 
     /// Calls an operator on tensors of class `class`.
