@@ -260,7 +260,7 @@ pub enum FormatError {
         variable: String,
         /// What is wrong with its initializer.
         #[source]
-        source: InitializerError,
+        source: Box<InitializerError>,
     },
     /// A text layer's options or vocabulary are refused.
     #[error("layer '{layer}': {source}")]
@@ -268,7 +268,7 @@ pub enum FormatError {
         /// The layer's name.
         layer: String,
         /// What is wrong.
-        source: TextError,
+        source: Box<TextError>,
     },
     /// A text layer has no vocabulary.
     #[error("layer '{layer}': the file holds no vocabulary; {hint}")]
@@ -299,7 +299,7 @@ fn shortened(paths: &[String]) -> String {
 impl FormatError {
     /// The same error, with the name of the file it was met in.
     pub fn in_file(self, file: impl fmt::Display) -> LoadError {
-        LoadError { file: file.to_string(), error: self }
+        LoadError { file: file.to_string(), error: Box::new(self) }
     }
 }
 
@@ -309,7 +309,7 @@ pub struct LoadError {
     /// The file, as the caller named it.
     pub file: String,
     /// What is wrong with it.
-    pub error: FormatError,
+    pub error: Box<FormatError>,
 }
 
 impl fmt::Display for LoadError {

@@ -79,7 +79,7 @@ impl Source {
         let fail = |source| FormatError::Initializer {
             layer: layer.to_owned(),
             variable: name.to_owned(),
-            source,
+            source: Box::new(source),
         };
         let drawn = Initializer::from_json(initializer)
             .and_then(|initializer| initializer.generate(&spec.shape, self.seed, stream(name)));

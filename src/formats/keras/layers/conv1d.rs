@@ -47,7 +47,7 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
         kernel: initial(&options, "kernel_initializer", "glorot_uniform")?,
         bias: initial(&options, "bias_initializer", "zeros")?,
     };
-    if layer.filters % layer.groups != 0 {
+    if !layer.filters.is_multiple_of(layer.groups) {
         return Err(options.bad("groups", format!("a divisor of filters = {}", layer.filters)));
     }
     if layer.stride > 1 && layer.dilation > 1 {

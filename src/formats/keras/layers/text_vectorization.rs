@@ -21,13 +21,13 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
     let name = config.name.clone();
     match TextVectorizationConfig::from_keras(&options) {
         Ok(config) => Ok(Box::new(TextVectorization { name, config })),
-        Err(source) => Err(FormatError::Text { layer: name, source }),
+        Err(source) => Err(FormatError::Text { layer: name, source: Box::new(source) }),
     }
 }
 
 impl TextVectorization {
     fn failed(&self, source: TextError) -> FormatError {
-        FormatError::Text { layer: self.name.clone(), source }
+        FormatError::Text { layer: self.name.clone(), source: Box::new(source) }
     }
 }
 
