@@ -1,5 +1,7 @@
 //! From a model's description to the Graph: walks calls in order, nested models within.
 
+mod ends;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -10,8 +12,12 @@ use super::config::{
 use super::layers::{self, Arg, Call, Initial, InputSpec, KerasLayer, LoweredTensor};
 use super::source::Source;
 use crate::formats::FormatError;
-use crate::graph::{DType, Dim, Graph, Layer, TensorType, VariableId, VariableKind};
-use crate::ops::{Cast, Reshape};
+use crate::graph::{
+    Dim, Graph, GraphError, Layer, Source as ValueSource, TensorType, ValueId, VariableId,
+    VariableKind,
+};
+use crate::ops::Dropout;
+use ends::{inputs_of, model_inputs, output_names};
 
 /// Lowers a model whose variables come from `source`.
 ///
@@ -28,6 +34,7 @@ pub fn lower(description: &Description, source: Source) -> Result<Graph, FormatE
         places: HashMap::new(),
         built: HashMap::new(),
         records: HashMap::new(),
+        unmasked: HashSet::new(),
     };
     let scope = Scope { model: &description.model, path: String::new(), key: String::new() };
     lowering.survey(&scope, model, "", 0);
@@ -73,8 +80,8 @@ impl Scope<'_> {
         }
     }
 
-    fn failed(&self, source: crate::graph::GraphError) -> FormatError {
-        FormatError::Inputs { layer: self.model.name.clone(), source: Box::new(source) }
+    fn failed(&self, source: GraphError) -> FormatError {
+        inputs_error(&self.model.name, source)
     }
 
     fn refuse(&self, problem: impl Into<String>) -> FormatError {
@@ -103,6 +110,8 @@ struct Lowering {
     built: HashMap<String, Built>,
     /// The Graph's record of each layer, by path.
     records: HashMap<String, usize>,
+    /// Values whose masks a call has taken off.
+    unmasked: HashSet<ValueId>,
 }
 
 impl Lowering {
@@ -153,10 +162,7 @@ impl Lowering {
             });
             let ty = TensorType::new(spec.dtype, dims.collect::<Vec<_>>());
             let added = self.graph.add_input(spec.name.clone(), ty);
-            let value = added.map_err(|source| FormatError::Inputs {
-                layer: spec.name.clone(),
-                source: Box::new(source),
-            })?;
+            let value = added.map_err(|source| inputs_error(&spec.name, source))?;
             inputs.push(LoweredTensor::plain(value));
         }
         Ok(inputs)
@@ -233,14 +239,47 @@ impl Lowering {
                 continue;
             }
             let Some(node) = layer.nodes.get(site.node) else { continue };
-            let (args, kwargs) = tensors.arguments(node)?;
+            let (mut args, mut kwargs) = tensors.arguments(node)?;
+            let named = kwargs.iter_mut().map(|(_, arg)| arg);
+            args.iter_mut().chain(named).for_each(|arg| self.forget_masks(arg));
             let outputs = self.call_layer(scope, &layer.layer, args, kwargs, training)?;
             let sources: Vec<&str> =
                 node.tensors().into_iter().map(|tensor| tensor.layer.as_str()).collect();
             self.connect(scope, &layer.layer, &sources);
             tensors.outputs.insert(site, outputs);
         }
-        model.outputs.flatten().into_iter().map(|output| tensors.get(output)).collect()
+        let outputs = model.outputs.flatten().into_iter().map(|output| {
+            let LoweredTensor { value, mask } = tensors.get(output)?;
+            let mask = mask.filter(|_| !self.unmasked.contains(&self.object(value)));
+            Ok(LoweredTensor { value, mask })
+        });
+        outputs.collect()
+    }
+
+    /// Leaves out the masks that earlier calls have taken off.
+    fn forget_masks(&self, arg: &mut Arg) {
+        match arg {
+            Arg::Tensor(tensor) if self.unmasked.contains(&self.object(tensor.value)) => {
+                tensor.mask = None;
+            }
+            Arg::List(items) => items.iter_mut().for_each(|item| self.forget_masks(item)),
+            Arg::Dict(entries) => {
+                entries.iter_mut().for_each(|(_, item)| self.forget_masks(item));
+            }
+            _ => {}
+        }
+    }
+
+    /// The value that is the same tensor object in Keras, where Dropout returns what it is given.
+    fn object(&self, mut value: ValueId) -> ValueId {
+        while let ValueSource::Node { node, .. } = self.graph.value(value).source
+            && let node = self.graph.node(node)
+            && node.op.downcast_ref::<Dropout>().is_some()
+            && let Some(Some(input)) = node.inputs.first()
+        {
+            value = *input;
+        }
+        value
     }
 
     /// Calls a layer, an operator or a nested model.
@@ -305,9 +344,17 @@ impl Lowering {
                 "it is called with training=True, which is random; call it without, and save again",
             ));
         }
+        let named = ["query", "value", "key"];
+        let named = kwargs.iter().filter(|(name, _)| named.contains(&name.as_str()));
+        let given = args.iter().take(3).chain(named.map(|(_, arg)| arg)).flat_map(Arg::flatten);
+        let given: Vec<ValueId> = given.flatten().map(|tensor| tensor.value).collect();
         let mut call = Call::new(&mut self.graph, path, args, kwargs, &built.variables);
         let outputs = built.layer.call(&mut call)?;
         call.finish()?;
+        if built.layer.takes_masks_off() {
+            let objects: Vec<ValueId> = given.into_iter().map(|value| self.object(value)).collect();
+            self.unmasked.extend(objects);
+        }
         let variables = built.variables.clone();
         self.record(path, &[], &variables);
         Ok(outputs)
@@ -340,10 +387,7 @@ impl Lowering {
                 Initial::State => VariableKind::State,
             };
             let added = self.graph.add_variable(name, kind, Arc::new(value));
-            variables.push(added.map_err(|source| FormatError::Inputs {
-                layer: path.to_owned(),
-                source: Box::new(source),
-            })?);
+            variables.push(added.map_err(|source| inputs_error(path, source))?);
         }
         self.built.insert(key.to_owned(), Built { layer, config: config.clone(), variables });
         Ok(())
@@ -454,156 +498,6 @@ fn take_training(
     }
 }
 
-/// The shapes and types of a model's inputs.
-fn inputs_of(layer: &LayerConfig, model: &ModelConfig) -> Result<Vec<InputSpec>, FormatError> {
-    match model {
-        ModelConfig::Functional(model) => {
-            let inputs = model.inputs.flatten().into_iter();
-            let layers = inputs.filter_map(|input| model.layer(&input.layer));
-            layers.map(|layer| InputSpec::parse(&layer.layer)).collect()
-        }
-        ModelConfig::Sequential(model) => match model.layers.first() {
-            Some(first) if is_input(first) => Ok(vec![InputSpec::parse(first)?]),
-            Some(first) => {
-                if let LayerKind::Model(inner) = &first.kind {
-                    return inputs_of(first, inner);
-                }
-                Ok(vec![implied_input(layer, model, first)?])
-            }
-            None => Err(FormatError::Graph {
-                model: layer.name.clone(),
-                problem: "it has no layers".to_owned(),
-            }),
-        },
-    }
-}
-
-/// The input of a Sequential without an InputLayer: the shape that it was built for, or, where the
-/// first layer takes tokens or texts, one of open sizes.
-fn implied_input(
-    layer: &LayerConfig,
-    model: &SequentialConfig,
-    first: &LayerConfig,
-) -> Result<InputSpec, FormatError> {
-    let (dtype, open) = match first.class_name.as_str() {
-        "Embedding" => (DType::I32, Some(vec![None, None])),
-        "TextVectorization" => (DType::Str, Some(vec![None, Some(1)])),
-        _ => (DType::F32, None),
-    };
-    let shape = model.build_input_shape.clone().or(open).ok_or_else(|| FormatError::Graph {
-        model: layer.name.clone(),
-        problem: "the shape of its input is not known; begin with an InputLayer".to_owned(),
-    })?;
-    Ok(InputSpec { name: "input_layer".to_owned(), shape, dtype })
-}
-
-/// A name for each output of the model: the layer's, as in Keras's `output_names`; where names
-/// repeat, with a number behind it.
-fn output_names(model: &ModelConfig) -> Vec<String> {
-    let names: Vec<String> = match model {
-        ModelConfig::Functional(model) => {
-            model.outputs.flatten().into_iter().map(|output| output.layer.clone()).collect()
-        }
-        ModelConfig::Sequential(model) => {
-            let last = model.layers.last().map(|layer| layer.name.clone()).unwrap_or_default();
-            // A Sequential that ends in a layer of several outputs names them all after it.
-            std::iter::repeat_n(last, 16).collect()
-        }
-    };
-    let given: HashSet<String> = names.iter().cloned().collect();
-    let mut used = HashSet::new();
-    names
-        .into_iter()
-        .map(|name| {
-            if used.insert(name.clone()) {
-                return name;
-            }
-            let mut numbered = (1..).map(|number| format!("{name}_{number}"));
-            let free = numbered.find(|name| !given.contains(name) && !used.contains(name));
-            let free = free.unwrap_or_default();
-            used.insert(free.clone());
-            free
-        })
-        .collect()
-}
-
-/// The inputs of a nested model's call, as `Functional.call` makes them of its arguments: cast to
-/// the inner InputLayers' types, with an axis of size 1 added or taken away at the end.
-fn model_inputs(
-    call: &mut Call<'_>,
-    layer: &LayerConfig,
-    model: &ModelConfig,
-) -> Result<Vec<LoweredTensor>, FormatError> {
-    let given = given_inputs(call, model)?;
-    let masks = match call.take(2, "mask") {
-        None => vec![None; given.len()],
-        Some(masks) => masks.flatten(),
-    };
-    let known = match model {
-        ModelConfig::Sequential(model) if !model.layers.first().is_some_and(is_input) => None,
-        _ => Some(inputs_of(layer, model)?),
-    };
-    let mut inputs = Vec::with_capacity(given.len());
-    for (index, input) in given.into_iter().enumerate() {
-        let mut value = input.value;
-        if let Some(spec) = known.as_ref().and_then(|specs| specs.get(index)) {
-            if call.ty(value).dtype != spec.dtype {
-                value = call.add(Cast { to: spec.dtype }, &[value])?;
-            }
-            let mut dims = call.ty(value).dims.clone();
-            let last = dims.last().and_then(Dim::known);
-            if dims.len() == spec.shape.len() + 1 && last == Some(1) {
-                dims.pop();
-                value = call.add(Reshape::to(dims), &[value])?;
-            } else if dims.len() + 1 == spec.shape.len() && spec.shape.last() == Some(&Some(1)) {
-                dims.push(Dim::Known(1));
-                value = call.add(Reshape::to(dims), &[value])?;
-            } else if dims.len() != spec.shape.len() {
-                let (expected, found) = (spec.shape.len(), call.ty(value));
-                let problem = format!("input {index} is {found}, expected {expected} dimensions");
-                return Err(call.refuse(problem));
-            }
-        }
-        let mask = masks.get(index).copied().flatten().map(|mask| mask.value);
-        inputs.push(LoweredTensor { value, mask: mask.or(input.mask) });
-    }
-    Ok(inputs)
-}
-
-/// The tensors that a nested model is called on, in the order of its own inputs.
-fn given_inputs(
-    call: &mut Call<'_>,
-    model: &ModelConfig,
-) -> Result<Vec<LoweredTensor>, FormatError> {
-    use super::config::Structure;
-    let argument = call.take(0, "inputs");
-    let expected = match model {
-        ModelConfig::Functional(model) => Some(&model.inputs),
-        ModelConfig::Sequential(_) => None,
-    };
-    let flat = match (argument, expected) {
-        (None, _) => None,
-        // A dictionary may hold more than the model takes, and goes by name.
-        (Some(Arg::Dict(entries)), Some(Structure::Dict(wanted))) => {
-            let mut wanted: Vec<&str> = wanted.iter().map(|(key, _)| key.as_str()).collect();
-            wanted.sort_unstable();
-            wanted
-                .iter()
-                .map(|key| match entries.iter().find(|(name, _)| name == key) {
-                    Some((_, Arg::Tensor(tensor))) => Some(*tensor),
-                    _ => None,
-                })
-                .collect()
-        }
-        (Some(Arg::Dict(entries)), Some(structure)) => structure
-            .flatten()
-            .iter()
-            .map(|input| match entries.iter().find(|(name, _)| *name == input.layer) {
-                Some((_, Arg::Tensor(tensor))) => Some(*tensor),
-                _ => None,
-            })
-            .collect(),
-        (Some(argument), _) => argument.flatten().into_iter().collect(),
-    };
-    flat.ok_or_else(|| call.refuse("argument 'inputs' does not hold the model's input tensors"))
+fn inputs_error(layer: &str, source: GraphError) -> FormatError {
+    FormatError::Inputs { layer: layer.to_owned(), source: Box::new(source) }
 }

@@ -156,10 +156,12 @@ impl CallNode {
         Ok(CallNode { args, kwargs })
     }
 
-    /// The tensors that the call takes, in no particular order.
+    /// The tensors that the call takes: positional arguments first, then named ones by sorted name.
     pub fn tensors(&self) -> Vec<&TensorRef> {
         let mut tensors = Vec::new();
-        let arguments = self.args.iter().chain(self.kwargs.iter().map(|(_, arg)| arg));
+        let mut named: Vec<_> = self.kwargs.iter().collect();
+        named.sort_by(|a, b| a.0.cmp(&b.0));
+        let arguments = self.args.iter().chain(named.into_iter().map(|(_, arg)| arg));
         arguments.for_each(|arg| arg.visit(&mut |tensor| tensors.push(tensor)));
         tensors
     }

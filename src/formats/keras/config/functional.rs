@@ -1,6 +1,6 @@
 //! Functional models: layers, the calls of each, and the order in which calls can be made.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -138,11 +138,64 @@ impl FunctionalConfig {
         Ok(())
     }
 
-    /// All calls in an order in which each comes after those it takes tensors from: inputs first,
-    /// otherwise the order of the file as far as it can be kept.
+    /// All calls in Keras's own order, in which each comes after those it takes tensors from: the
+    /// farthest from an output first, and calls as far as each other in the order in which a walk
+    /// back from the outputs meets them (`keras.src.ops.function.map_graph`). It matters because
+    /// attention takes the masks off its inputs.
     pub fn execution_order(&self) -> Vec<CallSite> {
-        // Parsing has refused models without such an order.
-        self.order("").unwrap_or_default()
+        let mut depths: HashMap<CallSite, usize> = HashMap::new();
+        let mut layer_depths: HashMap<usize, usize> = HashMap::new();
+        let mut met = Vec::new();
+        for site in self.walk_back().into_iter().rev() {
+            let own = *depths.entry(site).or_insert_with(|| {
+                met.push(site);
+                0
+            });
+            let depth = own.max(layer_depths.get(&site.layer).copied().unwrap_or(0));
+            depths.insert(site, depth);
+            layer_depths.insert(site.layer, depth);
+            for source in self.sources(site) {
+                let known = depths.entry(source).or_insert_with(|| {
+                    met.push(source);
+                    0
+                });
+                *known = (*known).max(depth + 1);
+            }
+        }
+        met.sort_by_key(|site| std::cmp::Reverse(depths.get(site).copied().unwrap_or(0)));
+        // What no output needs comes last. Parsing has refused models without an order.
+        let all = self.order("").unwrap_or_default();
+        met.extend(all.into_iter().filter(|site| !depths.contains_key(site)));
+        met
+    }
+
+    /// The calls whose tensors a call takes, in order of arguments.
+    fn sources(&self, site: CallSite) -> Vec<CallSite> {
+        let node = self.layers.get(site.layer).and_then(|layer| layer.nodes.get(site.node));
+        let tensors = node.map(CallNode::tensors).unwrap_or_default();
+        tensors.into_iter().filter_map(|tensor| self.site(tensor)).collect()
+    }
+
+    /// The calls that outputs need, each after those it takes tensors from.
+    fn walk_back(&self) -> Vec<CallSite> {
+        let (mut done, mut seen) = (Vec::new(), HashSet::new());
+        for output in self.outputs.flatten() {
+            let Some(site) = self.site(output).filter(|site| seen.insert(*site)) else { continue };
+            let mut open = vec![(site, self.sources(site).into_iter())];
+            while let Some((site, sources)) = open.last_mut() {
+                match sources.next() {
+                    Some(source) if seen.insert(source) => {
+                        open.push((source, self.sources(source).into_iter()));
+                    }
+                    Some(_) => {}
+                    None => {
+                        done.push(*site);
+                        open.pop();
+                    }
+                }
+            }
+        }
+        done
     }
 
     fn order(&self, model: &str) -> Result<Vec<CallSite>, FormatError> {

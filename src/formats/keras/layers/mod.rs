@@ -60,6 +60,12 @@ pub trait KerasLayer: fmt::Debug {
     /// If the inputs do not fit.
     fn call(&self, call: &mut Call<'_>) -> Result<Vec<LoweredTensor>, FormatError>;
 
+    /// Whether a call takes the masks off the tensors that it is given, so that later calls do not
+    /// see them: what Keras's `MultiHeadAttention` does.
+    fn takes_masks_off(&self) -> bool {
+        false
+    }
+
     /// Whether `training=True` makes a difference.
     fn acts_in_training(&self) -> bool {
         false

@@ -214,6 +214,10 @@ impl MultiHeadAttention {
 }
 
 impl KerasLayer for MultiHeadAttention {
+    fn takes_masks_off(&self) -> bool {
+        true
+    }
+
     fn variables(&self, call: &Call<'_>) -> Result<Vec<VariableSpec>, FormatError> {
         let features = |position: usize, name: &str| {
             call.peek(position, name).and_then(|ty| ty.dims.last()).and_then(Dim::known)
