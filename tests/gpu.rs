@@ -312,7 +312,7 @@ fn activations_agree_with_the_cpu_or_are_refused() {
 }
 
 #[test]
-fn a_hundred_lengths_need_one_set_of_pipelines_and_one_upload_of_weights() {
+fn a_hundred_lengths_need_one_set_of_pipelines() {
     let Some((device, _guard)) = alone() else { return };
     let model = classifier(DType::I32, true);
     let mut session = gpu(&model);
