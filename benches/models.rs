@@ -38,7 +38,7 @@ fn main() -> Result<(), Failure> {
         if !wanted.is_empty() && !wanted.contains(&name) {
             continue;
         }
-        let vocabulary = (0..998).map(|index| format!("w{index}")).collect();
+        let vocabulary = (0..98).map(|index| format!("w{index}")).collect();
         let options = ReadOptions { vocabulary: Some(vocabulary), ..ReadOptions::default() };
         let bytes = std::fs::read(&path)?;
         let model = Model::from_bytes_with(&bytes, Format::Description, &options)

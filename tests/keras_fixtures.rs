@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use seqfuse::{Data, Model, Options, Session, Tensor, Tensors};
+use seqfuse_kernels::Isa;
 use serde_json::Value;
 
 use common::npz;
@@ -109,14 +110,13 @@ fn check_call(
     Ok(())
 }
 
-fn check(case: &Value, reference: bool) -> Result<(), String> {
+fn check(case: &Value, options: &Options) -> Result<(), String> {
     let file = fixtures().join(text(case, "family")).join(text(case, "name"));
     let arrays = npz::read(&file.with_added_extension("npz"));
     let model = Model::open(file.with_added_extension("keras")).map_err(|error| chain(&error))?;
     model.graph().verify().map_err(|error| error.to_string())?;
     let inputs = case["inputs"].as_array().expect("a list of inputs");
-    let options = Options::new().threads(1).reference(reference);
-    let mut session = model.session(&options).map_err(|error| chain(&error))?;
+    let mut session = model.session(options).map_err(|error| chain(&error))?;
     check_call(&mut session, &arrays, inputs, "")?;
     for call in 2.. {
         let suffix = format!("@{call}");
@@ -127,7 +127,7 @@ fn check(case: &Value, reference: bool) -> Result<(), String> {
     }
     for layer in case["layers"].as_array().into_iter().flatten() {
         let name = layer.as_str().ok_or("a layer's name is no text")?;
-        let options = Options::new().threads(1).outputs([name]);
+        let options = options.clone().outputs([name]);
         let mut session = model.session(&options).map_err(|error| chain(&error))?;
         let outputs = run_call(&mut session, &arrays, inputs, "")?;
         let (_, found) = outputs.at(0).ok_or("the layer gives nothing")?;
@@ -137,14 +137,14 @@ fn check(case: &Value, reference: bool) -> Result<(), String> {
     Ok(())
 }
 
-fn check_all(reference: bool) {
+fn check_all(check: impl Fn(&Value) -> Result<(), String>) {
     let cases = list("cases.json");
     let (mut run, mut failed) = (0, Vec::new());
     for case in &cases {
         let name = format!("{}/{}", text(case, "family"), text(case, "name"));
         if wanted(&name) {
             run += 1;
-            if let Err(problem) = check(case, reference) {
+            if let Err(problem) = check(case) {
                 failed.push(format!("{name}: {problem}"));
             }
         }
@@ -154,13 +154,52 @@ fn check_all(reference: bool) {
 }
 
 #[test]
-fn every_fixture_gives_what_keras_gives() {
-    check_all(false);
+fn every_fixture_gives_what_keras_gives_under_every_instruction_set() {
+    for isa in Isa::available() {
+        let options = Options::new().threads(1).isa(isa);
+        check_all(|case| check(case, &options).map_err(|problem| format!("{isa:?}: {problem}")));
+    }
 }
 
 #[test]
 fn every_fixture_gives_what_keras_gives_by_the_reference_kernels() {
-    check_all(true);
+    check_all(|case| check(case, &Options::new().threads(1).reference(true)));
+}
+
+/// Names, shapes and bits, so that NaN equals NaN.
+fn bits(tensors: &Tensors) -> Vec<(String, Vec<usize>, Vec<u64>)> {
+    let of = |tensor: &Tensor| -> Vec<u64> {
+        match tensor.data() {
+            Data::F32(v) => v.iter().map(|x| u64::from(x.to_bits())).collect(),
+            Data::I32(v) => v.iter().map(|&x| x as u64).collect(),
+            Data::I64(v) => v.iter().map(|&x| x as u64).collect(),
+            Data::Bool(v) => v.iter().map(|&x| u64::from(x)).collect(),
+            Data::Str(v) => v.iter().map(|x| x.len() as u64).collect(),
+        }
+    };
+    let entry =
+        |(name, tensor): (&str, &Tensor)| (name.to_owned(), tensor.shape().to_vec(), of(tensor));
+    tensors.iter().map(entry).collect()
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit_of_any_fixture() {
+    check_all(|case| {
+        let file = fixtures().join(text(case, "family")).join(text(case, "name"));
+        let arrays = npz::read(&file.with_added_extension("npz"));
+        let inputs = case["inputs"].as_array().expect("a list of inputs");
+        let model = Model::open(file.with_added_extension("keras")).map_err(|e| chain(&e))?;
+        let run = |threads| {
+            let options = Options::new().threads(threads);
+            let mut session = model.session(&options).map_err(|error| chain(&error))?;
+            run_call(&mut session, &arrays, inputs, "").map(|outputs| bits(&outputs))
+        };
+        let one = run(1)?;
+        match one == run(2)? && one == run(5)? {
+            true => Ok(()),
+            false => Err("the bits depend on the number of threads".to_owned()),
+        }
+    });
 }
 
 #[test]

@@ -28,7 +28,7 @@ impl Operator for LayerNorm {
         vec![
             ("axes", self.axes.to_string()),
             ("epsilon", format!("{:e}", self.epsilon)),
-            ("form", format!("{:?}", self.form)),
+            ("form", format!("{:?}", self.form).to_lowercase()),
         ]
     }
 

@@ -55,3 +55,16 @@ pub fn ids(batch: usize, time: usize) -> Tensors {
     let values: Vec<i32> = (0..batch * time).map(|i| (i * 7 % 20) as i32).collect();
     [("ids", Tensor::new([batch, time], values).expect("the count fits"))].into()
 }
+
+/// Zeros for every input of a Graph, with these sizes where they are open.
+pub fn zeros(graph: &Graph, batch: usize, time: usize) -> Tensors {
+    let tensor = |input: &seqfuse::graph::Input| {
+        let ty = graph.ty(input.value);
+        let open = |axis: usize| if axis == 0 { batch } else { time };
+        let sizes = ty.dims.iter().enumerate();
+        let shape: Vec<usize> =
+            sizes.map(|(axis, dim)| dim.known().unwrap_or_else(|| open(axis))).collect();
+        (input.name.clone(), Tensor::zeros(ty.dtype, shape))
+    };
+    graph.inputs().iter().map(tensor).collect()
+}
