@@ -58,7 +58,7 @@ fn difference(name: &str, found: &Tensor, expected: &Tensor) -> Result<(), Strin
         (Data::F32(found), Data::F32(expected)) => {
             for (at, (&a, &b)) in found.iter().zip(expected).enumerate() {
                 let close = a == b || (a - b).abs() <= TOLERANCE * (1.0 + b.abs());
-                if !close && !(a.is_nan() && b.is_nan()) {
+                if !(close || a.is_nan() && b.is_nan()) {
                     return Err(format!("{name}: element {at} is {a}, not {b}"));
                 }
             }
