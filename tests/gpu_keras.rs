@@ -54,7 +54,7 @@ fn difference(found: &Tensor, expected: &Tensor) -> Option<String> {
     let pairs = found.iter().zip(expected);
     let far = |a: f32, b: f32| {
         let close = a == b || (a - b).abs() <= TOLERANCE * (1.0 + b.abs());
-        !close && !(a.is_nan() && b.is_nan())
+        !(close || a.is_nan() && b.is_nan())
     };
     let mut wrong = pairs.enumerate().filter(|(_, (a, b))| far(**a, **b));
     wrong.next().map(|(at, (a, b))| format!("element {at} is {a}, not {b}"))
