@@ -39,3 +39,8 @@ pub use formats::{Format, FormatError, LoadError, ReadOptions};
 pub use graph::{DType, Data, Tensor};
 pub use model::Model;
 pub use runtime::{Device, Options, RunError, Session, Tensors};
+
+/// The README's program compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
