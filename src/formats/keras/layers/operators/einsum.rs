@@ -42,11 +42,12 @@ impl Einsum {
         let output: Vec<char> = match right {
             Some(output) => output.chars().collect(),
             None => {
-                // Without an arrow the result has the letters that stand once, in order.
+                // Without an arrow the result has the letters that stand once. Keras's TensorFlow
+                // backend names letters anew as they appear, and so their order is that, not the
+                // alphabet's.
                 let all: Vec<char> = operands.concat();
                 let mut once: Vec<char> = all.clone();
                 once.retain(|letter| all.iter().filter(|other| *other == letter).count() == 1);
-                once.sort_unstable();
                 once
             }
         };
