@@ -175,12 +175,19 @@ pub fn mish64<S: Simd>(x: f64) -> f64 {
     finite(x) * (numerator / (numerator + rest))
 }
 
-/// x Φ(x), Φ the normal distribution. Φ(-u) = exp(-u²/2) P(1 / (1 + u/3)), where P fits
-/// erfcx(u/√2)/2 for u in 0..=15 to 2e-10; below -15 the result rounds to 0.
+/// x Φ(x), Φ the normal distribution.
 #[inline(always)]
 pub fn gelu64<S: Simd>(x: f64) -> f64 {
     let u = x.abs();
     let u = if u > 15.0 { 15.0 } else { u };
+    let tail = normal_tail64::<S>(u);
+    if x < 0.0 { -u * tail } else { x * (1.0 - tail) }
+}
+
+/// Φ(-u) = exp(-u²/2) P(1 / (1 + u/3)), where P fits erfcx(u/√2)/2 for u in 0..=15 to 2e-10;
+/// below -15 the result rounds to 0.
+#[inline(always)]
+fn normal_tail64<S: Simd>(u: f64) -> f64 {
     let p = horner64::<S, 13>(
         1.0 / (1.0 + u * (1.0 / 3.0)),
         [
@@ -199,8 +206,23 @@ pub fn gelu64<S: Simd>(x: f64) -> f64 {
             -7.469_009_219_757_812e-3,
         ],
     );
-    let tail = exp64::<S>(-0.5 * u * u) * p;
-    if x < 0.0 { -u * tail } else { x * (1.0 - tail) }
+    exp64::<S>(-0.5 * u * u) * p
+}
+
+/// The error function erf(x) = 1 - 2 Φ(-√2 x), to 1e-9: near 0, where the difference would cancel,
+/// by its Taylor series 2/√π (x - x³/3 + x⁵/10 - x⁷/42 + …) (Abramowitz and Stegun 7.1.5).
+#[inline(always)]
+pub fn erf64<S: Simd>(x: f64) -> f64 {
+    let square = x * x;
+    let series = horner64::<S, 7>(
+        square,
+        [1.0, -1.0 / 3.0, 1.0 / 10.0, -1.0 / 42.0, 1.0 / 216.0, -1.0 / 1320.0, 1.0 / 9360.0],
+    );
+    let near = x * series * std::f64::consts::FRAC_2_SQRT_PI;
+    let u = x.abs() * std::f64::consts::SQRT_2;
+    let u = if u > 15.0 { 15.0 } else { u };
+    let far = (1.0 - 2.0 * normal_tail64::<S>(u)).copysign(x);
+    if x.abs() < 0.5 { near } else { far }
 }
 
 /// x σ(1.5957691 (x + 0.044715 x³)): the tanh form of GELU, since (1 + tanh y) / 2 = σ(2y).

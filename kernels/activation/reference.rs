@@ -168,6 +168,13 @@ fn normal_distribution<T: Real>(x: T) -> T {
     if x < T::zero() { tail } else { T::one() - tail }
 }
 
+/// The error function, 1 - 2 Φ(-√2 |x|) with the sign of x.
+pub fn erf<T: Real>(x: T) -> T {
+    let c = T::from_f64;
+    let erf = c(1.0) - c(2.0) * normal_distribution(-x.abs() * c(std::f64::consts::SQRT_2));
+    if x < T::zero() { -erf } else { erf }
+}
+
 fn glu<T: Real>(row: &[T]) -> Vec<T> {
     let (a, b) = row.split_at(row.len() / 2);
     a.iter().zip(b).map(|(&a, &b)| a * sigmoid(b)).collect()

@@ -2,7 +2,7 @@
 //! has them.
 
 use super::*;
-use crate::activation::Activation;
+use crate::activation::{Activation, reference};
 use crate::fixtures::{Bits, each_isa, integers, numbers};
 use crate::layout::reference::broadcast_to;
 use crate::layout::{MAX_RANK, element_count};
@@ -299,6 +299,37 @@ fn functions_of_one_number_match_the_standard_library() {
         out
     }) {
         assert!(got[0].is_nan());
+    }
+}
+
+#[test]
+fn the_error_function_is_within_one_ulp_and_never_beyond_one() {
+    for count in [0, 1, 15, 16, 17, 40_000] {
+        let mut x: Vec<f32> = numbers(count, 2).iter().map(|v| v * 4.0).collect();
+        x.extend([0.0, 1e-30, 1e-3, 0.499_999_97, 0.5, -0.5, 3.9, 30.0, f32::INFINITY]);
+        for (isa, got) in each_isa(|cpu| {
+            let mut out = vec![9.0; x.len()];
+            unary(cpu, Unary::Erf, &x, &mut out);
+            out
+        }) {
+            for (&x, &got) in x.iter().zip(&got) {
+                // The reference loses digits to its own difference near 0: there erf is linear.
+                let want = match x.abs() < 1e-5 {
+                    true => f64::from(x) * std::f64::consts::FRAC_2_SQRT_PI,
+                    false => reference::erf(f64::from(x)),
+                };
+                let ulp = f64::from(f32::EPSILON) * want.abs();
+                assert!((f64::from(got) - want).abs() <= 1.01 * ulp, "{isa:?} erf({x}) is {got}");
+                assert!(got.abs() <= 1.0);
+            }
+        }
+    }
+    for (_, got) in each_isa(|cpu| {
+        let mut out = vec![0.0; 2];
+        unary(cpu, Unary::Erf, &[f32::NAN, -0.0], &mut out);
+        out
+    }) {
+        assert!(got[0].is_nan() && got[1].to_bits() == (-0.0_f32).to_bits());
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Unary {
     Sin,
     /// The cosine.
     Cos,
+    /// The error function, within 1 ulp.
+    Erf,
     /// The largest whole number not above x.
     Floor,
     /// The smallest whole number not below x.
@@ -107,6 +109,7 @@ impl Kernel for Change<'_> {
             Unary::Log => self.apply(f32::ln),
             Unary::Sin => self.apply(f32::sin),
             Unary::Cos => self.apply(f32::cos),
+            Unary::Erf => self.apply(|x| math::erf64::<S>(f64::from(x)) as f32),
             Unary::Floor => self.apply(f32::floor),
             Unary::Ceil => self.apply(f32::ceil),
             Unary::Round => self.apply(f32::round_ties_even),

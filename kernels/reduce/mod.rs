@@ -1,7 +1,9 @@
-//! Reductions of an axis: sums, products, extrema, any, all, and where the extrema stand.
+//! Reductions of an axis: sums, products, extrema, any, all, where the extrema stand, and running
+//! sums.
 
 mod arg;
 mod cpu;
+mod cumulative;
 mod fold;
 pub mod reference;
 #[cfg(test)]
@@ -9,6 +11,7 @@ mod tests;
 
 pub use arg::{Extreme, argmax, argmin};
 pub use cpu::{all, any, max, mean, min, prod, sum};
+pub use cumulative::cumsum;
 pub use fold::Number;
 
 /// A tensor's axes, grouped about the one that is reduced: `[outer, axis, inner]` becomes

@@ -19,3 +19,25 @@ pub fn reduce<T: Copy, R: Copy>(
     }
     out
 }
+
+/// The fold up to and with each position of the axis.
+pub fn scan<T: Copy, R: Copy>(
+    x: &[T],
+    extent: Extent,
+    start: R,
+    step: impl Fn(R, T) -> R,
+) -> Vec<R> {
+    let Extent { outer, axis, inner } = extent;
+    let mut out = vec![start; outer * axis * inner];
+    for row in 0..outer {
+        for column in 0..inner {
+            let mut total = start;
+            for i in 0..axis {
+                let at = (row * axis + i) * inner + column;
+                total = step(total, x[at]);
+                out[at] = total;
+            }
+        }
+    }
+    out
+}

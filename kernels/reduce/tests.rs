@@ -141,3 +141,30 @@ fn a_nan_spoils_an_extremum_but_not_its_position() {
         assert_eq!(got, [2, 2, 1, 0]);
     }
 }
+
+fn scanned<T: Number + Default>(cpu: crate::Cpu, x: &[T], extent: Extent) -> Vec<T> {
+    let mut out = vec![T::default(); x.len()];
+    cumsum(cpu, x, extent, &mut out);
+    out
+}
+
+#[test]
+fn running_sums_match_the_scan() {
+    for extent in extents() {
+        let count = extent.outer * extent.axis * extent.inner;
+        let whole: Vec<i64> = integers(count, 6, 1 << 40);
+        let small: Vec<i32> = whole.iter().map(|&v| v as i32).collect();
+        let floats = numbers(count, 7);
+        let want = reference::scan(&floats, extent, 0.0, |a, v| a + f64::from(v));
+        for (isa, got) in each_isa(|cpu| scanned(cpu, &whole, extent)) {
+            assert_eq!(got, reference::scan(&whole, extent, 0, i64::wrapping_add), "{isa:?}");
+        }
+        for (isa, got) in each_isa(|cpu| scanned(cpu, &small, extent)) {
+            assert_eq!(got, reference::scan(&small, extent, 0, i32::wrapping_add), "{isa:?}");
+        }
+        for (isa, got) in each_isa(|cpu| scanned(cpu, &floats, extent)) {
+            // The total is kept in f64, so that only the last rounding is seen.
+            assert_close(&got, &want, 1e-7, &format!("{isa:?} {extent:?}"));
+        }
+    }
+}

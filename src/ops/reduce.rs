@@ -9,6 +9,7 @@ use crate::graph::{DType, Dim, OpError, Operator, Slots, TensorType};
 #[allow(missing_docs)]
 pub enum ReduceKind {
     Sum,
+    Prod,
     Mean,
     Max,
     Min,
@@ -21,6 +22,7 @@ impl ReduceKind {
     pub fn name(self) -> &'static str {
         match self {
             ReduceKind::Sum => "sum",
+            ReduceKind::Prod => "prod",
             ReduceKind::Mean => "mean",
             ReduceKind::Max => "max",
             ReduceKind::Min => "min",

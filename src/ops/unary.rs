@@ -15,6 +15,9 @@ pub enum UnaryKind {
     Rsqrt,
     Exp,
     Log,
+    Sin,
+    Cos,
+    Erf,
     Not,
 }
 
@@ -29,6 +32,9 @@ impl UnaryKind {
             UnaryKind::Rsqrt => "rsqrt",
             UnaryKind::Exp => "exp",
             UnaryKind::Log => "log",
+            UnaryKind::Sin => "sin",
+            UnaryKind::Cos => "cos",
+            UnaryKind::Erf => "erf",
             UnaryKind::Not => "not",
         }
     }

@@ -88,6 +88,20 @@ pub enum RunError {
         /// The size of the vocabulary.
         vocabulary: usize,
     },
+    /// A position is outside the axis that it should name an element of.
+    #[error(
+        "node `{node}`: position {value} (index {index}) is outside an axis of {size} elements"
+    )]
+    Position {
+        /// The node's name.
+        node: String,
+        /// The position given.
+        value: i64,
+        /// Where it stands in row-major order.
+        index: usize,
+        /// The size of the axis.
+        size: usize,
+    },
     /// A node cannot be run on the device.
     #[error("node `{node}` ({op}) cannot run on {device}: {reason}")]
     Unsupported {

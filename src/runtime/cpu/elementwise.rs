@@ -123,6 +123,9 @@ impl CpuOp for Unary {
             UnaryKind::Rsqrt => kernels::Unary::Rsqrt,
             UnaryKind::Exp => kernels::Unary::Exp,
             UnaryKind::Log => kernels::Unary::Log,
+            UnaryKind::Sin => kernels::Unary::Sin,
+            UnaryKind::Cos => kernels::Unary::Cos,
+            UnaryKind::Erf => kernels::Unary::Erf,
         };
         call(y, move |env, out| {
             kernels::unary(env.cpu, op, env.get(&x), out.get_mut(y.len));

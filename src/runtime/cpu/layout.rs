@@ -10,7 +10,7 @@ use crate::plan::Operand;
 use crate::runtime::RunError;
 
 /// An element that is moved without being looked at.
-trait Moved: AnyBitPattern + NoUninit + Send + Sync {}
+pub(super) trait Moved: AnyBitPattern + NoUninit + Send + Sync {}
 impl Moved for u8 {}
 impl Moved for u32 {}
 impl Moved for u64 {}
@@ -25,8 +25,13 @@ macro_rules! by_size {
         }
     };
 }
+pub(super) use by_size;
 
-fn check_rank(lowering: &Lowering<'_>, x: &Operand) -> Result<(), RunError> {
+/// Refuses more dimensions than the kernels know.
+///
+/// # Errors
+/// If `x` has more.
+pub(super) fn check_rank(lowering: &Lowering<'_>, x: &Operand) -> Result<(), RunError> {
     match x.shape.len() <= MAX_RANK {
         true => Ok(()),
         false => Err(lowering.refuse(format!("at most {MAX_RANK} dimensions are possible"))),

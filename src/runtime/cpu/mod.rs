@@ -9,18 +9,26 @@ mod stage;
 mod table;
 
 mod activate;
+mod arg_reduce;
 mod attention;
 mod conv1d;
+mod cumsum;
 mod dense;
 mod elementwise;
 mod embedding;
+mod full_like;
 mod global_pool;
 mod layer_norm;
 mod layout;
+mod mat_mul;
+mod one_hot;
 mod recurrent;
 mod recurrent_reference;
 mod reduce;
+mod select;
 mod softmax;
+mod take;
+mod tile;
 
 pub use env::{Buffer, Env, Inputs, Values};
 pub use lowering::{CpuOp, Kernel, Lowering, Weights};

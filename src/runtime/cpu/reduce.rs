@@ -23,6 +23,7 @@ impl CpuOp for Reduce {
                     match kind {
                         ReduceKind::Max => reduce::max(env.cpu, x, extent, out),
                         ReduceKind::Min => reduce::min(env.cpu, x, extent, out),
+                        ReduceKind::Prod => reduce::prod(env.cpu, x, extent, out),
                         _ => reduce::sum(env.cpu, x, extent, out),
                     }
                     Ok(())

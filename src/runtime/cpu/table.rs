@@ -46,8 +46,9 @@ macro_rules! table {
     };
 }
 table!(
-    Activate, Attention, Binary, Cast, Concat, Conv1d, Dense, Embedding, GlobalPool, Gru,
-    LayerNorm, Lstm, Reduce, Reverse, SimpleRnn, Slice, Softmax, Transpose, Unary,
+    Activate, ArgReduce, Attention, Binary, Cast, Concat, Conv1d, Cumsum, Dense, Embedding,
+    FullLike, GlobalPool, Gru, LayerNorm, Lstm, MatMul, OneHot, Reduce, Reverse, Select, SimpleRnn,
+    Slice, Softmax, Take, Tile, Transpose, Unary,
 );
 
 fn find(op: &dyn Operator) -> Option<&'static Entry> {

@@ -128,6 +128,9 @@ fn unary_kind(class: &str) -> Option<UnaryKind> {
         "Rsqrt" => UnaryKind::Rsqrt,
         "Exp" => UnaryKind::Exp,
         "Log" => UnaryKind::Log,
+        "Sin" => UnaryKind::Sin,
+        "Cos" => UnaryKind::Cos,
+        "Erf" => UnaryKind::Erf,
         "LogicalNot" => UnaryKind::Not,
         _ => return None,
     })
@@ -173,14 +176,22 @@ fn activation(class: &str, options: &Options<'_>) -> Result<Option<Activation>, 
 }
 
 fn dtype(options: &Options<'_>) -> Result<DType, FormatError> {
-    match options.optional_str("dtype")? {
-        Some("float32") => Ok(DType::F32),
-        Some("int32") => Ok(DType::I32),
-        Some("int64") => Ok(DType::I64),
-        Some("bool") => Ok(DType::Bool),
-        Some(_) => Err(options.unsupported("dtype", "cast to float32, int32, int64 or bool")),
-        None => Err(options.bad("dtype", "the name of an element type")),
-    }
+    optional_dtype(options)?.ok_or_else(|| options.bad("dtype", "the name of an element type"))
+}
+
+/// The element type that the option `dtype` names, if it does.
+///
+/// # Errors
+/// If it names another than those that are computed in.
+pub fn optional_dtype(options: &Options<'_>) -> Result<Option<DType>, FormatError> {
+    Ok(Some(match options.optional_str("dtype")? {
+        Some("float32") => DType::F32,
+        Some("int32") => DType::I32,
+        Some("int64") => DType::I64,
+        Some("bool") => DType::Bool,
+        Some(_) => return Err(options.unsupported("dtype", "use float32, int32, int64 or bool")),
+        None => return Ok(None),
+    }))
 }
 
 fn binary(
@@ -231,7 +242,10 @@ fn unary(call: &mut Call<'_>, kind: UnaryKind, x: ValueId) -> Result<ValueId, Fo
                 _ => call.binary(BinaryKind::Maximum, x, negative),
             };
         }
-        (UnaryKind::Sqrt | UnaryKind::Exp | UnaryKind::Log, _) => call.cast(x, DType::F32)?,
+        (
+            UnaryKind::Sqrt | UnaryKind::Exp | UnaryKind::Log | UnaryKind::Sin | UnaryKind::Cos,
+            _,
+        ) => call.cast(x, DType::F32)?,
         _ => x,
     };
     call.add(Unary { kind }, &[x])

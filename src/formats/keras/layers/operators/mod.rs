@@ -1,14 +1,24 @@
 //! Operators on tensors (`x + y`, `keras.ops.*`), which Keras saves as layers: a file each for
-//! elementwise operators, shapes, reductions and indices.
+//! elementwise operators, shapes, arrangement, reductions, running sums, products, choices and
+//! indices.
 
+mod along_axis;
+mod arrange;
+mod choose;
+mod einsum;
 mod elementwise;
 mod index;
 mod operand;
+mod product;
 mod reduce;
 mod shape;
 #[cfg(test)]
 mod tests;
 
+use along_axis::AlongAxis;
+use arrange::Arrangement;
+use choose::Choice;
+use einsum::Einsum;
 use elementwise::Elementwise;
 use operand::{Level, Operand};
 use reduce::Reduction;
@@ -25,6 +35,11 @@ enum Operation {
     Elementwise(Elementwise),
     Shaping(Shaping),
     Reduction(Reduction),
+    AlongAxis(AlongAxis),
+    Arrangement(Arrangement),
+    Choice(Choice),
+    Einsum(Einsum),
+    Matmul,
     GetItem,
 }
 
@@ -37,6 +52,16 @@ impl Operation {
             Operation::Shaping(operation)
         } else if let Some(operation) = Reduction::parse(class, &options)? {
             Operation::Reduction(operation)
+        } else if let Some(operation) = AlongAxis::parse(class, &options)? {
+            Operation::AlongAxis(operation)
+        } else if let Some(operation) = Arrangement::parse(class, &options)? {
+            Operation::Arrangement(operation)
+        } else if let Some(operation) = Choice::parse(class, &options)? {
+            Operation::Choice(operation)
+        } else if class == "Einsum" {
+            Operation::Einsum(Einsum::parse(&options)?)
+        } else if class == "Matmul" {
+            Operation::Matmul
         } else if class == "GetItem" {
             Operation::GetItem
         } else {
@@ -46,13 +71,20 @@ impl Operation {
         Ok(operation)
     }
 
-    fn call(&self, call: &mut Call<'_>) -> Result<ValueId, FormatError> {
-        match self {
+    fn call(&self, call: &mut Call<'_>) -> Result<Vec<ValueId>, FormatError> {
+        let value = match self {
+            Operation::Arrangement(Arrangement::Split(split)) => return split.call(call),
             Operation::Elementwise(operation) => operation.call(call),
             Operation::Shaping(operation) => operation.call(call),
             Operation::Reduction(operation) => operation.call(call),
+            Operation::AlongAxis(operation) => operation.call(call),
+            Operation::Arrangement(operation) => operation.call(call),
+            Operation::Choice(operation) => operation.call(call),
+            Operation::Einsum(operation) => operation.call(call),
+            Operation::Matmul => product::matmul(call),
             Operation::GetItem => index::get_item(call),
-        }
+        };
+        Ok(vec![value?])
     }
 }
 
@@ -62,20 +94,23 @@ impl Operation {
 /// If its class is not known, or an option or the inputs do not fit.
 pub fn call(config: &LayerConfig, call: &mut Call<'_>) -> Result<Vec<LoweredTensor>, FormatError> {
     let operation = Operation::parse(config)?;
-    // A cast to the same type, and the absolute value of truth values, give back the very tensor
-    // that they are given in Keras, with the mask that it carries.
+    // A cast to the same type, the absolute value of truth values, and the exchange of an axis with
+    // itself give back the very tensor that they are given in Keras, with the mask that it carries.
     let first = match (&operation, call.look(0, "x")) {
         (
-            Operation::Elementwise(Elementwise::Cast(_) | Elementwise::Unary(_)),
+            Operation::Elementwise(Elementwise::Cast(_) | Elementwise::Unary(_))
+            | Operation::Shaping(Shaping::Swapaxes(..)),
             Some(super::Arg::Tensor(tensor)),
         ) => Some(*tensor),
         _ => None,
     };
-    let value = operation.call(call)?;
-    Ok(vec![match first {
-        Some(first) if first.value == value => first,
-        _ => LoweredTensor::plain(value),
-    }])
+    let values = operation.call(call)?.into_iter();
+    Ok(values
+        .map(|value| match first {
+            Some(first) if first.value == value => first,
+            _ => LoweredTensor::plain(value),
+        })
+        .collect())
 }
 
 /// The type that two operands are computed in: the least upper bound of theirs.

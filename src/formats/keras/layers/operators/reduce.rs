@@ -1,4 +1,6 @@
-//! Operators that reduce axes: sums, means, extrema, any, all.
+//! Operators that reduce axes: sums, products, means, variances, extrema, any, all.
+
+use serde_json::Value;
 
 use super::Operand;
 use crate::formats::FormatError;
@@ -6,12 +8,23 @@ use crate::formats::keras::config::Options;
 use crate::formats::keras::layers::Call;
 use crate::formats::keras::layers::axes::positions;
 use crate::graph::{DType, Dim, ValueId};
-use crate::ops::{BinaryKind, Reduce, ReduceKind};
+use crate::ops::{BinaryKind, Reduce, ReduceKind, Unary, UnaryKind};
+
+/// What becomes of the elements.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// What one node computes.
+    Plain(ReduceKind),
+    /// The mean square of the distance from the mean.
+    Variance,
+    /// Its square root.
+    Deviation,
+}
 
 /// One of them, with its options.
 #[derive(Clone, Debug)]
 pub struct Reduction {
-    kind: ReduceKind,
+    kind: Kind,
     /// All of them, if `None`.
     axes: Option<Vec<i64>>,
     keepdims: bool,
@@ -26,18 +39,24 @@ impl Reduction {
     /// If an option does not have the form that Keras gives it.
     pub fn parse(class: &str, options: &Options<'_>) -> Result<Option<Reduction>, FormatError> {
         let kind = match class {
-            "Sum" => ReduceKind::Sum,
-            "Mean" => ReduceKind::Mean,
-            "Max" | "Amax" => ReduceKind::Max,
-            "Min" | "Amin" => ReduceKind::Min,
-            "Any" => ReduceKind::Any,
-            "All" => ReduceKind::All,
+            "Sum" => Kind::Plain(ReduceKind::Sum),
+            "Prod" => Kind::Plain(ReduceKind::Prod),
+            "Mean" => Kind::Plain(ReduceKind::Mean),
+            "Max" | "Amax" => Kind::Plain(ReduceKind::Max),
+            "Min" | "Amin" => Kind::Plain(ReduceKind::Min),
+            "Any" => Kind::Plain(ReduceKind::Any),
+            "All" => Kind::Plain(ReduceKind::All),
+            "Var" => Kind::Variance,
+            "Std" => Kind::Deviation,
             _ => return Ok(None),
         };
         let initial = match class {
             "Max" | "Min" => options.optional_f64("initial")?,
             _ => None,
         };
+        if class == "Prod" {
+            options.only("dtype", &Value::Null, "cast the argument instead")?;
+        }
         let axes = options.optional_i64s("axis")?;
         let keepdims = options.bool_or("keepdims", false)?;
         Ok(Some(Reduction { kind, axes, keepdims, initial }))
@@ -49,23 +68,40 @@ impl Reduction {
     /// If the arguments do not suit it.
     pub fn call(&self, call: &mut Call<'_>) -> Result<ValueId, FormatError> {
         let x = call.tensor(0, "x")?.value;
-        let dtype = call.ty(x).dtype;
-        // `max` and `min` of truth values are `any` and `all` (keras.src.backend.tensorflow.numpy).
-        let (kind, operand) = match (self.kind, dtype) {
-            (ReduceKind::Any | ReduceKind::All, _) => (self.kind, DType::Bool),
-            (ReduceKind::Mean, _) => (self.kind, DType::F32),
-            (ReduceKind::Sum, DType::Bool) => (self.kind, DType::I32),
-            (ReduceKind::Max, DType::Bool) => (ReduceKind::Any, DType::Bool),
-            (ReduceKind::Min, DType::Bool) => (ReduceKind::All, DType::Bool),
-            (kind, dtype) => (kind, dtype),
-        };
-        let x = call.cast(x, operand)?;
         let rank = call.ty(x).rank();
         let axes = match &self.axes {
             None => (0..rank).collect(),
             Some(axes) => positions(axes, rank).ok_or_else(|| call.bad_axes("axis", axes, rank))?,
         };
-        let y = reduce(call, kind, x, &axes, self.keepdims)?;
+        match self.kind {
+            Kind::Plain(kind) => self.plain(call, kind, x, &axes),
+            Kind::Variance => variance(call, x, &axes, self.keepdims),
+            Kind::Deviation => {
+                let variance = variance(call, x, &axes, self.keepdims)?;
+                call.add(Unary { kind: UnaryKind::Sqrt }, &[variance])
+            }
+        }
+    }
+
+    fn plain(
+        &self,
+        call: &mut Call<'_>,
+        kind: ReduceKind,
+        x: ValueId,
+        axes: &[usize],
+    ) -> Result<ValueId, FormatError> {
+        let dtype = call.ty(x).dtype;
+        // `max` and `min` of truth values are `any` and `all` (keras.src.backend.tensorflow.numpy).
+        let (kind, operand) = match (kind, dtype) {
+            (ReduceKind::Any | ReduceKind::All, _) => (kind, DType::Bool),
+            (ReduceKind::Mean, _) => (kind, DType::F32),
+            (ReduceKind::Sum | ReduceKind::Prod, DType::Bool) => (kind, DType::I32),
+            (ReduceKind::Max, DType::Bool) => (ReduceKind::Any, DType::Bool),
+            (ReduceKind::Min, DType::Bool) => (ReduceKind::All, DType::Bool),
+            (kind, dtype) => (kind, dtype),
+        };
+        let x = call.cast(x, operand)?;
+        let y = reduce(call, kind, x, axes, self.keepdims)?;
         match self.initial {
             None => Ok(y),
             Some(initial) => {
@@ -83,8 +119,25 @@ impl Reduction {
     }
 }
 
+/// The mean square of the distance from the mean, in `f32`.
+fn variance(
+    call: &mut Call<'_>,
+    x: ValueId,
+    axes: &[usize],
+    keepdims: bool,
+) -> Result<ValueId, FormatError> {
+    let x = call.float(x)?;
+    let mean = reduce(call, ReduceKind::Mean, x, axes, true)?;
+    let distance = call.binary(BinaryKind::Subtract, x, mean)?;
+    let square = call.add(Unary { kind: UnaryKind::Square }, &[distance])?;
+    reduce(call, ReduceKind::Mean, square, axes, keepdims)
+}
+
 /// Reduces `axes`, which ascend; where they are not neighbours they are moved to the end.
-fn reduce(
+///
+/// # Errors
+/// If the elements' type does not suit `kind`.
+pub fn reduce(
     call: &mut Call<'_>,
     kind: ReduceKind,
     x: ValueId,

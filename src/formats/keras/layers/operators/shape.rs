@@ -20,6 +20,8 @@ pub enum Shaping {
     Reshape(Vec<i64>),
     /// Axes in this order, or in reverse.
     Transpose(Option<Vec<i64>>),
+    /// Two axes exchanged.
+    Swapaxes(i64, i64),
     /// Tensors one after another along an axis.
     Concatenate(i64),
 }
@@ -47,6 +49,12 @@ impl Shaping {
                 Shaping::Reshape(sizes)
             }
             "Transpose" => Shaping::Transpose(options.optional_i64s("axes")?),
+            "Swapaxes" => {
+                let axis = |option: &str| {
+                    options.optional_i64(option)?.ok_or_else(|| options.bad(option, "an integer"))
+                };
+                Shaping::Swapaxes(axis("axis1")?, axis("axis2")?)
+            }
             "Concatenate" => Shaping::Concatenate(options.i64_or("axis", 0)?),
             _ => return Ok(None),
         }))
@@ -103,6 +111,15 @@ impl Shaping {
                 };
                 call.transpose(x, &order)
             }
+            Shaping::Swapaxes(a, b) => {
+                let rank = dims.len();
+                let (Some(from), Some(to)) = (position(*a, rank), position(*b, rank)) else {
+                    return Err(call.bad_axes("axis1, axis2", &[*a, *b], rank));
+                };
+                let mut order: Vec<usize> = (0..rank).collect();
+                order.swap(from, to);
+                call.transpose(x, &order)
+            }
             Shaping::Concatenate(_) => Ok(x),
         }
     }
@@ -142,14 +159,7 @@ fn quotient(dims: &[Dim], divisor: usize) -> Dim {
 }
 
 fn concatenate(call: &mut Call<'_>, axis: i64) -> Result<ValueId, FormatError> {
-    let parts = match call.take(0, "xs") {
-        Some(Arg::List(parts)) if !parts.is_empty() => parts,
-        _ => return Err(call.refuse("argument 'xs' is no list of tensors")),
-    };
-    let parts = parts
-        .into_iter()
-        .map(|part| Operand::from_arg(call, part, "xs"))
-        .collect::<Result<Vec<_>, _>>()?;
+    let parts = operands(call, "xs")?;
     let levels = parts.iter().map(|part| part.strong(call));
     let dtype = levels.reduce(promote).unwrap_or(Level::F32).dtype();
     let parts =
@@ -157,4 +167,17 @@ fn concatenate(call: &mut Call<'_>, axis: i64) -> Result<ValueId, FormatError> {
     let rank = parts.first().map_or(0, |&part| call.ty(part).rank());
     let axis = position(axis, rank).ok_or_else(|| call.bad_axes("axis", &[axis], rank))?;
     call.add(Concat { axis }, &parts)
+}
+
+/// Takes the first argument, a list of tensors and numbers.
+///
+/// # Errors
+/// If it is no such list, or empty.
+pub fn operands(call: &mut Call<'_>, name: &str) -> Result<Vec<Operand>, FormatError> {
+    match call.take(0, name) {
+        Some(Arg::List(parts)) if !parts.is_empty() => {
+            parts.into_iter().map(|part| Operand::from_arg(call, part, name)).collect()
+        }
+        _ => Err(call.refuse(format!("argument '{name}' is no list of tensors"))),
+    }
 }

@@ -1,0 +1,35 @@
+//! Running sums.
+
+use std::borrow::Cow;
+
+use crate::graph::{DType, OpError, Operator, Slots, TensorType};
+
+/// Sums the elements of `x` up to and with each position of an axis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cumsum {
+    /// The axis.
+    pub axis: usize,
+}
+
+impl Operator for Cumsum {
+    fn name(&self) -> &'static str {
+        "cumsum"
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        vec![("axis", self.axis.to_string())]
+    }
+
+    fn input_name(&self, _: usize) -> Cow<'static, str> {
+        Cow::Borrowed("x")
+    }
+
+    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
+        inputs.at_most(1)?;
+        let x = inputs.typed(0, &[DType::F32, DType::I32, DType::I64], "a number")?;
+        match self.axis < x.rank() {
+            true => Ok(vec![x.clone()]),
+            false => Err(inputs.shape_error(0, format!("at least {} dimensions", self.axis + 1))),
+        }
+    }
+}

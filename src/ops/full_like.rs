@@ -1,0 +1,31 @@
+//! One value throughout, in the shape of another tensor.
+
+use std::borrow::Cow;
+
+use crate::graph::{DType, OpError, Operator, Slots, TensorType};
+
+/// A tensor of the shape of `x` that holds the scalar `value` throughout; the elements of `x` do
+/// not matter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FullLike;
+
+impl Operator for FullLike {
+    fn name(&self) -> &'static str {
+        "full_like"
+    }
+
+    fn input_name(&self, index: usize) -> Cow<'static, str> {
+        Cow::Borrowed(if index == 0 { "x" } else { "value" })
+    }
+
+    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
+        use DType::{Bool, F32, I32, I64};
+        inputs.at_most(2)?;
+        let x = inputs.get(0)?;
+        let value = inputs.typed(1, &[F32, I32, I64, Bool], "not text")?;
+        match value.rank() {
+            0 => Ok(vec![TensorType::new(value.dtype, &x.dims[..])]),
+            _ => Err(inputs.shape_error(1, "a scalar")),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The product of two computed matrices.
+
+use std::borrow::Cow;
+
+use super::binary::broadcast;
+use crate::graph::{Cost, OpError, Operator, Slots, TensorType, elements};
+
+/// `a · b` for `a` `[…, rows, depth]` and `b` `[…, depth, columns]`, whose leading dimensions
+/// broadcast as NumPy's do: `[…, rows, columns]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatMul;
+
+impl Operator for MatMul {
+    fn name(&self) -> &'static str {
+        "mat_mul"
+    }
+
+    fn input_name(&self, index: usize) -> Cow<'static, str> {
+        Cow::Borrowed(if index == 0 { "a" } else { "b" })
+    }
+
+    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
+        inputs.at_most(2)?;
+        let (a, b) = (inputs.float(0)?, inputs.float(1)?);
+        let matrix = |index| inputs.shape_error(index, "at least 2 dimensions");
+        let [left @ .., rows, depth] = &a.dims[..] else { return Err(matrix(0)) };
+        let [right @ .., size, columns] = &b.dims[..] else { return Err(matrix(1)) };
+        if !depth.may_equal(size) {
+            return Err(inputs.shape_error(1, format!("{depth} rows, the columns of {a}")));
+        }
+        let mut dims = broadcast(left, right).ok_or_else(|| {
+            inputs.shape_error(1, format!("leading dimensions that broadcast with {a}"))
+        })?;
+        dims.extend([rows.clone(), columns.clone()]);
+        Ok(vec![TensorType::new(a.dtype, dims)])
+    }
+
+    fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
+        let depth = inputs.first().copied().flatten().and_then(|a| a.dims.last()?.known());
+        let results: u64 = outputs.iter().map(elements).sum();
+        let operands = inputs.iter().flatten().copied().chain(outputs);
+        Cost {
+            flops: 2 * results * depth.unwrap_or(1) as u64,
+            bytes: operands.map(|ty| elements(ty) * ty.dtype.size() as u64).sum(),
+        }
+    }
+}

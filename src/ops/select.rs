@@ -1,0 +1,37 @@
+//! One of two tensors, element by element.
+
+use std::borrow::Cow;
+
+use super::binary::broadcast;
+use crate::graph::{DType, OpError, Operator, Slots, TensorType};
+
+/// Takes `on_true` where `condition` holds, else `on_false`; the three broadcast as NumPy's do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Select;
+
+impl Operator for Select {
+    fn name(&self) -> &'static str {
+        "select"
+    }
+
+    fn input_name(&self, index: usize) -> Cow<'static, str> {
+        Cow::Borrowed(["condition", "on_true", "on_false"].get(index).unwrap_or(&"surplus"))
+    }
+
+    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
+        use DType::{Bool, F32, I32, I64};
+        inputs.at_most(3)?;
+        let condition = inputs.typed(0, &[Bool], "bool")?;
+        let a = inputs.typed(1, &[F32, I32, I64, Bool], "not text")?;
+        let b = inputs.typed(2, &[F32, I32, I64, Bool], "not text")?;
+        if a.dtype != b.dtype {
+            return Err(inputs.shape_error(2, format!("{} as `on_true` is", a.dtype)));
+        }
+        let dims = broadcast(&condition.dims, &a.dims)
+            .ok_or_else(|| inputs.shape_error(1, format!("what broadcasts with {condition}")))?;
+        let dims = broadcast(&dims, &b.dims).ok_or_else(|| {
+            inputs.shape_error(2, format!("what broadcasts with {condition} and {a}"))
+        })?;
+        Ok(vec![TensorType::new(a.dtype, dims)])
+    }
+}

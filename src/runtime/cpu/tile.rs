@@ -1,0 +1,64 @@
+//! A tensor several times over, as a broadcast along new axes of size 1.
+
+use seqfuse_kernels::layout::{self, MAX_RANK};
+
+use super::layout::{Moved, by_size};
+use super::lowering::{CpuOp, Kernel, Lowering, Target, call};
+use super::{Buffer, Env};
+use crate::ops::Tile;
+use crate::plan::Operand;
+use crate::runtime::RunError;
+
+impl CpuOp for Tile {
+    fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
+        let (x, y) = (lowering.input(0)?, lowering.result()?);
+        let (from, to) = split(&x.shape, &self.repeats);
+        if to.len() > MAX_RANK {
+            return Err(lowering.refuse("too many axes are repeated".to_owned()));
+        }
+        call(y, move |env, out| {
+            by_size!(x, tile(env, &x, &from, &to, out, y));
+            Ok(())
+        })
+    }
+}
+
+/// The shapes to broadcast from and to: an axis in front of each that is repeated, and neighbours
+/// that are not repeated as one.
+fn split(shape: &[usize], repeats: &[usize]) -> (Vec<usize>, Vec<usize>) {
+    let (mut from, mut to) = (vec![1], vec![1]);
+    for (&size, &repeat) in shape.iter().zip(repeats) {
+        if repeat != 1 {
+            from.extend([1, size]);
+            to.extend([repeat, size]);
+        } else if let (Some(a), Some(b)) = (from.last_mut(), to.last_mut()) {
+            *a *= size;
+            *b *= size;
+        }
+    }
+    (from, to)
+}
+
+fn tile<T: Moved>(
+    env: &Env<'_>,
+    x: &Operand,
+    from: &[usize],
+    to: &[usize],
+    out: &mut Buffer,
+    y: Target,
+) {
+    layout::broadcast_to(env.cpu, env.get::<T>(x), from, to, out.get_mut::<T>(y.len));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+
+    #[test]
+    fn axes_that_are_not_repeated_merge_with_the_one_in_front() {
+        assert_eq!(split(&[2, 3, 4], &[1, 2, 1]), (vec![2, 1, 12], vec![2, 2, 12]));
+        assert_eq!(split(&[2, 3], &[1, 1]), (vec![6], vec![6]));
+        assert_eq!(split(&[2, 3], &[3, 0]), (vec![1, 1, 2, 1, 3], vec![1, 3, 2, 0, 3]));
+        assert_eq!(split(&[], &[]), (vec![1], vec![1]));
+    }
+}
