@@ -39,9 +39,10 @@ fn documented_models_allocate_nothing_at_sizes_seen_before() {
         let region = Region::new(ALLOCATOR);
         session.run_into(&inputs, &mut outputs).expect("it runs");
         let change = region.change();
-        let products = graph.nodes().iter().filter(|node| {
-            ["dense", "lstm", "gru", "simple_rnn"].contains(&node.op.name())
-        });
+        let products = graph
+            .nodes()
+            .iter()
+            .filter(|node| ["dense", "lstm", "gru", "simple_rnn"].contains(&node.op.name()));
         // Two directions and at most a handful of blocks a product.
         let allowed = if fixed { 16 * products.count() } else { 0 };
         let counted = change.allocations + change.reallocations;
