@@ -229,7 +229,7 @@ pub enum FormatError {
         found: Vec<usize>,
     },
     /// The file holds weights that belong to no layer of the model.
-    #[error("{} belong to no layer of the model: {}", count(paths), shortened(paths))]
+    #[error("{} to no layer of the model: {}", count(paths), shortened(paths))]
     SurplusWeights {
         /// The datasets.
         paths: Vec<String>,
@@ -282,8 +282,8 @@ pub enum FormatError {
 
 fn count(paths: &[String]) -> String {
     match paths.len() {
-        1 => "1 weight in the file".to_owned(),
-        n => format!("{n} weights in the file"),
+        1 => "1 weight in the file belongs".to_owned(),
+        n => format!("{n} weights in the file belong"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the tests share; each test file takes its part.
 #![allow(dead_code)]
 
+pub mod broken;
 pub mod memory;
 pub mod npz;

@@ -24,24 +24,32 @@ pub struct Limits {
     pub config: u64,
     /// Bytes of all members together.
     pub total: u64,
-    /// Bytes that a member may unpack to for each byte that it takes in the archive …
+    /// Bytes that a member, and all of them, may unpack to for each byte of the archive …
     pub ratio: u64,
-    /// … where it unpacks to more than this many.
+    /// … where they unpack to more than this many.
     pub ratio_from: u64,
     /// Members of the archive.
     pub members: usize,
 }
 
 impl Default for Limits {
-    /// 64 MiB of config, 4 GiB in all, 1000-fold from 16 MiB on, 100,000 members.
+    /// 64 MiB of config, 4 GiB in all, 50-fold from 64 MiB on, 100,000 members. Keras stores
+    /// weights unpacked, and trained ones hardly compress.
     fn default() -> Limits {
         Limits {
             config: 64 << 20,
             total: 4 << 30,
-            ratio: 1000,
-            ratio_from: 16 << 20,
+            ratio: 50,
+            ratio_from: 64 << 20,
             members: 100_000,
         }
+    }
+}
+
+impl Limits {
+    /// What `packed` bytes may unpack to.
+    fn expanded(&self, packed: u64) -> u64 {
+        packed.saturating_mul(self.ratio).max(self.ratio_from)
     }
 }
 
@@ -117,7 +125,10 @@ impl<'a> Members<'a> {
                 hint: "save the model again with Keras".to_owned(),
             });
         }
-        Ok(Members { zip, archive_len: bytes.len() as u64, limits: *limits, left: limits.total })
+        // Members may share their bytes in the archive, so the ratio binds them together as well.
+        let archive_len = bytes.len() as u64;
+        let left = limits.total.min(limits.expanded(archive_len));
+        Ok(Members { zip, archive_len, limits: *limits, left })
     }
 
     /// A member's bytes, or nothing if there is no such member.
@@ -129,8 +140,7 @@ impl<'a> Members<'a> {
         };
         let member = self.zip.by_index(index).map_err(|error| failed(Box::new(error)))?;
         let packed = member.compressed_size().min(self.archive_len);
-        let by_ratio = packed.saturating_mul(self.limits.ratio).max(self.limits.ratio_from);
-        let limit = limit.min(self.left).min(by_ratio);
+        let limit = limit.min(self.left).min(self.limits.expanded(packed));
         let too_large = || FormatError::TooLarge {
             what: format!("member '{name}' of the archive"),
             limit,

@@ -100,6 +100,10 @@ pub fn show(value: &Value) -> String {
             Some(Value::String(class)) => format!("an object of class {}", shorten(class)),
             _ => format!("an object of {} entries", map.len()),
         },
+        // Numbers that JSON has no form for come as marked texts, and are shown as Python wrote them.
+        Value::String(text) if number(value).is_some() => {
+            text.trim_matches('_').replace("nan", "NaN").replace("inf", "Infinity")
+        }
         other => shorten(&other.to_string()),
     }
 }

@@ -20,8 +20,12 @@ use crate::runtime::Tensors;
 pub use array::read_npy;
 pub use write::{write_npy, write_npz};
 
-/// Bytes that the arrays of one file may unpack to.
+/// Bytes that the arrays of one file may unpack to …
 const LIMIT: u64 = 8 << 30;
+/// … for each byte of the archive, where they unpack to more than `EXPANSION_FROM`. Padded ids and
+/// masks compress well, so this is generous; what is not data but a bomb lies near 1000.
+const EXPANSION: u64 = 100;
+const EXPANSION_FROM: u64 = 512 << 20;
 
 /// Reads the arrays of an `.npz`, named as in NumPy and in the order of the archive.
 ///
@@ -49,9 +53,11 @@ pub fn read_npz(bytes: &[u8]) -> Result<Tensors, FormatError> {
             hint: "save it again with numpy.savez".to_owned(),
         });
     }
-    let (mut tensors, mut left) = (Tensors::new(), LIMIT);
+    let (mut tensors, packed) = (Tensors::new(), bytes.len() as u64);
+    let limit = LIMIT.min(packed.saturating_mul(EXPANSION).max(EXPANSION_FROM));
+    let mut left = limit;
     for index in 0..zip.len() {
-        if let Some((name, tensor)) = read_member(&mut zip, index, bytes.len() as u64, &mut left)? {
+        if let Some((name, tensor)) = read_member(&mut zip, index, packed, limit, &mut left)? {
             tensors.insert(name, tensor);
         }
     }
@@ -62,6 +68,7 @@ fn read_member(
     zip: &mut ZipArchive<Cursor<&[u8]>>,
     index: usize,
     packed: u64,
+    limit: u64,
     left: &mut u64,
 ) -> Result<Option<(String, Tensor)>, FormatError> {
     let mut member = zip.by_index(index).map_err(|error| FormatError::Damaged {
@@ -78,7 +85,7 @@ fn read_member(
     let path = path.into_owned();
     let too_large = || FormatError::TooLarge {
         what: format!("array '{path}' of the archive"),
-        limit: LIMIT,
+        limit,
         unit: "bytes",
     };
     if member.size() > *left {

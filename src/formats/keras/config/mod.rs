@@ -174,9 +174,12 @@ impl LayerConfig {
             Some(Value::Object(config)) => config,
             Some(other) => return Err(malformed(&format!("{place}: config"), "an object", other)),
         };
-        let name = json::text(entries, "name").or_else(|| json::text(config, "name"));
-        // A subclassed model without get_config is saved without its name.
-        let name = name.unwrap_or(class_name).to_owned();
+        let name = match entries.get("name").or_else(|| config.get("name")) {
+            Some(Value::String(name)) => name.clone(),
+            // A subclassed model without get_config is saved without its name.
+            None | Some(Value::Null) => class_name.to_owned(),
+            Some(other) => return Err(malformed(&format!("{place}: name"), "a text", other)),
+        };
         if let Some((key, other)) = entries.iter().find(|(key, _)| !ENTRIES.contains(&key.as_str()))
         {
             let place = format!("layer '{name}': {}", json::shorten(key));
