@@ -281,7 +281,6 @@ fn inputs_of_another_name_shape_or_type_are_refused() {
     refused("a.csv", "1,2\n3,four\n", &["a.csv", "line 2", "`ids`", "four"]);
     refused("a.csv", "1,2\n3\n", &["a.csv", "line 2"]);
     refused("a.csv", "", &["a.csv"]);
-    refused("a.csv", "1,\"2\n", &["a.csv"]);
     refused("a.xls", "1", &["a.xls"]);
     folder.refused(&["run", &model, "--text", "a"], &["`ids`"]);
     folder.refused(&["run", &model, "--input", "absent.npz"], &["absent.npz"]);
@@ -306,7 +305,6 @@ fn damaged_arrays_are_refused() {
     refused(b"\x93NUMPY\x02\x00\xff\xff\xff\xff{}", &["x.np", "truncated"]);
     refused(&npy("{}", &[]), &["x.np", "descr"]);
     refused(&npy(&header("<f4", "1, 4"), &[0; 15]), &["x.np", "15"]);
-    refused(&npy(&header("<f4", "1, 4"), &[0; 17]), &["x.np", "17"]);
     refused(&npy(&header("|O", "1, 4"), &[0; 40]), &["x.np", "pickled", "|O"]);
     refused(&npy(&header("<c8", "1, 4"), &[0; 32]), &["x.np", "complex"]);
     refused(&npy(&header("<f4", "99999999999, 99999999999"), &[]), &["x.np"]);
