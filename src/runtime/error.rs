@@ -125,7 +125,7 @@ pub enum RunError {
     },
     /// A text layer has no vocabulary.
     #[error(
-        "node `{node}` has no vocabulary: adapt the layer in Keras, or give a file with a token a line"
+        "node `{node}` has no vocabulary: adapt the layer in Keras, or give its tokens (--vocabulary FILE)"
     )]
     NoVocabulary {
         /// The node's name.
