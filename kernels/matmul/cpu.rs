@@ -154,20 +154,21 @@ unsafe fn add_product(
 ) {
     // SAFETY: as the caller promises. Strides of slices fit `isize`.
     unsafe {
+        // The kernels of `gemm` write columns, and `y` is stored by rows: so yᵀ = wᵀ xᵀ.
         gemm_f32::gemm::f32::get_gemm_fn()(
-            m,
             n,
+            m,
             k,
             y,
-            1,
             y_stride as isize,
+            1,
             add,
-            x.start,
-            x.column_stride as isize,
-            x.row_stride as isize,
             w.start,
-            w.column_stride as isize,
             w.row_stride as isize,
+            w.column_stride as isize,
+            x.start,
+            x.row_stride as isize,
+            x.column_stride as isize,
             1.0f32,
             1.0f32,
             false,
