@@ -11,6 +11,7 @@ use seqfuse::runtime::gpu::GpuDevice;
 use seqfuse::{Data, Device, Model, Options, RunError, Session, Tensor, Tensors};
 use serde_json::Value;
 
+use common::cases::all;
 use common::npz;
 
 /// Absolute plus relative.
@@ -32,11 +33,6 @@ fn device() -> Option<Arc<GpuDevice>> {
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
-}
-
-fn list(file: &str) -> Vec<Value> {
-    let text = std::fs::read_to_string(root().join("tests/fixtures").join(file));
-    serde_json::from_str(&text.expect("the list is there")).expect("a list")
 }
 
 fn session(model: &Model, device: Device) -> Result<Session, RunError> {
@@ -101,7 +97,7 @@ fn check(case: &Value, name: &str) -> Result<bool, String> {
 fn every_fixture_gives_what_the_cpu_gives_or_is_refused_by_name() {
     let Some(_device) = device() else { return };
     let (mut run, mut failed) = (Vec::new(), Vec::new());
-    for case in list("cases.json") {
+    for case in all() {
         let part = |key: &str| case[key].as_str().expect("text").to_owned();
         let name = format!("{}/{}", part("family"), part("name"));
         match check(&case, &name) {

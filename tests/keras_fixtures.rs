@@ -5,27 +5,18 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use seqfuse::{Data, Model, Options, Session, Tensor, Tensors};
 use seqfuse_kernels::Isa;
 use serde_json::Value;
 
+use common::cases::{all, fixtures, list};
 use common::npz;
 
 /// Absolute plus relative.
 const TOLERANCE: f32 = 1e-5;
 
 type Arrays = BTreeMap<String, Tensor>;
-
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
-}
-
-fn list(file: &str) -> Vec<Value> {
-    let text = std::fs::read_to_string(fixtures().join(file)).expect("the list is there");
-    serde_json::from_str(&text).expect("a list")
-}
 
 fn text<'a>(case: &'a Value, key: &str) -> &'a str {
     case[key].as_str().unwrap_or_else(|| panic!("{case} has no {key}"))
@@ -138,7 +129,7 @@ fn check(case: &Value, options: &Options) -> Result<(), String> {
 }
 
 fn check_all(check: impl Fn(&Value) -> Result<(), String>) {
-    let cases = list("cases.json");
+    let cases = all();
     let (mut run, mut failed) = (0, Vec::new());
     for case in &cases {
         let name = format!("{}/{}", text(case, "family"), text(case, "name"));

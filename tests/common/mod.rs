@@ -2,5 +2,6 @@
 #![allow(dead_code)]
 
 pub mod broken;
+pub mod cases;
 pub mod memory;
 pub mod npz;

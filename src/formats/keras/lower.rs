@@ -384,6 +384,7 @@ impl Lowering {
             let kind = match spec.initial {
                 Initial::Drawn(_) if config.trainable => VariableKind::Parameter,
                 Initial::Drawn(_) => VariableKind::Frozen,
+                Initial::Statistic(_) => VariableKind::Statistic,
                 Initial::State => VariableKind::State,
             };
             let added = self.graph.add_variable(name, kind, Arc::new(value));

@@ -62,7 +62,8 @@ impl Source {
         name: &str,
         spec: &VariableSpec,
     ) -> Result<Tensor, FormatError> {
-        if let (Some(file), Initial::Drawn(_)) = (&mut self.file, &spec.initial) {
+        let stored = !matches!(spec.initial, Initial::State);
+        if let (Some(file), true) = (&mut self.file, stored) {
             let path = format!("{folder}/{}", spec.path);
             return file.weights.take(layer, &path, &spec.shape);
         }
@@ -73,7 +74,7 @@ impl Source {
             limit: MAX_ELEMENTS as u64,
             unit: "elements",
         })?;
-        let Initial::Drawn(initializer) = &spec.initial else {
+        let (Initial::Drawn(initializer) | Initial::Statistic(initializer)) = &spec.initial else {
             return Ok(Tensor::zeros(DType::F32, spec.shape.clone()));
         };
         let fail = |source| FormatError::Initializer {

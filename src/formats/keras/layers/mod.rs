@@ -44,7 +44,8 @@ pub trait KerasLayer: fmt::Debug {
         Ok(())
     }
 
-    /// Its variables, for the inputs of its first call: see [`Call::peek`].
+    /// Its variables, for the inputs of its first call: see [`Call::peek`]. They stand in the order
+    /// of Keras's `layer.weights`, by which `.h5` files list them.
     ///
     /// # Errors
     /// If the options and the inputs' shapes give none.

@@ -27,6 +27,8 @@ pub struct VariableSpec {
 pub enum Initial {
     /// From the file; without one by this initializer.
     Drawn(Value),
+    /// The same for a variable that no optimizer trains: a moving mean, a fixed table.
+    Statistic(Value),
     /// A recurrent state: zeros, kept by a Session from run to run, in no file.
     State,
 }
@@ -41,6 +43,17 @@ impl VariableSpec {
             initial: Initial::Drawn(initial.clone()),
             ones: 0..0,
         }
+    }
+
+    /// The variable that lies at `vars/<index>` and that no optimizer trains.
+    pub fn statistic(
+        index: usize,
+        name: &str,
+        shape: impl Into<Vec<usize>>,
+        initial: &Value,
+    ) -> Self {
+        let initial_value = Initial::Statistic(initial.clone());
+        VariableSpec { initial: initial_value, ..Self::new(index, name, shape, initial) }
     }
 
     /// A recurrent state.

@@ -1,0 +1,27 @@
+//! The fixtures that real Keras made: where they lie, and the list of them.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// `tests/fixtures`.
+pub fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+/// The entries of one index, by its path below the fixtures.
+pub fn list(file: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(fixtures().join(file)).expect("the list is there");
+    serde_json::from_str(&text).expect("a list")
+}
+
+/// The cases of all families that hold Keras models, in order of name.
+pub fn all() -> Vec<Value> {
+    let families = std::fs::read_dir(fixtures()).expect("the fixtures are there");
+    let mut families: Vec<PathBuf> =
+        families.map(|entry| entry.expect("can be listed").path()).collect();
+    families.sort();
+    let models = families.iter().filter(|family| !family.ends_with("text"));
+    let lists = models.map(|family| family.join("cases.json")).filter(|index| index.exists());
+    lists.flat_map(|index| list(index.to_str().expect("UTF-8"))).collect()
+}
