@@ -18,8 +18,11 @@ mod document;
 mod json;
 pub mod layers;
 pub mod lower;
+mod named;
 pub mod naming;
 mod source;
+mod stored;
+mod vocabulary;
 pub mod weights;
 
 use archive::KerasArchive;
@@ -41,7 +44,7 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Loaded, FormatError> 
     let mut lowered =
         lower::lower(&description, Source::file(weights, archive.assets.clone(), options))?;
     if let Some(weights) = lowered.source.weights() {
-        lowered.document.keep_rest(&archive, weights)?;
+        lowered.document.keep_rest(&archive, weights, lowered.source.notes())?;
     }
     Ok(Loaded { graph: lowered.graph, document: lowered.document })
 }
