@@ -72,6 +72,31 @@ impl Document {
         }
     }
 
+    /// What a file of named tensors holds beside its config and the weights of its layers.
+    pub(super) fn keep_named(
+        &mut self,
+        optimizer: Vec<(String, Tensor, Option<Stored>)>,
+        extras: Vec<(String, (Tensor, Option<Stored>))>,
+        assets: BTreeMap<String, Vec<u8>>,
+    ) {
+        self.keep_assets(&assets);
+        for (path, tensor, form) in optimizer {
+            self.stored.extend(form.map(|form| (format!("optimizer/{path}"), form)));
+            self.optimizer.push((path, tensor));
+        }
+        for (path, (tensor, form)) in extras {
+            self.stored.extend(form.map(|form| (path.clone(), form)));
+            self.extras.push((path, tensor));
+        }
+    }
+
+    /// Keeps a file's assets, but for vocabularies in whose place the user gave one.
+    fn keep_assets(&mut self, assets: &BTreeMap<String, Vec<u8>>) {
+        for (path, bytes) in assets {
+            self.assets.entry(path.clone()).or_insert_with(|| bytes.clone());
+        }
+    }
+
     /// What a `.keras` file holds beside its config and the weights of its layers.
     ///
     /// # Errors
@@ -82,10 +107,7 @@ impl Document {
         weights: &WeightStore,
         notes: &Notes,
     ) -> Result<(), FormatError> {
-        for (path, bytes) in &archive.assets {
-            // A vocabulary that the user gave stands already.
-            self.assets.entry(path.clone()).or_insert_with(|| bytes.clone());
-        }
+        self.keep_assets(&archive.assets);
         let rest = weights.rest(&notes.aside)?;
         self.optimizer = rest.optimizer;
         self.extras = rest.extras;

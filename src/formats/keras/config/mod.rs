@@ -122,6 +122,21 @@ impl Description {
         Ok(description)
     }
 
+    /// A model's configuration in the form of `config.json`, that a file of another form holds.
+    ///
+    /// # Errors
+    /// As [`Description::from_archive`].
+    pub fn of_model(
+        config: &Value,
+        keras_version: Option<String>,
+    ) -> Result<Description, FormatError> {
+        let mut named = config.clone();
+        names::fill(&mut named);
+        let mut description = Description::from_value(&named)?;
+        description.keras_version = keras_version.or(description.keras_version);
+        Ok(description)
+    }
+
     /// The model of a JSON description: what `model.to_json()` gives, or the same with defaults and
     /// names left out. Names are then made as Keras makes them.
     ///
