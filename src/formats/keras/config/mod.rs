@@ -202,6 +202,9 @@ impl LayerConfig {
             None | Some(Value::Null) => class_name.to_owned(),
             Some(other) => return Err(malformed(&format!("{place}: name"), "a text", other)),
         };
+        if name.is_empty() {
+            return Err(malformed(&format!("{place}: name"), "a text that is not empty", &"".into()));
+        }
         if let Some((key, other)) = entries.iter().find(|(key, _)| !ENTRIES.contains(&key.as_str()))
         {
             let place = format!("layer '{name}': {}", json::shorten(key));
