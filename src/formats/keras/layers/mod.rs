@@ -93,6 +93,7 @@ const LAYERS: &[(&str, Parse)] = &[
     ("LayerNormalization", layer_normalization::parse),
     ("Masking", masking::parse),
     ("MultiHeadAttention", multi_head_attention::parse),
+    ("RNN", recurrent::parse),
     ("SimpleRNN", recurrent::parse),
     ("TextVectorization", text_vectorization::parse),
 ];
