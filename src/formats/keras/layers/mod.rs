@@ -16,6 +16,7 @@ mod masking;
 mod multi_head_attention;
 pub mod operators;
 mod recurrent;
+mod spectral_normalization;
 mod text_vectorization;
 mod variable;
 
@@ -95,6 +96,7 @@ const LAYERS: &[(&str, Parse)] = &[
     ("MultiHeadAttention", multi_head_attention::parse),
     ("RNN", recurrent::parse),
     ("SimpleRNN", recurrent::parse),
+    ("SpectralNormalization", spectral_normalization::parse),
     ("TextVectorization", text_vectorization::parse),
 ];
 
