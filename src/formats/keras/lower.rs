@@ -75,14 +75,6 @@ impl Scope<'_> {
         }
     }
 
-    fn inner<'b>(&self, layer: &'b LayerConfig) -> Scope<'b> {
-        Scope {
-            model: layer,
-            path: format!("{}/", self.path_of(layer)),
-            key: format!("{}/", self.key_of(layer)),
-        }
-    }
-
     fn failed(&self, source: GraphError) -> FormatError {
         inputs_error(&self.model.name, source)
     }
@@ -153,10 +145,10 @@ impl Lowering {
             .entry(self.key_of(scope, layer))
             .or_insert(Place { folder: folder.clone(), path });
         if let LayerKind::Model(inner) = &layer.kind {
-            self.survey(&scope.inner(layer), inner, &folder, depth + 1);
+            self.survey(&self.inner(scope, layer), inner, &folder, depth + 1);
         } else if let Some(inner) = time_distributed::layer_within(layer) {
             let folder = format!("{folder}/layer");
-            self.survey_layer(&scope.inner(layer), &inner, folder, depth + 1, true);
+            self.survey_layer(&self.inner(scope, layer), &inner, folder, depth + 1, true);
         }
     }
 
@@ -175,6 +167,15 @@ impl Lowering {
     fn key_of(&self, scope: &Scope<'_>, layer: &LayerConfig) -> String {
         let key = scope.key_of(layer);
         self.aliases.get(&key).cloned().unwrap_or(key)
+    }
+
+    /// The scope of what is within a layer.
+    fn inner<'b>(&self, scope: &Scope<'_>, layer: &'b LayerConfig) -> Scope<'b> {
+        Scope {
+            model: layer,
+            path: format!("{}/", scope.path_of(layer)),
+            key: format!("{}/", self.key_of(scope, layer)),
+        }
     }
 
     /// Adds the outermost model's inputs, and names their open sizes. Keras takes batches of any
@@ -340,7 +341,7 @@ impl Lowering {
                 outputs
             }
             LayerKind::Model(model) => {
-                let inner = scope.inner(layer);
+                let inner = self.inner(scope, layer);
                 let mut call = Call::new(&mut self.graph, &path, args, kwargs, &[]);
                 let inputs = model_inputs(&mut call, layer, model)?;
                 call.finish()?;

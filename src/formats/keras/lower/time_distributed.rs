@@ -79,7 +79,7 @@ impl Lowering {
         let argument = Arg::Tensor(LoweredTensor::plain(rows.folded));
         let kwargs = mask.into_iter().collect();
         let outputs =
-            self.call_layer(&scope.inner(layer), &within, vec![argument], kwargs, training)?;
+            self.call_layer(&self.inner(scope, layer), &within, vec![argument], kwargs, training)?;
         let mut call = Call::new(&mut self.graph, &path, Vec::new(), Vec::new(), &[]);
         if call.graph.updates().len() > updates {
             return Err(call.refuse(format!(
