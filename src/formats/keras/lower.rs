@@ -1,5 +1,6 @@
 //! From a model's description to the Graph: walks calls in order, nested models within.
 
+mod binding;
 mod ends;
 mod rows;
 mod time_distributed;
@@ -7,6 +8,7 @@ mod time_distributed;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::Document;
 use super::config::{
     CallArg, CallNode, CallSite, Description, FunctionalConfig, LayerConfig, LayerKind,
     ModelConfig, SequentialConfig, TensorRef,
@@ -21,12 +23,23 @@ use crate::graph::{
 use crate::ops::Dropout;
 use ends::{inputs_of, model_inputs, output_names};
 
+/// A model's Graph, and what else its file says.
+#[derive(Debug)]
+pub struct Lowered {
+    /// What the model computes.
+    pub graph: Graph,
+    /// Its config, and where files hold its Variables.
+    pub document: Document,
+    /// Where the values came from.
+    pub source: Source,
+}
+
 /// Lowers a model whose variables come from `source`.
 ///
 /// # Errors
 /// If a class is not known, an option or argument is not honoured, a weight is missing, of another
 /// shape, or left over.
-pub fn lower(description: &Description, source: Source) -> Result<Graph, FormatError> {
+pub fn lower(description: &Description, source: Source) -> Result<Lowered, FormatError> {
     let Some(model) = description.model.as_model() else {
         return Err(description.model.unknown());
     };
@@ -37,9 +50,15 @@ pub fn lower(description: &Description, source: Source) -> Result<Graph, FormatE
         aliases: HashMap::new(),
         built: HashMap::new(),
         records: HashMap::new(),
+        groups: Vec::new(),
         unmasked: HashSet::new(),
     };
-    let scope = Scope { model: &description.model, path: String::new(), key: String::new() };
+    let scope = Scope {
+        model: &description.model,
+        path: String::new(),
+        key: String::new(),
+        trainable: description.model.trainable,
+    };
     lowering.survey(&scope, model, "", 0);
     let specs = inputs_of(&description.model, model)?;
     let inputs = lowering.add_inputs(&specs, keeps_states(model))?;
@@ -50,7 +69,7 @@ pub fn lower(description: &Description, source: Source) -> Result<Graph, FormatE
         added.map_err(|source| scope.failed(source))?;
     }
     lowering.source.finish()?;
-    Ok(lowering.graph)
+    lowering.bind(Document::of(description))
 }
 
 /// A model while its layers are called.
@@ -61,6 +80,8 @@ struct Scope<'a> {
     path: String,
     /// The same for the objects that layers are: shared ones have a key of their own.
     key: String,
+    /// Whether it and the models that it is nested in are trained.
+    trainable: bool,
 }
 
 impl Scope<'_> {
@@ -89,6 +110,8 @@ impl Scope<'_> {
 struct Place {
     folder: String,
     path: String,
+    /// Whether the models that it is nested in are trained.
+    trainable: bool,
 }
 
 /// A layer object that has been called.
@@ -96,6 +119,21 @@ struct Built {
     layer: Box<dyn KerasLayer>,
     config: LayerConfig,
     variables: Vec<VariableId>,
+    /// For each variable whether Keras counts it to the trainable weights, and its path in the
+    /// layer's folder; none for what no file holds.
+    stored: Vec<Option<Stored>>,
+}
+
+/// How files hold a variable of a layer.
+struct Stored {
+    path: String,
+    trainable: bool,
+}
+
+/// A layer of the outermost model and the objects within it, by key, in the order of the file.
+struct Group {
+    layer: String,
+    keys: Vec<String>,
 }
 
 struct Lowering {
@@ -107,6 +145,8 @@ struct Lowering {
     built: HashMap<String, Built>,
     /// The Graph's record of each layer, by path.
     records: HashMap<String, usize>,
+    /// What `.h5` files hold under the names of the outermost model's layers.
+    groups: Vec<Group>,
     /// Values whose masks a call has taken off.
     unmasked: HashSet<ValueId>,
 }
@@ -141,9 +181,12 @@ impl Lowering {
             });
         }
         self.note_alias(scope, layer);
-        self.places
-            .entry(self.key_of(scope, layer))
-            .or_insert(Place { folder: folder.clone(), path });
+        self.group(scope, layer, depth);
+        self.places.entry(self.key_of(scope, layer)).or_insert(Place {
+            folder: folder.clone(),
+            path,
+            trainable: scope.trainable,
+        });
         if let LayerKind::Model(inner) = &layer.kind {
             self.survey(&self.inner(scope, layer), inner, &folder, depth + 1);
         } else if let Some(inner) = time_distributed::layer_within(layer) {
@@ -175,6 +218,7 @@ impl Lowering {
             model: layer,
             path: format!("{}/", scope.path_of(layer)),
             key: format!("{}/", self.key_of(scope, layer)),
+            trainable: scope.trainable && layer.trainable,
         }
     }
 
@@ -411,14 +455,15 @@ impl Lowering {
         kwargs: &[(String, Arg)],
     ) -> Result<(), FormatError> {
         let mut layer = layers::parse(config)?;
-        let (folder, name) = match self.places.get(key) {
-            Some(place) => (place.folder.clone(), place.path.clone()),
-            None => (String::new(), path.to_owned()),
+        let (folder, name, trainable) = match self.places.get(key) {
+            Some(place) => (place.folder.clone(), place.path.clone(), place.trainable),
+            None => (String::new(), path.to_owned(), true),
         };
         layer.load(&mut self.source.files(path, &folder))?;
         let (args, kwargs) = (args.to_vec(), kwargs.to_vec());
         let specs = layer.variables(&Call::new(&mut self.graph, path, args, kwargs, &[]))?;
         let mut variables = Vec::with_capacity(specs.len());
+        let mut stored = Vec::with_capacity(specs.len());
         for spec in specs {
             let name = format!("{name}/{}", spec.name);
             let value = self.source.value(path, &folder, &name, &spec)?;
@@ -430,8 +475,12 @@ impl Lowering {
             };
             let added = self.graph.add_variable(name, kind, Arc::new(value));
             variables.push(added.map_err(|source| inputs_error(path, source))?);
+            let trainable = trainable && kind == VariableKind::Parameter;
+            let place = Stored { path: format!("{folder}/{}", spec.path), trainable };
+            stored.push((kind != VariableKind::State).then_some(place));
         }
-        self.built.insert(key.to_owned(), Built { layer, config: config.clone(), variables });
+        let config = config.clone();
+        self.built.insert(key.to_owned(), Built { layer, config, variables, stored });
         Ok(())
     }
 
