@@ -18,9 +18,10 @@ mod tests;
 use along_axis::AlongAxis;
 use arrange::Arrangement;
 use choose::Choice;
-use einsum::Einsum;
+pub(in crate::formats::keras::layers) use einsum::Einsum;
 use elementwise::Elementwise;
 use operand::{Level, Operand};
+pub(in crate::formats::keras::layers) use reduce::reduce;
 use reduce::Reduction;
 use shape::Shaping;
 
