@@ -109,8 +109,7 @@ fn masks_and_biases_broadcast_over_any_axis() {
         let count = small.iter().product();
         let bits: Vec<u8> = integers(count, axes, 2).iter().map(|&v| v as u8 * 3).collect();
         let offsets = numbers(count, axes);
-        for masked_row in
-            [MaskedRow::Uniform, MaskedRow::Zero, MaskedRow::Nan, MaskedRow::Lowered]
+        for masked_row in [MaskedRow::Uniform, MaskedRow::Zero, MaskedRow::Nan, MaskedRow::Lowered]
         {
             for (masked, biased, causal) in
                 [(true, false, false), (false, true, true), (true, true, true)]

@@ -149,11 +149,7 @@ impl Attention {
     }
 
     /// The output and the scores of products, in one node.
-    fn products(
-        &self,
-        call: &mut Call<'_>,
-        inputs: &Inputs,
-    ) -> Result<[ValueId; 2], FormatError> {
+    fn products(&self, call: &mut Call<'_>, inputs: &Inputs) -> Result<[ValueId; 2], FormatError> {
         let query = match self.use_scale {
             true => {
                 let scale = call.variable(0)?;
@@ -195,11 +191,7 @@ impl Attention {
     }
 
     /// The output and the scores, node by node.
-    fn composed(
-        &self,
-        call: &mut Call<'_>,
-        inputs: &Inputs,
-    ) -> Result<[ValueId; 2], FormatError> {
+    fn composed(&self, call: &mut Call<'_>, inputs: &Inputs) -> Result<[ValueId; 2], FormatError> {
         let mut scores = self.sums(call, inputs.query, inputs.key)?;
         let dims = call.ty(scores).dims.clone();
         if let Some(mask) = score_mask(call, inputs)? {
@@ -255,10 +247,7 @@ fn one_head(call: &mut Call<'_>, x: ValueId) -> Result<ValueId, FormatError> {
 
 /// What a query attends to, as it broadcasts to the scores `[batch, time, source]`: the mask of the
 /// values and causality.
-fn score_mask(
-    call: &mut Call<'_>,
-    inputs: &Inputs,
-) -> Result<Option<ValueId>, FormatError> {
+fn score_mask(call: &mut Call<'_>, inputs: &Inputs) -> Result<Option<ValueId>, FormatError> {
     let values = match inputs.value_mask {
         None => None,
         Some(mask) => {
@@ -307,8 +296,8 @@ impl KerasLayer for Attention {
                 _ => None,
             };
             if self.use_scale {
-                let width = width
-                    .ok_or_else(|| call.refuse("the features of the query are not known"))?;
+                let width =
+                    width.ok_or_else(|| call.refuse("the features of the query are not known"))?;
                 let drawn = Value::from("glorot_uniform");
                 variables.push(VariableSpec::new(0, "scale", [width], &drawn));
             }

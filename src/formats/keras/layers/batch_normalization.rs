@@ -90,7 +90,8 @@ impl BatchNormalization {
 
 impl KerasLayer for BatchNormalization {
     fn variables(&self, call: &Call<'_>) -> Result<Vec<VariableSpec>, FormatError> {
-        let ty = call.peek(0, "inputs").ok_or_else(|| call.refuse("argument 'inputs' is missing"))?;
+        let ty =
+            call.peek(0, "inputs").ok_or_else(|| call.refuse("argument 'inputs' is missing"))?;
         let size = ty.dims.get(self.position(call, ty)?).and_then(Dim::known);
         let size = size.ok_or_else(|| {
             call.refuse(format!("the size of axis {} of {ty} is not known", self.axis))

@@ -43,7 +43,8 @@ impl Letters {
     fn parse(equation: &str) -> Option<Letters> {
         let (left, output) = equation.split_once("->")?;
         let (input, kernel) = left.split_once(',')?;
-        let (ellipsis, input, output) = match (input.strip_prefix("..."), input.strip_suffix("...")) {
+        let (ellipsis, input, output) = match (input.strip_prefix("..."), input.strip_suffix("..."))
+        {
             (Some(input), _) => (Some(Side::Left), input, output.strip_prefix("...")?),
             (_, Some(input)) => (Some(Side::Right), input, output.strip_suffix("...")?),
             _ => (None, input, output),
@@ -154,8 +155,7 @@ impl EinsumDense {
         let before = if *ellipsis == Some(Side::Left) { elided } else { 0 };
         let size = |letter: &char| {
             let of_input = input.iter().position(|other| other == letter);
-            let of_input =
-                of_input.and_then(|at| ty.dims.get(before + at)).and_then(Dim::known);
+            let of_input = of_input.and_then(|at| ty.dims.get(before + at)).and_then(Dim::known);
             match output.iter().position(|other| other == letter) {
                 Some(at) => self.output_size(ty, elided, at).or(of_input),
                 None => of_input,
@@ -205,32 +205,37 @@ impl EinsumDense {
         (plain && distinct && same && bias).then_some(summed)
     }
 
+    /// `x` times the kernel, with bias and activation, which must not be GLU.
     fn product(
         &self,
         call: &mut Call<'_>,
         x: ValueId,
-        kernel: ValueId,
+        activation: Activation,
     ) -> Result<ValueId, FormatError> {
+        let kernel = call.variable(0)?;
         let bias = match self.bias_axes {
             Some(_) => Some(call.variable(1)?),
             None => None,
         };
         if let Some(contract) = self.contracted() {
-            let activation = Activation::Linear;
             let inputs = vec![Some(x), Some(kernel), bias];
             return Ok(call.add_node(ops::Dense { contract, activation }, inputs)?[0]);
         }
-        let y = self.equation.product(call, &[x, kernel])?;
-        match bias {
-            Some(bias) => call.binary(BinaryKind::Add, y, bias),
-            None => Ok(y),
+        let mut y = self.equation.product(call, &[x, kernel])?;
+        if let Some(bias) = bias {
+            y = call.binary(BinaryKind::Add, y, bias)?;
+        }
+        match activation {
+            Activation::Linear => Ok(y),
+            activation => call.add(Activate { activation }, &[y]),
         }
     }
 }
 
 impl KerasLayer for EinsumDense {
     fn variables(&self, call: &Call<'_>) -> Result<Vec<VariableSpec>, FormatError> {
-        let ty = call.peek(0, "inputs").ok_or_else(|| call.refuse("argument 'inputs' is missing"))?;
+        let ty =
+            call.peek(0, "inputs").ok_or_else(|| call.refuse("argument 'inputs' is missing"))?;
         let kernel = self.kernel_shape(call, ty)?;
         let mut variables = vec![VariableSpec::new(0, "kernel", kernel, &self.kernel)];
         if self.bias_axes.is_some() {
@@ -245,12 +250,12 @@ impl KerasLayer for EinsumDense {
         let x = call.float(input.value)?;
         let ty = call.ty(x).clone();
         self.elided(call, &ty)?;
-        let kernel = call.variable(0)?;
-        let y = self.product(call, x, kernel)?;
         let value = match self.activation {
-            Activation::Linear => y,
-            Activation::Glu => glu(call, y)?,
-            activation => call.add(Activate { activation }, &[y])?,
+            Activation::Glu => {
+                let y = self.product(call, x, Activation::Linear)?;
+                glu(call, y)?
+            }
+            activation => self.product(call, x, activation)?,
         };
         // It does not support masking in Keras.
         Ok(vec![LoweredTensor::plain(value)])

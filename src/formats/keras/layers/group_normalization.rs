@@ -77,7 +77,8 @@ impl GroupNormalization {
 
 impl KerasLayer for GroupNormalization {
     fn variables(&self, call: &Call<'_>) -> Result<Vec<VariableSpec>, FormatError> {
-        let ty = call.peek(0, "inputs").ok_or_else(|| call.refuse("argument 'inputs' is missing"))?;
+        let ty =
+            call.peek(0, "inputs").ok_or_else(|| call.refuse("argument 'inputs' is missing"))?;
         let (_, size, _) = self.channels(call, ty)?;
         let mut variables = Vec::new();
         if self.scale {
@@ -120,6 +121,8 @@ impl KerasLayer for GroupNormalization {
             let beta = call.reshape(beta, per_channel)?;
             value = call.binary(BinaryKind::Add, value, beta)?;
         }
+        let value = call.back_to(value, input.value)?;
+        let value = call.float(value)?;
         Ok(vec![LoweredTensor { value, mask: input.mask }])
     }
 }

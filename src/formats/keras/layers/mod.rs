@@ -24,6 +24,8 @@ mod prelu;
 mod recurrent;
 mod rms_normalization;
 mod softmax;
+#[cfg(test)]
+mod tests;
 mod text_vectorization;
 mod unit_normalization;
 mod variable;

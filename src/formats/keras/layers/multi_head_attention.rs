@@ -332,7 +332,8 @@ impl KerasLayer for MultiHeadAttention {
         let (query_type, key_type) = (call.ty(q).clone(), call.ty(k).clone());
         let fused = self.fused(call, wants_scores, query.value);
         let projections = masks::Projections { query: q, key: k };
-        let mask = given.combine(call, &axes, projections, fused)?;
+        let as_is = self.grouped && !fused && !causal && self.sliding_window.is_none();
+        let mask = given.combine(call, &axes, projections, as_is)?;
         let (q, k, v) =
             (self.fold(call, &axes, q)?, self.fold(call, &axes, k)?, self.fold(call, &axes, v)?);
 

@@ -28,7 +28,8 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
 
 impl KerasLayer for PRelu {
     fn variables(&self, call: &Call<'_>) -> Result<Vec<VariableSpec>, FormatError> {
-        let ty = call.peek(0, "inputs").ok_or_else(|| call.refuse("argument 'inputs' is missing"))?;
+        let ty =
+            call.peek(0, "inputs").ok_or_else(|| call.refuse("argument 'inputs' is missing"))?;
         let mut dims: Vec<Dim> = ty.dims.iter().skip(1).cloned().collect();
         for &axis in &self.shared {
             // Keras takes 1 off and lets Python count the rest: 0 is the last axis, and -1 the one

@@ -65,11 +65,8 @@ impl KerasLayer for RmsNormalization {
         let scale = call.variable(0)?;
         let mut order: Vec<usize> = (0..ty.rank()).filter(|axis| !axes.contains(axis)).collect();
         order.extend(&axes);
-        let norm = LayerNorm {
-            axes: axes.len(),
-            epsilon: self.epsilon,
-            form: NormForm::RootMeanSquare,
-        };
+        let norm =
+            LayerNorm { axes: axes.len(), epsilon: self.epsilon, form: NormForm::RootMeanSquare };
         // Keras multiplies by the scale as it stands, which meets the last axes whatever the axes
         // are that it belongs to.
         let last = order.iter().copied().eq(0..ty.rank());
@@ -85,6 +82,7 @@ impl KerasLayer for RmsNormalization {
             }
             y
         };
+        let value = call.back_to(value, input.value)?;
         // It does not support masking in Keras.
         Ok(vec![LoweredTensor::plain(value)])
     }

@@ -11,8 +11,6 @@ use crate::ops::{BinaryKind, FullLike, ReduceKind};
 
 /// The masks of a call.
 pub struct Given {
-    /// Whether the layer is a `GroupQueryAttention`.
-    grouped: bool,
     query: Option<ValueId>,
     value: Option<ValueId>,
     key: Option<ValueId>,
@@ -35,7 +33,6 @@ impl Given {
         let given = |mask: Option<LoweredTensor>| mask.map(|mask| mask.value);
         let of_query = given(call.optional_tensor(3, "query_mask")?).filter(|_| grouped);
         Ok(Given {
-            grouped,
             query: of_query.or(query.mask),
             value: given(call.optional_tensor(4, "value_mask")?).or(value.mask),
             key: given(call.optional_tensor(5, "key_mask")?).or(key.and_then(|key| key.mask)),
@@ -43,8 +40,8 @@ impl Given {
         })
     }
 
-    /// The masks in one, for the operator's scores `[batches, heads, attended, attended]`. `fused`
-    /// says whether Keras takes its fused kernel.
+    /// The masks in one, for the operator's scores `[batches, heads, attended, attended]`. `as_is`
+    /// says whether an attention mask without company reaches Keras's `Softmax` layer.
     ///
     /// # Errors
     /// If their shapes do not fit together or the scores.
@@ -53,7 +50,7 @@ impl Given {
         call: &mut Call<'_>,
         axes: &Axes,
         projections: Projections,
-        fused: bool,
+        as_is: bool,
     ) -> Result<Option<ValueId>, FormatError> {
         let mut joined = None;
         if let Some(mask) = self.query {
@@ -64,8 +61,7 @@ impl Given {
             joined = Some(and(call, mask, joined)?);
         }
         if let Some(mask) = self.attention {
-            // Alone it reaches the `Softmax` layer as it is.
-            let mask = match self.grouped && !fused && joined.is_none() {
+            let mask = match as_is && joined.is_none() {
                 true => kept(call, mask)?,
                 false => call.cast(mask, DType::Bool)?,
             };

@@ -96,11 +96,7 @@ impl Einsum {
     ///
     /// # Errors
     /// If they do not suit the subscripts.
-    pub fn product(
-        &self,
-        call: &mut Call<'_>,
-        values: &[ValueId],
-    ) -> Result<ValueId, FormatError> {
+    pub fn product(&self, call: &mut Call<'_>, values: &[ValueId]) -> Result<ValueId, FormatError> {
         let (tensors, output) = self.labelled(call, values)?;
         let all: Vec<Vec<char>> = tensors.iter().map(|tensor| tensor.labels.clone()).collect();
         let mut tensors = tensors.into_iter();

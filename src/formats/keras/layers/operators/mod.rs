@@ -21,8 +21,8 @@ use choose::Choice;
 pub(in crate::formats::keras::layers) use einsum::Einsum;
 use elementwise::Elementwise;
 use operand::{Level, Operand};
-pub(in crate::formats::keras::layers) use reduce::reduce;
 use reduce::Reduction;
+pub(in crate::formats::keras::layers) use reduce::reduce;
 use shape::Shaping;
 
 use super::{Call, LoweredTensor};
