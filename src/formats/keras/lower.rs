@@ -426,7 +426,8 @@ impl Lowering {
         }
         if training == Some(true) && built.layer.acts_in_training() {
             return Err(refuse(
-                "it is called with training=True, which is random; call it without, and save again",
+                "it is called with training=True, where it does something else than in inference; \
+                 call it without, and save again",
             ));
         }
         let named = ["query", "value", "key"];
