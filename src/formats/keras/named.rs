@@ -11,12 +11,13 @@ use crate::graph::Tensor;
 pub struct NamedWeights {
     tensors: BTreeMap<String, (Tensor, Option<Stored>)>,
     taken: BTreeSet<String>,
+    looked_at: BTreeSet<String>,
 }
 
 impl NamedWeights {
     /// Weights by name.
     pub fn new(tensors: BTreeMap<String, (Tensor, Option<Stored>)>) -> NamedWeights {
-        NamedWeights { tensors, taken: BTreeSet::new() }
+        NamedWeights { tensors, ..NamedWeights::default() }
     }
 
     /// The weight of that name, how the file stores it, and a note that it was taken.
@@ -45,18 +46,24 @@ impl NamedWeights {
         Ok(found.clone())
     }
 
-    /// A weight that is no Variable, whatever its shape.
-    pub fn look(&self, name: &str) -> Option<Tensor> {
-        self.tensors.get(name).map(|(tensor, _)| tensor.clone())
+    /// A weight that is no Variable, whatever its shape, and a note that it belongs to the model.
+    pub fn look(&mut self, name: &str) -> Option<Tensor> {
+        let (tensor, _) = self.tensors.get(name)?;
+        self.looked_at.insert(name.to_owned());
+        Some(tensor.clone())
     }
 
-    /// Checks that a model has taken every weight.
+    /// Checks that a model has taken every weight, but for the counters of random generators.
     ///
     /// # Errors
     /// If it has not.
     pub fn finish(&self) -> Result<(), FormatError> {
-        let left = self.tensors.keys().filter(|name| !self.taken.contains(*name) && !is_extra(name));
-        let paths: Vec<String> = left.cloned().collect();
+        let counter =
+            |name: &str| name.split('/').any(|part| part.trim_start_matches('_') == "seed_generator");
+        let known = |name: &String| {
+            self.taken.contains(name) || self.looked_at.contains(name) || counter(name)
+        };
+        let paths: Vec<String> = self.tensors.keys().filter(|name| !known(name)).cloned().collect();
         if paths.is_empty() { Ok(()) } else { Err(FormatError::SurplusWeights { paths }) }
     }
 
@@ -64,12 +71,4 @@ impl NamedWeights {
     pub fn rest(self) -> impl Iterator<Item = (String, (Tensor, Option<Stored>))> {
         self.tensors.into_iter().filter(move |(name, _)| !self.taken.contains(name))
     }
-}
-
-/// Whether a tensor of that name may stand beside the Variables: the optimizer's state, the counters
-/// of random generators, the weights of a vocabulary, all under the paths of `.keras` files.
-fn is_extra(name: &str) -> bool {
-    name.starts_with("optimizer/")
-        || name.split('/').any(|part| part.trim_start_matches('_') == "seed_generator")
-        || name.ends_with("/vars/idf_weights")
 }

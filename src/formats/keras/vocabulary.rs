@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Document;
-use super::naming::Folders;
+use super::naming::layer_folders;
 use crate::graph::Tensor;
 use crate::text::parse_vocabulary_file;
 
@@ -87,30 +87,10 @@ fn insert(options: &mut Map<String, Value>, tokens: Vec<String>, weights: Option
     options.insert("vocabulary".to_owned(), Value::from(tokens));
 }
 
-/// The layer whose weights lie in `folder`, in the configuration of the model that holds it.
+/// The layer whose weights lie in `folder`, in the configuration of the outermost model.
 fn layer_at<'a>(model: &'a mut Value, folder: &str) -> Option<&'a mut Value> {
-    let below = folder.strip_prefix("layers/")?;
-    let (name, rest) = below.split_once('/').unwrap_or((below, ""));
-    let sequential = model.get("class_name").and_then(Value::as_str) == Some("Sequential");
-    let layers = model.get_mut("config")?.get_mut("layers")?.as_array_mut()?;
-    let mut folders = Folders::new();
-    let layer = layers.iter_mut().enumerate().find_map(|(index, layer)| {
-        let class = layer.get("class_name")?.as_str()?;
-        let module = layer.get("module").and_then(Value::as_str).unwrap_or("");
-        let operator = module.starts_with("keras.src.ops.") || module == "keras.ops";
-        if operator || (sequential && index == 0 && class == "InputLayer") {
-            return None;
-        }
-        let class = if class == "Model" { "Functional" } else { class };
-        (folders.next(class) == name).then_some(layer)
-    })?;
-    match rest {
-        "" => Some(layer),
-        rest if rest.starts_with("layers/") => layer_at(layer, rest),
-        // A layer within a wrapper, such as TimeDistributed.
-        "layer" => layer.get_mut("config")?.get_mut("layer"),
-        _ => None,
-    }
+    let (_, pointer) = layer_folders(model).into_iter().find(|(found, _)| found == folder)?;
+    model.pointer_mut(&pointer)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub use legacy::write_legacy;
 use tree::Tree;
 
 use super::Document;
+use super::naming::layer_folders;
 use super::stored::Stored;
 use crate::formats::{FormatError, Written};
 use crate::graph::{Graph, Tensor};
@@ -79,11 +80,59 @@ fn weights(graph: &Graph, document: &Document, model: &Value) -> Result<Tree, Fo
     for (path, value) in &document.extras {
         tree.put(path, value, stored(path))?;
     }
+    copies(&mut tree, graph, document, model)?;
     for (folder, name) in names(graph, document, model) {
         let name = hdf5_pure::AttrValue::VarLenString(name);
         tree.group(&format!("{folder}/vars"))?.set("name", name);
     }
     Ok(tree)
+}
+
+/// Writes what Keras stores twice, where the file that was read held it once.
+fn copies(
+    tree: &mut Tree,
+    graph: &Graph,
+    document: &Document,
+    model: &Value,
+) -> Result<(), FormatError> {
+    for (folder, pointer) in layer_folders(model) {
+        let Some(layer) = model.pointer(&pointer) else { continue };
+        match layer.get("class_name").and_then(Value::as_str) {
+            // The kernel of the layer within.
+            Some("SpectralNormalization") if !tree.holds(&format!("{folder}/vars/0")) => {
+                let within = format!("{folder}/layer/vars/0");
+                let kernel = document.variables.iter().find(|saved| saved.path == within);
+                if let Some(saved) = kernel {
+                    let value = &graph.variable(saved.variable).value;
+                    let stored = document.stored.get(&within);
+                    tree.put(&format!("{folder}/vars/0"), value, stored)?;
+                }
+            }
+            Some("TextVectorization" | "StringLookup" | "IntegerLookup") => {
+                idf_weights(tree, layer, &folder)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Writes the weights of a vocabulary that stands in the configuration.
+fn idf_weights(tree: &mut Tree, layer: &Value, folder: &str) -> Result<(), FormatError> {
+    let Some(listed) = layer.pointer("/config/idf_weights").and_then(Value::as_array) else {
+        return Ok(());
+    };
+    let weights: Vec<f32> =
+        listed.iter().filter_map(super::json::number).map(|weight| weight as f32).collect();
+    let weights = Tensor::from_parts(vec![weights.len()], weights.into());
+    let twice = layer.get("class_name").and_then(Value::as_str) == Some("TextVectorization");
+    let inner = twice.then(|| format!("{folder}/_lookup_layer/vars/idf_weights"));
+    for path in inner.into_iter().chain([format!("{folder}/vars/idf_weights")]) {
+        if !tree.holds(&path) {
+            tree.put(&path, &weights, None)?;
+        }
+    }
+    Ok(())
 }
 
 /// The names of the objects that lie in folders: those of the file that was read, otherwise those of

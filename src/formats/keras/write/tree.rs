@@ -48,6 +48,16 @@ impl Tree {
         Ok(at)
     }
 
+    /// Whether something lies at `path`.
+    pub fn holds(&self, path: &str) -> bool {
+        let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+        match self.members.get(first) {
+            Some(Member::Group(group)) => rest.is_empty() || group.holds(rest),
+            Some(Member::Dataset(_)) => rest.is_empty(),
+            None => false,
+        }
+    }
+
     /// Says something of this group.
     pub fn set(&mut self, name: &str, value: AttrValue) {
         self.attributes.insert(name.to_owned(), value);
