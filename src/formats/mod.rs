@@ -8,6 +8,7 @@ pub mod npz;
 use std::path::Path;
 
 pub use error::{FormatError, LoadError};
+pub use keras::custom::CustomRegistry;
 
 use crate::graph::Graph;
 
@@ -47,6 +48,8 @@ impl Format {
 pub struct ReadOptions {
     /// The tokens of the model's text layer, in place of those in the file.
     pub vocabulary: Option<Vec<String>>,
+    /// Templates of custom classes.
+    pub custom: CustomRegistry,
     /// What the first values of an untrained model are drawn from.
     pub seed: u64,
 }

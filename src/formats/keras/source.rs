@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::custom::CustomRegistry;
 use super::layers::{Initial, VariableSpec};
 use super::weights::WeightStore;
 use crate::formats::description::initializer::Initializer;
@@ -17,6 +18,7 @@ pub struct Source {
     file: Option<File>,
     ordered: Option<OrderedWeights>,
     vocabulary: Option<Vec<String>>,
+    custom: CustomRegistry,
     seed: u64,
     left: usize,
 }
@@ -56,9 +58,15 @@ impl Source {
             file: None,
             ordered: None,
             vocabulary: options.vocabulary.clone(),
+            custom: options.custom.clone(),
             seed: options.seed,
             left: MAX_ELEMENTS,
         }
+    }
+
+    /// The templates of custom classes.
+    pub fn custom(&self) -> &CustomRegistry {
+        &self.custom
     }
 
     /// Whether the model is a description without weights.
@@ -89,7 +97,7 @@ impl Source {
     ) -> Result<Tensor, FormatError> {
         let stored = !matches!(spec.initial, Initial::State);
         if let (Some(file), true) = (&mut self.file, stored) {
-            let path = format!("{folder}/{}", spec.path);
+            let path = join(folder, &spec.path);
             return file.weights.take(layer, &path, &spec.shape);
         }
         if let (Some(ordered), true) = (&self.ordered, stored) {
@@ -151,6 +159,11 @@ impl OrderedWeights {
             }),
         }
     }
+}
+
+/// A path below a folder, which is empty for the outermost model's own.
+pub fn join(folder: &str, path: &str) -> String {
+    if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") }
 }
 
 /// A number of its own for each name (64-bit FNV-1a), so that a variable's first values do not
