@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::formats::keras::naming::{Folders, to_snake_case};
+use crate::formats::keras::naming::Folders;
 
 /// A layer's attribute: `att`, an entry of a list or dictionary `blocks/0`, or of one within another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,11 +147,6 @@ impl Container {
 /// The class's name in Python, from which folders are named.
 pub fn python_class(class: &str) -> &str {
     class.rsplit('>').next().unwrap_or(class)
-}
-
-/// The name of a nested layer where it has none of its own.
-pub fn snake(class: &str) -> String {
-    to_snake_case(python_class(class))
 }
 
 #[cfg(test)]
