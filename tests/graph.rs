@@ -62,8 +62,25 @@ fn lstm(direction: Direction) -> Lstm {
     }
 }
 
-fn conv(padding: Padding, stride: usize, groups: usize) -> Conv1d {
-    Conv1d { stride, dilation: 1, groups, padding, activation: Activation::Linear }
+fn windows(size: usize, padding: Padding, stride: usize) -> Vec<Window> {
+    vec![Window { size, stride, padding, ..Window::UNIT }]
+}
+
+fn conv(padding: Padding, stride: usize, groups: usize) -> Conv {
+    let (windows, activation) = (windows(5, padding, stride), Activation::Linear);
+    Conv { windows, groups, transposed: false, activation }
+}
+
+/// Three taps for each of two steps, with gaps between the input's elements.
+fn conv_transpose() -> Conv {
+    let padding = Padding::Explicit { before: 2, after: 2 };
+    let windows = vec![Window { size: 3, input_dilation: 2, padding, ..Window::UNIT }];
+    Conv { windows, groups: 1, transposed: true, activation: Activation::Linear }
+}
+
+fn pool(padding: Padding, windows: usize) -> WindowPool {
+    let window = Window { size: 3, stride: 2, padding, ..Window::UNIT };
+    WindowPool { kind: PoolKind::Max, windows: vec![window; windows] }
 }
 
 fn attention() -> Attention {
@@ -109,12 +126,50 @@ fn cases() -> Vec<Case> {
         case(
             conv(Padding::Valid, 1, 1),
             &["f32 batch 3 16", "f32 5 16 8"],
-            Err("input `x` is f32[batch, 3, 16], expected at least 5 steps"),
+            Err("input `x` is f32[batch, 3, 16], expected at least 5 elements along axis 1"),
         ),
         case(
             conv(Padding::Valid, 1, 3),
             &["f32 batch 9 6", "f32 5 2 8"],
             Err("input `kernel` is f32[5, 2, 8], expected a multiple of 3 filters"),
+        ),
+        case(
+            conv(Padding::Valid, 1, 1),
+            &["f32 batch 9 6", "f32 4 6 8"],
+            Err("input `kernel` is f32[4, 6, 8], expected windows of 5"),
+        ),
+        case(
+            conv(Padding::Valid, 2, 1),
+            &["f32 batch time 6", "f32 5 6 8"],
+            Ok(&["f32 batch ((time - 4) + 1)/2 8"]),
+        ),
+        case(conv_transpose(), &["f32 batch 7 6", "f32 3 8 6"], Ok(&["f32 batch 15 8"])),
+        case(
+            conv_transpose(),
+            &["f32 batch 7 6", "f32 3 8 5"],
+            Err("input `x` is f32[batch, 7, 6], expected 5 features"),
+        ),
+        case(pool(Padding::Valid, 1), &["f32 batch 7 6"], Ok(&["f32 batch 3 6"])),
+        case(pool(Padding::Same, 2), &["f32 batch 7 8 6"], Ok(&["f32 batch 4 4 6"])),
+        case(
+            pool(Padding::Valid, 1),
+            &["f32 batch 2 6"],
+            Err("input `x` is f32[batch, 2, 6], expected at least 3 elements along axis 1"),
+        ),
+        case(
+            pool(Padding::Valid, 2),
+            &["f32 batch 7 6"],
+            Err("input `x` is f32[batch, 7, 6], expected 4 dimensions"),
+        ),
+        case(
+            Pad { before: vec![0, 1, 0], after: vec![0, 2, 0] },
+            &["i32 batch time 6"],
+            Ok(&["i32 batch (time + 3) 6"]),
+        ),
+        case(
+            Pad { before: vec![0, 1], after: vec![0, 2, 0] },
+            &["i32 batch time 6"],
+            Err("attribute `before` is [0, 1], expected 3 sizes"),
         ),
         case(
             attention(),

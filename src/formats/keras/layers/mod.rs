@@ -4,18 +4,21 @@ mod activation;
 mod add;
 mod axes;
 mod call;
-mod conv1d;
+mod convolution;
 mod dense;
 mod dropout;
 mod embedding;
 mod flatten;
-mod global_pool1d;
+mod global_pool;
 mod input_layer;
 mod layer_normalization;
 mod masking;
 mod multi_head_attention;
 pub mod operators;
+mod pooling;
 mod recurrent;
+mod resizing;
+mod spatial;
 mod text_vectorization;
 mod variable;
 
@@ -80,21 +83,40 @@ type Parse = fn(&LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError>;
 const LAYERS: &[(&str, Parse)] = &[
     ("Activation", activation::parse),
     ("Add", add::parse),
+    ("AveragePooling1D", pooling::parse_average_1d),
+    ("AveragePooling2D", pooling::parse_average_2d),
     ("Bidirectional", recurrent::parse_bidirectional),
-    ("Conv1D", conv1d::parse),
+    ("Conv1D", convolution::parse_conv_1d),
+    ("Conv1DTranspose", convolution::parse_transpose_1d),
+    ("Conv2D", convolution::parse_conv_2d),
+    ("Conv2DTranspose", convolution::parse_transpose_2d),
+    ("Cropping1D", resizing::parse_cropping_1d),
+    ("Cropping2D", resizing::parse_cropping_2d),
     ("Dense", dense::parse),
+    ("DepthwiseConv1D", convolution::parse_depthwise_1d),
+    ("DepthwiseConv2D", convolution::parse_depthwise_2d),
     ("Dropout", dropout::parse),
     ("Embedding", embedding::parse),
     ("Flatten", flatten::parse),
     ("GRU", recurrent::parse),
-    ("GlobalAveragePooling1D", global_pool1d::parse_average),
-    ("GlobalMaxPooling1D", global_pool1d::parse_max),
+    ("GlobalAveragePooling1D", global_pool::parse_average_1d),
+    ("GlobalAveragePooling2D", global_pool::parse_average_2d),
+    ("GlobalMaxPooling1D", global_pool::parse_max_1d),
+    ("GlobalMaxPooling2D", global_pool::parse_max_2d),
     ("LSTM", recurrent::parse),
     ("LayerNormalization", layer_normalization::parse),
     ("Masking", masking::parse),
+    ("MaxPooling1D", pooling::parse_max_1d),
+    ("MaxPooling2D", pooling::parse_max_2d),
     ("MultiHeadAttention", multi_head_attention::parse),
+    ("SeparableConv1D", convolution::parse_separable_1d),
+    ("SeparableConv2D", convolution::parse_separable_2d),
     ("SimpleRNN", recurrent::parse),
     ("TextVectorization", text_vectorization::parse),
+    ("UpSampling1D", resizing::parse_up_sampling_1d),
+    ("UpSampling2D", resizing::parse_up_sampling_2d),
+    ("ZeroPadding1D", resizing::parse_zero_padding_1d),
+    ("ZeroPadding2D", resizing::parse_zero_padding_2d),
 ];
 
 /// Reads the options of a layer.
