@@ -60,8 +60,8 @@ fn output(window: &Window, dim: &Dim) -> Result<Dim, usize> {
     let taken = (size - 1).saturating_mul(dilation).saturating_add(input_dilation - 1);
     if let Some(len) = dim.known() {
         let padded = len.saturating_mul(input_dilation).saturating_add(padded);
-        // Between the elements of a transposed convolution there may be none.
-        let empty = len == 0 && input_dilation > 1 && padded == taken;
+        // No elements may well give no windows, where none is missing but the first.
+        let empty = len == 0 && padded == taken;
         if padded <= taken && !empty {
             return Err((taken + 1).saturating_sub(before + after).div_ceil(input_dilation));
         }
