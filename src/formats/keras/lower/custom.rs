@@ -6,14 +6,14 @@ mod whole;
 
 use std::sync::Arc;
 
-use super::{Group, Lowering, Place, Scope};
+use super::{Group, Lowering, Scope};
 use crate::formats::FormatError;
 use crate::formats::keras::config::{CallArg, LayerConfig, LayerKind};
 pub(super) use crate::formats::keras::custom::described;
 use crate::formats::keras::custom::{Expanded, StepKind, expand_at};
 use crate::formats::keras::layers::{Arg, Call, KerasLayer, LoweredTensor, VariableSpec};
 use crate::formats::keras::source::join;
-use crate::graph::{Layer, ValueId};
+use crate::graph::ValueId;
 use values::{Bound, Values};
 
 /// Where an object of a custom class stands in the model.
@@ -71,7 +71,7 @@ impl Lowering {
         depth: usize,
     ) {
         if let Some(custom) = &layer.custom {
-            self.survey_parts(&scope.inner(layer), custom, folder, depth + 1);
+            self.survey_parts(&self.inner(scope, layer), custom, folder, depth + 1);
         }
     }
 
@@ -83,22 +83,8 @@ impl Lowering {
         depth: usize,
     ) {
         for part in &custom.layers {
-            let (layer, folder) = (&part.config, join(folder, &part.folder));
-            let path = inner.path_of(layer);
-            self.group(inner, layer, depth);
-            self.records.insert(path.clone(), self.graph.layers().len());
-            self.graph.add_layer(Layer {
-                name: path.clone(),
-                class: layer.class_name.clone(),
-                depth,
-                ..Layer::default()
-            });
-            let place = Place { folder: folder.clone(), path, trainable: inner.trainable };
-            self.places.entry(inner.key_of(layer)).or_insert(place);
-            if let LayerKind::Model(model) = &layer.kind {
-                self.survey(&inner.inner(layer), model, &folder, depth + 1);
-            }
-            self.survey_custom(inner, layer, &folder, depth);
+            let folder = join(folder, &part.folder);
+            self.survey_layer(inner, &part.config, folder, depth, true);
         }
     }
 
@@ -114,8 +100,8 @@ impl Lowering {
         let object = Object {
             layer,
             path: scope.path_of(layer),
-            key: scope.key_of(layer),
-            inner: scope.inner(layer),
+            key: self.key_of(scope, layer),
+            inner: self.inner(scope, layer),
         };
         self.run_template(&object, args, kwargs, training)
     }
@@ -167,7 +153,7 @@ impl Lowering {
     ) -> Result<Arg, FormatError> {
         // A layer that no file's place is known for would go without its weights.
         if !matches!(layer.kind, LayerKind::Operator)
-            && !self.places.contains_key(&object.inner.key_of(layer))
+            && !self.places.contains_key(&self.key_of(&object.inner, layer))
         {
             let problem = "its template makes other layers for the sizes of its inputs".to_owned();
             return Err(FormatError::Call { layer: object.path.clone(), problem });
