@@ -198,10 +198,11 @@ impl Lowering {
         if let LayerKind::Model(inner) = &layer.kind {
             self.survey(&self.inner(scope, layer), inner, &folder, depth + 1);
         } else if let Some(inner) = time_distributed::layer_within(layer) {
-            let inner_folder = format!("{folder}/layer");
-            self.survey_layer(&self.inner(scope, layer), &inner, inner_folder, depth + 1, true);
+            let folder = format!("{folder}/layer");
+            self.survey_layer(&self.inner(scope, layer), &inner, folder, depth + 1, true);
+        } else {
+            self.survey_custom(scope, layer, &folder, depth);
         }
-        self.survey_custom(scope, layer, &folder, depth);
     }
 
     /// Notes a shared object whose id the file leaves out where it is met first: Keras numbers the

@@ -6,7 +6,7 @@ mod whole;
 
 use std::sync::Arc;
 
-use super::{Group, Lowering, Place, Scope};
+use super::{Group, Lowering, Scope};
 use crate::formats::FormatError;
 use crate::formats::keras::config::{CallArg, LayerConfig, LayerKind};
 pub(super) use crate::formats::keras::custom::described;
@@ -83,8 +83,8 @@ impl Lowering {
         depth: usize,
     ) {
         for part in &custom.layers {
-            let (layer, folder) = (&part.config, join(folder, &part.folder));
-            self.survey_layer(inner, layer, folder, depth, true);
+            let folder = join(folder, &part.folder);
+            self.survey_layer(inner, &part.config, folder, depth, true);
         }
     }
 

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::{Lowering, Object, Place, Scope};
+use super::{Lowering, Object, Scope};
 use crate::formats::FormatError;
 use crate::formats::keras::config::{CallArg, LayerConfig, LayerKind};
 use crate::formats::keras::custom::{Expanded, InputDecl, StepKind};
 use crate::formats::keras::json;
 use crate::formats::keras::layers::{Arg, InputSpec};
+use crate::formats::keras::lower::Place;
 use crate::graph::DType;
 
 /// The key of the model itself; a slash is in no layer's.
