@@ -297,6 +297,17 @@ fn shortened(paths: &[String]) -> String {
 }
 
 impl FormatError {
+    /// The same error, with the name of the archive's member in front of paths within it.
+    pub(crate) fn in_member(mut self, member: &str) -> FormatError {
+        if let FormatError::Hdf5 { path, .. }
+        | FormatError::Hdf5Damaged { path, .. }
+        | FormatError::WeightType { path, .. } = &mut self
+        {
+            *path = format!("{member}/{}", path.trim_start_matches('/'));
+        }
+        self
+    }
+
     /// The same error, with the name of the file it was met in.
     pub fn in_file(self, file: impl fmt::Display) -> LoadError {
         LoadError { file: file.to_string(), error: Box::new(self) }
