@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::formats::{self, Format, FormatError, LoadError, ReadOptions};
+use crate::formats::keras::Document;
+use crate::formats::{self, Format, FormatError, LoadError, Loaded, ReadOptions};
 use crate::graph::Graph;
 use crate::plan::PackCache;
 use crate::runtime::{Options, RunError, Session};
@@ -15,6 +16,8 @@ use crate::runtime::{Options, RunError, Session};
 pub struct Model {
     graph: Arc<Graph>,
     packs: Arc<PackCache>,
+    /// What else its file holds; nothing for a Graph that was built in memory.
+    document: Option<Arc<Document>>,
 }
 
 impl Model {
@@ -56,20 +59,25 @@ impl Model {
         format: Format,
         options: &ReadOptions,
     ) -> Result<Model, FormatError> {
-        let graph = formats::read(bytes, format, options)?;
+        let Loaded { graph, document } = formats::read(bytes, format, options)?;
         #[cfg(debug_assertions)]
         debug_assert_eq!(graph.verify(), Ok(()));
-        Ok(Model::from_graph(graph))
+        Ok(Model { document: Some(Arc::new(document)), ..Model::from_graph(graph) })
     }
 
     /// A model of a Graph that was built in memory.
     pub fn from_graph(graph: Graph) -> Model {
-        Model { graph: Arc::new(graph), packs: Arc::new(PackCache::new()) }
+        Model { graph: Arc::new(graph), packs: Arc::new(PackCache::new()), document: None }
     }
 
     /// What the model computes, as it was read.
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// What the file that it was read from holds beside what it computes.
+    pub fn document(&self) -> Option<&Document> {
+        self.document.as_deref()
     }
 
     /// Makes the model ready to run.

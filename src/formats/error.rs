@@ -104,6 +104,29 @@ pub enum FormatError {
         /// What is wrong.
         problem: String,
     },
+    /// A file that lists weights by layer has weights for another number of layers.
+    #[error(
+        "the file holds weights of {found} layers, the model has {expected} layers with weights; is \
+         it a file of this architecture?"
+    )]
+    WeightedLayers {
+        /// The model's layers that have weights.
+        expected: usize,
+        /// Those of the file.
+        found: usize,
+    },
+    /// A layer has another number of weights in the file.
+    #[error("layer '{layer}' has {expected} weights, and '{group}' of the file holds {found}")]
+    WeightCount {
+        /// The layer's name.
+        layer: String,
+        /// The name under which the file lists it.
+        group: String,
+        /// The weights of the layer.
+        expected: usize,
+        /// Those of the file.
+        found: usize,
+    },
     /// A dataset's elements are of a type that is no weight's.
     #[error("weight '{path}' is stored as {found}; expected floating point or integers")]
     WeightType {

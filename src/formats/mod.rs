@@ -51,11 +51,20 @@ pub struct ReadOptions {
     pub seed: u64,
 }
 
+/// A model as it was read.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What it computes.
+    pub graph: Graph,
+    /// What else its file holds, with which it can be written again.
+    pub document: keras::Document,
+}
+
 /// Reads a model.
 ///
 /// # Errors
 /// If the bytes are damaged, or hold what is not supported; the error names it.
-pub fn read(bytes: &[u8], format: Format, options: &ReadOptions) -> Result<Graph, FormatError> {
+pub fn read(bytes: &[u8], format: Format, options: &ReadOptions) -> Result<Loaded, FormatError> {
     match format {
         Format::Keras => keras::read(bytes, options),
         Format::Description => keras::read_description(bytes, options),

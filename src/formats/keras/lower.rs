@@ -1,10 +1,12 @@
 //! From a model's description to the Graph: walks calls in order, nested models within.
 
+mod binding;
 mod ends;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::Document;
 use super::config::{
     CallArg, CallNode, CallSite, Description, FunctionalConfig, LayerConfig, LayerKind,
     ModelConfig, SequentialConfig, TensorRef,
@@ -19,12 +21,23 @@ use crate::graph::{
 use crate::ops::Dropout;
 use ends::{inputs_of, model_inputs, output_names};
 
+/// A model's Graph, and what else its file says.
+#[derive(Debug)]
+pub struct Lowered {
+    /// What the model computes.
+    pub graph: Graph,
+    /// Its config, and where files hold its Variables.
+    pub document: Document,
+    /// Where the values came from.
+    pub source: Source,
+}
+
 /// Lowers a model whose variables come from `source`.
 ///
 /// # Errors
 /// If a class is not known, an option or argument is not honoured, a weight is missing, of another
 /// shape, or left over.
-pub fn lower(description: &Description, source: Source) -> Result<Graph, FormatError> {
+pub fn lower(description: &Description, source: Source) -> Result<Lowered, FormatError> {
     let Some(model) = description.model.as_model() else {
         return Err(description.model.unknown());
     };
@@ -34,9 +47,15 @@ pub fn lower(description: &Description, source: Source) -> Result<Graph, FormatE
         places: HashMap::new(),
         built: HashMap::new(),
         records: HashMap::new(),
+        groups: Vec::new(),
         unmasked: HashSet::new(),
     };
-    let scope = Scope { model: &description.model, path: String::new(), key: String::new() };
+    let scope = Scope {
+        model: &description.model,
+        path: String::new(),
+        key: String::new(),
+        trainable: description.model.trainable,
+    };
     lowering.survey(&scope, model, "", 0);
     let specs = inputs_of(&description.model, model)?;
     let inputs = lowering.add_inputs(&specs, keeps_states(model))?;
@@ -47,7 +66,7 @@ pub fn lower(description: &Description, source: Source) -> Result<Graph, FormatE
         added.map_err(|source| scope.failed(source))?;
     }
     lowering.source.finish()?;
-    Ok(lowering.graph)
+    lowering.bind(Document::of(description))
 }
 
 /// A model while its layers are called.
@@ -58,6 +77,8 @@ struct Scope<'a> {
     path: String,
     /// The same for the objects that layers are: shared ones have a key of their own.
     key: String,
+    /// Whether it and the models that it is nested in are trained.
+    trainable: bool,
 }
 
 impl Scope<'_> {
@@ -77,6 +98,7 @@ impl Scope<'_> {
             model: layer,
             path: format!("{}/", self.path_of(layer)),
             key: format!("{}/", self.key_of(layer)),
+            trainable: self.trainable && layer.trainable,
         }
     }
 
@@ -94,6 +116,8 @@ impl Scope<'_> {
 struct Place {
     folder: String,
     path: String,
+    /// Whether the models that it is nested in are trained.
+    trainable: bool,
 }
 
 /// A layer object that has been called.
@@ -101,6 +125,21 @@ struct Built {
     layer: Box<dyn KerasLayer>,
     config: LayerConfig,
     variables: Vec<VariableId>,
+    /// For each variable whether Keras counts it to the trainable weights, and its path in the
+    /// layer's folder; none for what no file holds.
+    stored: Vec<Option<Stored>>,
+}
+
+/// How files hold a variable of a layer.
+struct Stored {
+    path: String,
+    trainable: bool,
+}
+
+/// A layer of the outermost model and the objects within it, by key, in the order of the file.
+struct Group {
+    layer: String,
+    keys: Vec<String>,
 }
 
 struct Lowering {
@@ -110,6 +149,8 @@ struct Lowering {
     built: HashMap<String, Built>,
     /// The Graph's record of each layer, by path.
     records: HashMap<String, usize>,
+    /// What `.h5` files hold under the names of the outermost model's layers.
+    groups: Vec<Group>,
     /// Values whose masks a call has taken off.
     unmasked: HashSet<ValueId>,
 }
@@ -119,6 +160,7 @@ impl Lowering {
     /// adds the Graph's records of them.
     fn survey(&mut self, scope: &Scope<'_>, model: &ModelConfig, folder: &str, depth: usize) {
         for (layer, folder) in model.layers().zip(model.folders(folder)) {
+            self.group(scope, layer, depth);
             let (path, folder) = (scope.path_of(layer), folder.unwrap_or_default());
             let head = matches!(model, ModelConfig::Sequential(_)) && is_input(layer);
             if !head {
@@ -130,9 +172,11 @@ impl Lowering {
                     ..Layer::default()
                 });
             }
-            self.places
-                .entry(scope.key_of(layer))
-                .or_insert(Place { folder: folder.clone(), path });
+            self.places.entry(scope.key_of(layer)).or_insert(Place {
+                folder: folder.clone(),
+                path,
+                trainable: scope.trainable,
+            });
             if let LayerKind::Model(inner) = &layer.kind {
                 self.survey(&scope.inner(layer), inner, &folder, depth + 1);
             }
@@ -370,14 +414,15 @@ impl Lowering {
         kwargs: &[(String, Arg)],
     ) -> Result<(), FormatError> {
         let mut layer = layers::parse(config)?;
-        let (folder, name) = match self.places.get(key) {
-            Some(place) => (place.folder.clone(), place.path.clone()),
-            None => (String::new(), path.to_owned()),
+        let (folder, name, trainable) = match self.places.get(key) {
+            Some(place) => (place.folder.clone(), place.path.clone(), place.trainable),
+            None => (String::new(), path.to_owned(), true),
         };
         layer.load(&mut self.source.files(path, &folder))?;
         let (args, kwargs) = (args.to_vec(), kwargs.to_vec());
         let specs = layer.variables(&Call::new(&mut self.graph, path, args, kwargs, &[]))?;
         let mut variables = Vec::with_capacity(specs.len());
+        let mut stored = Vec::with_capacity(specs.len());
         for spec in specs {
             let name = format!("{name}/{}", spec.name);
             let value = self.source.value(path, &folder, &name, &spec)?;
@@ -389,8 +434,12 @@ impl Lowering {
             };
             let added = self.graph.add_variable(name, kind, Arc::new(value));
             variables.push(added.map_err(|source| inputs_error(path, source))?);
+            let trainable = trainable && kind == VariableKind::Parameter;
+            let place = Stored { path: format!("{folder}/{}", spec.path), trainable };
+            stored.push((kind != VariableKind::State).then_some(place));
         }
-        self.built.insert(key.to_owned(), Built { layer, config: config.clone(), variables });
+        let config = config.clone();
+        self.built.insert(key.to_owned(), Built { layer, config, variables, stored });
         Ok(())
     }
 

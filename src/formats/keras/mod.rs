@@ -14,6 +14,7 @@
 
 pub mod archive;
 pub mod config;
+mod document;
 mod json;
 pub mod layers;
 pub mod lower;
@@ -23,29 +24,35 @@ pub mod weights;
 
 use archive::KerasArchive;
 use config::Description;
+pub use document::{Document, LayerGroup, SavedVariable};
 use source::Source;
 use weights::WeightStore;
 
-use crate::formats::{FormatError, ReadOptions};
-use crate::graph::Graph;
+use crate::formats::{FormatError, Loaded, ReadOptions};
 
 /// Reads a `.keras` file.
 ///
 /// # Errors
 /// If it is damaged, or holds what is not supported.
-pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, FormatError> {
-    let archive = KerasArchive::read(bytes)?;
+pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Loaded, FormatError> {
+    let mut archive = KerasArchive::read(bytes)?;
     let description = Description::from_archive(&archive)?;
-    let weights = WeightStore::open(archive.weights)?;
-    lower::lower(&description, Source::file(weights, archive.assets, options))
+    let weights = WeightStore::open(std::mem::take(&mut archive.weights))?;
+    let mut lowered =
+        lower::lower(&description, Source::file(weights, archive.assets.clone(), options))?;
+    if let Some(weights) = lowered.source.weights() {
+        lowered.document.keep_rest(&archive, weights)?;
+    }
+    Ok(Loaded { graph: lowered.graph, document: lowered.document })
 }
 
 /// Reads a JSON description, whose variables are drawn from [`ReadOptions::seed`].
 ///
 /// # Errors
 /// If it is not of Keras's form, or holds what is not supported.
-pub fn read_description(bytes: &[u8], options: &ReadOptions) -> Result<Graph, FormatError> {
-    lower::lower(&Description::from_json(bytes)?, Source::seed(options))
+pub fn read_description(bytes: &[u8], options: &ReadOptions) -> Result<Loaded, FormatError> {
+    let lowered = lower::lower(&Description::from_json(bytes)?, Source::seed(options))?;
+    Ok(Loaded { graph: lowered.graph, document: lowered.document })
 }
 
 #[cfg(test)]

@@ -15,9 +15,18 @@ const MAX_ELEMENTS: usize = 1 << 30;
 #[derive(Debug)]
 pub struct Source {
     file: Option<File>,
+    ordered: Option<OrderedWeights>,
     vocabulary: Option<Vec<String>>,
     seed: u64,
     left: usize,
+}
+
+/// The weights of an `.h5` file: for each layer, in order, their names and values. Layers without
+/// weights may be left out.
+#[derive(Clone, Debug, Default)]
+pub struct OrderedWeights {
+    /// The layers of the outermost model.
+    pub layers: Vec<(String, Vec<(String, Tensor)>)>,
 }
 
 #[derive(Debug)]
@@ -36,10 +45,16 @@ impl Source {
         Source { file: Some(File { weights, assets }), ..Source::seed(options) }
     }
 
+    /// Weights that are bound by their order once all layers are known.
+    pub fn ordered(weights: OrderedWeights, options: &ReadOptions) -> Source {
+        Source { ordered: Some(weights), ..Source::seed(options) }
+    }
+
     /// Initializers, drawing from the seed of `options`.
     pub fn seed(options: &ReadOptions) -> Source {
         Source {
             file: None,
+            ordered: None,
             vocabulary: options.vocabulary.clone(),
             seed: options.seed,
             left: MAX_ELEMENTS,
@@ -48,7 +63,17 @@ impl Source {
 
     /// Whether the model is a description without weights.
     pub fn is_untrained(&self) -> bool {
-        self.file.is_none()
+        self.file.is_none() && self.ordered.is_none()
+    }
+
+    /// The weights by path, where the file has such.
+    pub fn weights(&self) -> Option<&WeightStore> {
+        self.file.as_ref().map(|file| &file.weights)
+    }
+
+    /// Takes the weights that are bound by order, where the file has such.
+    pub fn take_ordered(&mut self) -> Option<OrderedWeights> {
+        self.ordered.take()
     }
 
     /// The first value of a variable called `name`, of the layer whose weights lie in `folder`.
@@ -67,6 +92,9 @@ impl Source {
             let path = format!("{folder}/{}", spec.path);
             return file.weights.take(layer, &path, &spec.shape);
         }
+        if let (Some(ordered), true) = (&self.ordered, stored) {
+            ordered.expect(layer, name, spec)?;
+        }
         let count = spec.shape.iter().try_fold(1usize, |count, &size| count.checked_mul(size));
         let left = count.and_then(|count| self.left.checked_sub(count));
         self.left = left.ok_or_else(|| FormatError::TooLarge {
@@ -74,7 +102,10 @@ impl Source {
             limit: MAX_ELEMENTS as u64,
             unit: "elements",
         })?;
-        let (Initial::Drawn(initializer) | Initial::Statistic(initializer)) = &spec.initial else {
+        // Values that are bound by order come later.
+        let (Initial::Drawn(initializer) | Initial::Statistic(initializer), None) =
+            (&spec.initial, &self.ordered)
+        else {
             return Ok(Tensor::zeros(DType::F32, spec.shape.clone()));
         };
         let fail = |source| FormatError::Initializer {
@@ -102,6 +133,23 @@ impl Source {
     /// If one was not.
     pub fn finish(&self) -> Result<(), FormatError> {
         self.file.as_ref().map_or(Ok(()), |file| file.weights.finish())
+    }
+}
+
+impl OrderedWeights {
+    /// Checks that some weight has the variable's size, before room for it is made.
+    fn expect(&self, layer: &str, name: &str, spec: &VariableSpec) -> Result<(), FormatError> {
+        let size =
+            |shape: &[usize]| shape.iter().try_fold(1usize, |count, &size| count.checked_mul(size));
+        let wanted = size(&spec.shape);
+        let mut weights = self.layers.iter().flat_map(|(_, weights)| weights);
+        match wanted.is_some() && weights.any(|(_, found)| size(found.shape()) == wanted) {
+            true => Ok(()),
+            false => Err(FormatError::MissingWeight {
+                layer: layer.to_owned(),
+                path: format!("{name} of shape {:?}", spec.shape),
+            }),
+        }
     }
 }
 

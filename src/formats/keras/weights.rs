@@ -148,6 +148,26 @@ impl WeightStore {
         self.datasets.keys().filter(|path| counts(path)).cloned().collect()
     }
 
+    /// What is no layer's: the optimizer's state by path below `optimizer/`, in order of number, and
+    /// the counters of random generators by their whole path.
+    ///
+    /// # Errors
+    /// If one cannot be read.
+    #[allow(clippy::type_complexity)]
+    pub fn rest(&self) -> Result<(Vec<(String, Tensor)>, Vec<(String, Tensor)>), FormatError> {
+        let (mut optimizer, mut extras) = (Vec::new(), Vec::new());
+        let others = self.datasets.iter().filter(|(path, _)| !self.taken.contains(*path));
+        for (path, entry) in others {
+            match path.strip_prefix("optimizer/") {
+                Some(below) => optimizer.push((below.to_owned(), entry.read(path)?)),
+                None => extras.push((path.clone(), entry.read(path)?)),
+            }
+        }
+        // `vars/10` comes behind `vars/9`.
+        optimizer.sort_by_key(|(path, _)| numbered(path));
+        Ok((optimizer, extras))
+    }
+
     /// Checks that the model has taken every weight.
     ///
     /// # Errors
@@ -156,6 +176,12 @@ impl WeightStore {
         let paths = self.unused();
         if paths.is_empty() { Ok(()) } else { Err(FormatError::SurplusWeights { paths }) }
     }
+}
+
+/// A path whose last part, where it is a number, sorts by its size.
+fn numbered(path: &str) -> (String, Option<u64>, String) {
+    let (folder, last) = path.rsplit_once('/').unwrap_or(("", path));
+    (folder.to_owned(), last.parse().ok(), last.to_owned())
 }
 
 pub(super) fn failed(path: &str, error: hdf5_pure::Error) -> FormatError {

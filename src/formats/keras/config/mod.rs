@@ -25,6 +25,9 @@ pub struct Description {
     pub compile_config: Option<Map<String, Value>>,
     /// The version of Keras that wrote the file, where it says so.
     pub keras_version: Option<String>,
+    /// The model's JSON as it stands, without `compile_config`; names that were left out are filled
+    /// in.
+    pub source: Value,
 }
 
 /// A layer, an operator or a model within a model.
@@ -153,7 +156,11 @@ impl Description {
             Some(Value::Object(map)) => Some(map.clone()),
             Some(other) => return Err(malformed("compile_config", "an object", other)),
         };
-        Ok(Description { model, compile_config, keras_version })
+        let mut source = value.clone();
+        if let Some(entries) = source.as_object_mut() {
+            entries.shift_remove("compile_config");
+        }
+        Ok(Description { model, compile_config, keras_version, source })
     }
 }
 
