@@ -60,6 +60,13 @@ pub enum FormatError {
         /// What to do.
         hint: String,
     },
+    /// A file holds weights and does not say of which model.
+    #[error(
+        "the file holds weights without an architecture; give the model's description with \
+         --architecture FILE.json (in Python: `open('FILE.json', 'w').write(model.to_json())`), or \
+         put it beside the file under the same name with .json"
+    )]
+    MissingArchitecture,
     /// A part of the file whose form is not read, with a way around it.
     #[error("{what} cannot be read here; {hint}")]
     Unsupported {

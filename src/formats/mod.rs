@@ -17,6 +17,8 @@ use crate::graph::Graph;
 pub enum Format {
     /// `.keras`: Keras 3's archive of configuration, weights and vocabularies.
     Keras,
+    /// `.h5`, `.hdf5`: the file of Keras 2, which Keras 3 calls legacy; also weights alone.
+    Hdf5,
     /// `.json`: a description without weights, in the form of Keras's `model.to_json()`.
     Description,
 }
@@ -31,12 +33,10 @@ impl Format {
         let found = match extension.to_ascii_lowercase().as_str() {
             "keras" => return Ok(Format::Keras),
             "json" => return Ok(Format::Description),
-            "h5" | "hdf5" => {
-                "HDF5 files are not read yet: open it in Keras and save it again as `.keras`"
-            }
+            "h5" | "hdf5" => return Ok(Format::Hdf5),
             "onnx" => "ONNX files are not read yet",
             "safetensors" => "safetensors files are not read yet",
-            _ => "models are told by extension: .keras, or .json for a description",
+            _ => "models are told by extension: .keras, .h5, or .json for a description",
         };
         Err(FormatError::WrongKind { expected: "model", found: found.to_owned() })
     }
@@ -49,6 +49,9 @@ pub struct ReadOptions {
     pub vocabulary: Option<Vec<String>>,
     /// What the first values of an untrained model are drawn from.
     pub seed: u64,
+    /// The description of the model, as JSON, for a file that holds weights alone; in place of its
+    /// own for an HDF5 file that has one.
+    pub architecture: Option<Vec<u8>>,
 }
 
 /// A model as it was read.
@@ -67,6 +70,7 @@ pub struct Loaded {
 pub fn read(bytes: &[u8], format: Format, options: &ReadOptions) -> Result<Loaded, FormatError> {
     match format {
         Format::Keras => keras::read(bytes, options),
+        Format::Hdf5 => keras::legacy::read(bytes, options),
         Format::Description => keras::read_description(bytes, options),
     }
 }

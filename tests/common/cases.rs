@@ -25,3 +25,9 @@ pub fn all() -> Vec<Value> {
     let lists = models.map(|family| family.join("cases.json")).filter(|index| index.exists());
     lists.flat_map(|index| list(index.to_str().expect("UTF-8"))).collect()
 }
+
+/// The entries of an index that is an object, by its path below the fixtures.
+pub fn object(file: &str) -> serde_json::Map<String, Value> {
+    let text = std::fs::read_to_string(fixtures().join(file)).expect("the index is there");
+    serde_json::from_str(&text).expect("an object")
+}

@@ -1,4 +1,4 @@
-//! Keras 3 models: the `.keras` archive, and descriptions in Keras's JSON form.
+//! Models of Keras: the `.keras` archive, descriptions in Keras's JSON form, and in [`legacy`] HDF5.
 //!
 //! A file is read in three steps that know nothing of each other: [`archive`] unpacks the zip,
 //! [`config`] turns `config.json` into a typed tree, [`weights`] gives the tensors of
@@ -17,6 +17,7 @@ pub mod config;
 mod document;
 mod json;
 pub mod layers;
+pub mod legacy;
 pub mod lower;
 pub mod naming;
 mod source;
@@ -37,11 +38,12 @@ use crate::formats::{FormatError, Loaded, ReadOptions};
 pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Loaded, FormatError> {
     let mut archive = KerasArchive::read(bytes)?;
     let description = Description::from_archive(&archive)?;
-    let weights = WeightStore::open(std::mem::take(&mut archive.weights))?;
-    let mut lowered =
-        lower::lower(&description, Source::file(weights, archive.assets.clone(), options))?;
+    let within = |error: FormatError| error.in_member(archive::WEIGHTS);
+    let weights = WeightStore::open(std::mem::take(&mut archive.weights)).map_err(within)?;
+    let source = Source::file(weights, archive.assets.clone(), options);
+    let mut lowered = lower::lower(&description, source).map_err(within)?;
     if let Some(weights) = lowered.source.weights() {
-        lowered.document.keep_rest(&archive, weights)?;
+        lowered.document.keep_rest(&archive, weights).map_err(within)?;
     }
     Ok(Loaded { graph: lowered.graph, document: lowered.document })
 }
@@ -51,7 +53,7 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Loaded, FormatError> 
 /// # Errors
 /// If it is not of Keras's form, or holds what is not supported.
 pub fn read_description(bytes: &[u8], options: &ReadOptions) -> Result<Loaded, FormatError> {
-    let lowered = lower::lower(&Description::from_json(bytes)?, Source::seed(options))?;
+    let lowered = lower::lower(&Description::from_json(bytes, None)?, Source::seed(options))?;
     Ok(Loaded { graph: lowered.graph, document: lowered.document })
 }
 

@@ -70,7 +70,7 @@ fn first(
     references: &References,
     kwargs: &mut Map<String, Value>,
 ) -> Result<Value, FormatError> {
-    let mut note = |given: &Map<String, Value>| {
+    let note = |given: &Map<String, Value>| {
         for (key, value) in given {
             kwargs.insert(key.clone(), references.argument(value));
         }

@@ -11,8 +11,6 @@ mod op_layers;
 mod options;
 mod reference;
 
-use std::collections::HashMap;
-
 use serde_json::{Map, Value, json};
 
 use crate::formats::FormatError;
@@ -60,6 +58,19 @@ pub fn upgrade(mut model: Value, version: Version) -> Result<Value, FormatError>
     unwrap_values(&mut model);
     Upgrade { version }.model(&mut model)?;
     Ok(model)
+}
+
+/// Whether a description that names no version is of Keras 2: by its calls, or by the shape of its
+/// input.
+pub fn is_old(model: &Value) -> bool {
+    let config = model.get("config");
+    let layers = config.and_then(|config| config.get("layers")).or(config);
+    let old = |layer: &Value| {
+        let calls = layer.get("inbound_nodes").and_then(Value::as_array);
+        calls.is_some_and(|calls| calls.first().is_some_and(Value::is_array))
+            || layer.pointer("/config/batch_input_shape").is_some_and(Value::is_array)
+    };
+    layers.and_then(Value::as_array).is_some_and(|layers| layers.iter().any(old))
 }
 
 /// Operators of `keras.ops` stand in Keras 3's `.h5` without their module. Unlike layers they have
@@ -248,8 +259,3 @@ fn unsupported(layer: &Value, what: impl std::fmt::Display) -> FormatError {
     }
 }
 
-/// Options by name, as a map of owned values.
-type Arguments = HashMap<String, Value>;
-
-#[cfg(test)]
-mod tests;
