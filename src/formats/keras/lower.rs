@@ -2,6 +2,8 @@
 
 mod binding;
 mod ends;
+mod rows;
+mod time_distributed;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -45,6 +47,7 @@ pub fn lower(description: &Description, source: Source) -> Result<Lowered, Forma
         graph: Graph::new(description.model.name.clone()),
         source,
         places: HashMap::new(),
+        aliases: HashMap::new(),
         built: HashMap::new(),
         records: HashMap::new(),
         groups: Vec::new(),
@@ -93,15 +96,6 @@ impl Scope<'_> {
         }
     }
 
-    fn inner<'b>(&self, layer: &'b LayerConfig) -> Scope<'b> {
-        Scope {
-            model: layer,
-            path: format!("{}/", self.path_of(layer)),
-            key: format!("{}/", self.key_of(layer)),
-            trainable: self.trainable && layer.trainable,
-        }
-    }
-
     fn failed(&self, source: GraphError) -> FormatError {
         inputs_error(&self.model.name, source)
     }
@@ -146,6 +140,8 @@ struct Lowering {
     graph: Graph,
     source: Source,
     places: HashMap<String, Place>,
+    /// Other keys of objects, each with the one that `places` and `built` have.
+    aliases: HashMap<String, String>,
     built: HashMap<String, Built>,
     /// The Graph's record of each layer, by path.
     records: HashMap<String, usize>,
@@ -160,26 +156,69 @@ impl Lowering {
     /// adds the Graph's records of them.
     fn survey(&mut self, scope: &Scope<'_>, model: &ModelConfig, folder: &str, depth: usize) {
         for (layer, folder) in model.layers().zip(model.folders(folder)) {
-            self.group(scope, layer, depth);
-            let (path, folder) = (scope.path_of(layer), folder.unwrap_or_default());
             let head = matches!(model, ModelConfig::Sequential(_)) && is_input(layer);
-            if !head {
-                self.records.insert(path.clone(), self.graph.layers().len());
-                self.graph.add_layer(Layer {
-                    name: path.clone(),
-                    class: layer.class_name.clone(),
-                    depth,
-                    ..Layer::default()
-                });
-            }
-            self.places.entry(scope.key_of(layer)).or_insert(Place {
-                folder: folder.clone(),
-                path,
-                trainable: scope.trainable,
+            self.survey_layer(scope, layer, folder.unwrap_or_default(), depth, !head);
+        }
+    }
+
+    /// Notes where a layer is stored, and what is within it.
+    fn survey_layer(
+        &mut self,
+        scope: &Scope<'_>,
+        layer: &LayerConfig,
+        folder: String,
+        depth: usize,
+        recorded: bool,
+    ) {
+        let path = scope.path_of(layer);
+        if recorded {
+            self.records.insert(path.clone(), self.graph.layers().len());
+            self.graph.add_layer(Layer {
+                name: path.clone(),
+                class: layer.class_name.clone(),
+                depth,
+                ..Layer::default()
             });
-            if let LayerKind::Model(inner) = &layer.kind {
-                self.survey(&scope.inner(layer), inner, &folder, depth + 1);
-            }
+        }
+        self.note_alias(scope, layer);
+        self.group(scope, layer, depth);
+        self.places.entry(self.key_of(scope, layer)).or_insert(Place {
+            folder: folder.clone(),
+            path,
+            trainable: scope.trainable,
+        });
+        if let LayerKind::Model(inner) = &layer.kind {
+            self.survey(&self.inner(scope, layer), inner, &folder, depth + 1);
+        } else if let Some(inner) = time_distributed::layer_within(layer) {
+            let folder = format!("{folder}/layer");
+            self.survey_layer(&self.inner(scope, layer), &inner, folder, depth + 1, true);
+        }
+    }
+
+    /// Notes a shared object whose id the file leaves out where it is met first: Keras numbers the
+    /// layers of a shared model only where it writes the model again, within something else.
+    fn note_alias(&mut self, scope: &Scope<'_>, layer: &LayerConfig) {
+        let unnumbered = format!("{}{}", scope.key, layer.name);
+        let key = scope.key_of(layer);
+        if key != unnumbered && scope.key.starts_with('#') && self.places.contains_key(&unnumbered)
+        {
+            self.aliases.entry(key).or_insert(unnumbered);
+        }
+    }
+
+    /// The key of the object that a layer is.
+    fn key_of(&self, scope: &Scope<'_>, layer: &LayerConfig) -> String {
+        let key = scope.key_of(layer);
+        self.aliases.get(&key).cloned().unwrap_or(key)
+    }
+
+    /// The scope of what is within a layer.
+    fn inner<'b>(&self, scope: &Scope<'_>, layer: &'b LayerConfig) -> Scope<'b> {
+        Scope {
+            model: layer,
+            path: format!("{}/", scope.path_of(layer)),
+            key: format!("{}/", self.key_of(scope, layer)),
+            trainable: scope.trainable && layer.trainable,
         }
     }
 
@@ -346,14 +385,17 @@ impl Lowering {
                 outputs
             }
             LayerKind::Model(model) => {
-                let inner = scope.inner(layer);
+                let inner = self.inner(scope, layer);
                 let mut call = Call::new(&mut self.graph, &path, args, kwargs, &[]);
                 let inputs = model_inputs(&mut call, layer, model)?;
                 call.finish()?;
                 self.run_model(&inner, model, &inputs, training)?
             }
+            LayerKind::Layer if time_distributed::is_one(layer) => {
+                self.call_time_distributed(scope, layer, args, kwargs, training)?
+            }
             LayerKind::Layer => {
-                let key = scope.key_of(layer);
+                let key = self.key_of(scope, layer);
                 if !self.built.contains_key(&key) {
                     self.build(&key, &path, layer, &args, &kwargs)?;
                 }
@@ -378,14 +420,14 @@ impl Lowering {
             layer: path.to_owned(),
             problem: problem.to_owned(),
         };
-        let same = built.config.class_name == layer.class_name
-            && built.config.raw_options() == layer.raw_options();
+        let same = built.config.class_name == layer.class_name && built.config.same_options(layer);
         if !same {
             return Err(refuse("another layer of the file has the same shared_object_id"));
         }
         if training == Some(true) && built.layer.acts_in_training() {
             return Err(refuse(
-                "it is called with training=True, which is random; call it without, and save again",
+                "it is called with training=True, where it does something else than in inference; \
+                 call it without, and save again",
             ));
         }
         let named = ["query", "value", "key"];

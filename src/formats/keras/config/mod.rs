@@ -326,6 +326,12 @@ impl LayerConfig {
         &self.config
     }
 
+    /// Whether two entries have the same options. Ids of shared objects among them do not count:
+    /// Keras writes them in some entries of an object and not in others.
+    pub fn same_options(&self, other: &LayerConfig) -> bool {
+        same_entries(&self.config, &other.config)
+    }
+
     /// The model, if this is one.
     pub fn as_model(&self) -> Option<&ModelConfig> {
         match &self.kind {
@@ -340,6 +346,12 @@ impl LayerConfig {
             (LayerKind::Custom, registered) => (
                 registered.clone().unwrap_or_else(|| self.class_name.clone()),
                 "it is a custom class: describe it by a template with --custom FILE.json"
+                    .to_owned(),
+            ),
+            _ if self.class_name.starts_with("ConvLSTM") => (
+                self.class_name.clone(),
+                "its steps are convolutions; put TimeDistributed(Conv1D(…)) and an LSTM in its \
+                 place, train the model, and save it again"
                     .to_owned(),
             ),
             _ => (
@@ -409,6 +421,24 @@ impl SequentialConfig {
             })?),
         };
         Ok(SequentialConfig { layers, build_input_shape })
+    }
+}
+
+fn same_entries(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
+    let mut keys = a.keys().chain(b.keys()).filter(|key| *key != "shared_object_id");
+    keys.all(|key| match (a.get(key), b.get(key)) {
+        (Some(a), Some(b)) => same_values(a, b),
+        _ => false,
+    })
+}
+
+fn same_values(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => same_entries(a, b),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_values(a, b))
+        }
+        (a, b) => a == b,
     }
 }
 

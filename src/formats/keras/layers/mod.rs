@@ -2,21 +2,33 @@
 
 mod activation;
 mod add;
+mod attention;
 mod axes;
+mod batch_normalization;
 mod call;
 mod conv1d;
 mod dense;
 mod dropout;
+mod einsum_dense;
 mod embedding;
 mod flatten;
 mod global_pool1d;
+mod group_normalization;
 mod input_layer;
 mod layer_normalization;
 mod masking;
 mod multi_head_attention;
+mod noise;
 pub mod operators;
+mod prelu;
 mod recurrent;
+mod rms_normalization;
+mod softmax;
+mod spectral_normalization;
+#[cfg(test)]
+mod tests;
 mod text_vectorization;
+mod unit_normalization;
 mod variable;
 
 use std::fmt;
@@ -79,22 +91,45 @@ type Parse = fn(&LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError>;
 /// Every layer, by the class that it is saved under.
 const LAYERS: &[(&str, Parse)] = &[
     ("Activation", activation::parse),
+    ("ActivityRegularization", noise::parse),
     ("Add", add::parse),
+    ("AdditiveAttention", attention::parse),
+    ("AlphaDropout", noise::parse),
+    ("Attention", attention::parse),
+    ("BatchNormalization", batch_normalization::parse),
     ("Bidirectional", recurrent::parse_bidirectional),
     ("Conv1D", conv1d::parse),
     ("Dense", dense::parse),
     ("Dropout", dropout::parse),
+    ("ELU", activation::parse_function),
+    ("EinsumDense", einsum_dense::parse),
     ("Embedding", embedding::parse),
     ("Flatten", flatten::parse),
     ("GRU", recurrent::parse),
+    ("GaussianDropout", noise::parse),
+    ("GaussianNoise", noise::parse),
     ("GlobalAveragePooling1D", global_pool1d::parse_average),
     ("GlobalMaxPooling1D", global_pool1d::parse_max),
+    ("GroupNormalization", group_normalization::parse),
+    ("GroupQueryAttention", multi_head_attention::parse_grouped),
     ("LSTM", recurrent::parse),
     ("LayerNormalization", layer_normalization::parse),
+    ("LeakyReLU", activation::parse_function),
     ("Masking", masking::parse),
     ("MultiHeadAttention", multi_head_attention::parse),
+    ("PReLU", prelu::parse),
+    ("RMSNormalization", rms_normalization::parse),
+    ("RNN", recurrent::parse),
+    ("ReLU", activation::parse_function),
     ("SimpleRNN", recurrent::parse),
+    ("Softmax", softmax::parse),
+    ("SpatialDropout1D", noise::parse),
+    ("SpatialDropout2D", noise::parse),
+    ("SpatialDropout3D", noise::parse),
+    ("SpectralNormalization", spectral_normalization::parse),
     ("TextVectorization", text_vectorization::parse),
+    ("ThresholdedReLU", activation::parse_function),
+    ("UnitNormalization", unit_normalization::parse),
 ];
 
 /// Reads the options of a layer.

@@ -21,7 +21,7 @@ impl Lowering {
             }
             self.groups.push(Group { layer: layer.name.clone(), keys: Vec::new() });
         }
-        let key = scope.key_of(layer);
+        let key = self.key_of(scope, layer);
         if let Some(group) = self.groups.last_mut()
             && !group.keys.contains(&key)
         {

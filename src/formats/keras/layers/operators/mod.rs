@@ -18,10 +18,11 @@ mod tests;
 use along_axis::AlongAxis;
 use arrange::Arrangement;
 use choose::Choice;
-use einsum::Einsum;
+pub(in crate::formats::keras::layers) use einsum::Einsum;
 use elementwise::Elementwise;
 use operand::{Level, Operand};
 use reduce::Reduction;
+pub(in crate::formats::keras::layers) use reduce::reduce;
 use shape::Shaping;
 
 use super::{Call, LoweredTensor};
