@@ -11,12 +11,16 @@ use crate::{Device, Model, Options, ReadOptions};
 /// Which model, and what is said about it beside the file.
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
-    /// The model: a .keras or .safetensors file, or a .json description (untrained)
+    /// The model: a .keras, .h5 or .safetensors file, or a .json description (untrained)
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
     /// The tokens of the model's text layer, one a line, in place of those in the model's file
     #[arg(long, value_name = "FILE")]
     pub vocabulary: Option<PathBuf>,
+    /// The description of the model whose weights an .h5 file holds; without it the file's own, or
+    /// one of the same name beside it
+    #[arg(long, value_name = "FILE.json")]
+    pub architecture: Option<PathBuf>,
 }
 
 impl ModelArgs {
@@ -30,6 +34,9 @@ impl ModelArgs {
                 return Err(CliError::failed(what).within(path.display()));
             }
             options.vocabulary = Some(tokens);
+        }
+        if let Some(path) = &self.architecture {
+            options.architecture = Some(read_bytes(path)?);
         }
         Ok(Model::open_with(&self.model, &options)?)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::Path;
 
 use npyz::{DType, NpyFile, TypeChar};
@@ -11,7 +11,12 @@ use seqfuse::{Data, Tensor};
 /// The arrays of an archive by name.
 pub fn read(path: &Path) -> BTreeMap<String, Tensor> {
     let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut zip = zip::ZipArchive::new(file).expect("an npz archive");
+    read_from(file)
+}
+
+/// The arrays of an archive in memory, or an open file.
+pub fn read_from(archive: impl Read + Seek) -> BTreeMap<String, Tensor> {
+    let mut zip = zip::ZipArchive::new(archive).expect("an npz archive");
     let mut arrays = BTreeMap::new();
     for index in 0..zip.len() {
         let mut member = zip.by_index(index).expect("a member");
