@@ -1,21 +1,26 @@
 //! The layers of Keras: one file each, and one row each in the table below.
 
 mod activation;
-mod add;
 mod axes;
 mod call;
+mod compose;
 mod conv1d;
 mod dense;
 mod dropout;
 mod embedding;
 mod flatten;
 mod global_pool1d;
+mod identity;
 mod input_layer;
 mod layer_normalization;
 mod masking;
+mod merging;
 mod multi_head_attention;
 pub mod operators;
+mod permute;
 mod recurrent;
+mod repeat_vector;
+mod reshape;
 mod text_vectorization;
 mod variable;
 
@@ -79,21 +84,32 @@ type Parse = fn(&LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError>;
 /// Every layer, by the class that it is saved under.
 const LAYERS: &[(&str, Parse)] = &[
     ("Activation", activation::parse),
-    ("Add", add::parse),
+    ("Add", merging::parse_add),
+    ("Average", merging::parse_average),
     ("Bidirectional", recurrent::parse_bidirectional),
+    ("Concatenate", merging::parse_concatenate),
     ("Conv1D", conv1d::parse),
     ("Dense", dense::parse),
+    ("Dot", merging::parse_dot),
     ("Dropout", dropout::parse),
     ("Embedding", embedding::parse),
     ("Flatten", flatten::parse),
     ("GRU", recurrent::parse),
     ("GlobalAveragePooling1D", global_pool1d::parse_average),
     ("GlobalMaxPooling1D", global_pool1d::parse_max),
+    ("Identity", identity::parse),
     ("LSTM", recurrent::parse),
     ("LayerNormalization", layer_normalization::parse),
     ("Masking", masking::parse),
+    ("Maximum", merging::parse_maximum),
+    ("Minimum", merging::parse_minimum),
     ("MultiHeadAttention", multi_head_attention::parse),
+    ("Multiply", merging::parse_multiply),
+    ("Permute", permute::parse),
+    ("RepeatVector", repeat_vector::parse),
+    ("Reshape", reshape::parse),
     ("SimpleRNN", recurrent::parse),
+    ("Subtract", merging::parse_subtract),
     ("TextVectorization", text_vectorization::parse),
 ];
 
