@@ -18,6 +18,7 @@ mod merging;
 mod multi_head_attention;
 pub mod operators;
 mod permute;
+mod preprocessing;
 mod recurrent;
 mod repeat_vector;
 mod reshape;
@@ -87,9 +88,11 @@ const LAYERS: &[(&str, Parse)] = &[
     ("Add", merging::parse_add),
     ("Average", merging::parse_average),
     ("Bidirectional", recurrent::parse_bidirectional),
+    ("CategoryEncoding", preprocessing::parse_category_encoding),
     ("Concatenate", merging::parse_concatenate),
     ("Conv1D", conv1d::parse),
     ("Dense", dense::parse),
+    ("Discretization", preprocessing::parse_discretization),
     ("Dot", merging::parse_dot),
     ("Dropout", dropout::parse),
     ("Embedding", embedding::parse),
@@ -97,7 +100,9 @@ const LAYERS: &[(&str, Parse)] = &[
     ("GRU", recurrent::parse),
     ("GlobalAveragePooling1D", global_pool1d::parse_average),
     ("GlobalMaxPooling1D", global_pool1d::parse_max),
+    ("Hashing", preprocessing::parse_hashing),
     ("Identity", identity::parse),
+    ("IntegerLookup", preprocessing::parse_index_lookup),
     ("LSTM", recurrent::parse),
     ("LayerNormalization", layer_normalization::parse),
     ("Masking", masking::parse),
@@ -105,10 +110,13 @@ const LAYERS: &[(&str, Parse)] = &[
     ("Minimum", merging::parse_minimum),
     ("MultiHeadAttention", multi_head_attention::parse),
     ("Multiply", merging::parse_multiply),
+    ("Normalization", preprocessing::parse_normalization),
     ("Permute", permute::parse),
     ("RepeatVector", repeat_vector::parse),
+    ("Rescaling", preprocessing::parse_rescaling),
     ("Reshape", reshape::parse),
     ("SimpleRNN", recurrent::parse),
+    ("StringLookup", preprocessing::parse_index_lookup),
     ("Subtract", merging::parse_subtract),
     ("TextVectorization", text_vectorization::parse),
 ];

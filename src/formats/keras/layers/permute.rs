@@ -15,8 +15,7 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
     let options = config.options();
     let dims = options.optional_usizes("dims")?.unwrap_or_default();
     let permutation: Vec<usize> = std::iter::once(0).chain(dims).collect();
-    let axes: Option<Vec<i64>> =
-        permutation.iter().map(|&axis| i64::try_from(axis).ok()).collect();
+    let axes: Option<Vec<i64>> = permutation.iter().map(|&axis| i64::try_from(axis).ok()).collect();
     if permutation.len() == 1 || axes.and_then(|axes| positions(&axes, axes.len())).is_none() {
         return Err(options.bad("dims", "the axes from 1, each once"));
     }
@@ -30,7 +29,8 @@ impl KerasLayer for Permute {
         let x = call.tensor(0, "inputs")?.value;
         let rank = call.ty(x).rank();
         if rank != self.permutation.len() {
-            let expected = format!("{} axes, which 'dims' and the batch name", self.permutation.len());
+            let expected =
+                format!("{} axes, which 'dims' and the batch name", self.permutation.len());
             return Err(call.bad("inputs", call.ty(x), expected));
         }
         Ok(vec![LoweredTensor::plain(call.transpose(x, &self.permutation)?)])

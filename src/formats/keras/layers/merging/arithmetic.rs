@@ -18,10 +18,7 @@ enum Arithmetic {
     Average,
 }
 
-fn parse(
-    config: &LayerConfig,
-    arithmetic: Arithmetic,
-) -> Result<Box<dyn KerasLayer>, FormatError> {
+fn parse(config: &LayerConfig, arithmetic: Arithmetic) -> Result<Box<dyn KerasLayer>, FormatError> {
     no_options(config)?;
     Ok(Box::new(arithmetic))
 }

@@ -25,8 +25,8 @@ impl KerasLayer for Concatenate {
     fn call(&self, call: &mut Call<'_>) -> Result<Vec<LoweredTensor>, FormatError> {
         let inputs = inputs_of(call)?;
         let rank = inputs.first().map_or(0, |first| call.ty(first.value).rank());
-        let axis = position(self.axis, rank)
-            .ok_or_else(|| call.bad_axes("axis", &[self.axis], rank))?;
+        let axis =
+            position(self.axis, rank).ok_or_else(|| call.bad_axes("axis", &[self.axis], rank))?;
         let dtype = common_type(call, &inputs);
         let parts = inputs.iter().map(|input| call.cast(input.value, dtype));
         let parts = parts.collect::<Result<Vec<_>, _>>()?;
@@ -51,7 +51,8 @@ impl Concatenate {
         if let Some(steps) = steps {
             return joined_steps(call, &steps, inputs, axis).map(Some);
         }
-        let spread = inputs.iter().map(|input| spread(call, input)).collect::<Result<Vec<_>, _>>()?;
+        let spread =
+            inputs.iter().map(|input| spread(call, input)).collect::<Result<Vec<_>, _>>()?;
         // Keras counts a negative axis from the end of the masks, whose rank is the inputs'.
         let joined = match spread.as_slice() {
             [single] => *single,

@@ -61,7 +61,8 @@ impl KerasLayer for Masked {
 fn column(call: &mut Call<'_>, x: ValueId, mask: ValueId) -> Result<ValueId, FormatError> {
     let mut dims = call.ty(mask).dims.clone();
     if dims.len() + 1 != call.ty(x).rank() {
-        let (found, expected) = (call.ty(mask).clone(), format!("one axis less than {}", call.ty(x)));
+        let (found, expected) =
+            (call.ty(mask).clone(), format!("one axis less than {}", call.ty(x)));
         return Err(call.bad("mask", found, expected));
     }
     dims.push(Dim::Known(1));
