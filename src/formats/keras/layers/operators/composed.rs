@@ -16,6 +16,9 @@ use crate::ops::{
     TakeAlongAxis,
 };
 
+/// The furthest that elements are moved along an axis whose size inputs decide.
+const OPEN_SHIFT: i64 = 16;
+
 /// One of them, with its options.
 #[derive(Clone, Debug)]
 pub enum Composed {
@@ -299,14 +302,16 @@ fn roll(
         let place = position(axis, dims.len());
         let axis = place.ok_or_else(|| call.bad_axes("axis", &[axis], dims.len()))?;
         let size = dims.get(axis).and_then(Dim::known).map(|size| size as i64);
-        let shift = match size {
-            Some(size) => shift.checked_rem_euclid(size).unwrap_or(0),
-            None if shift.abs() <= 1 => shift,
+        // Shifts larger than an open size would cut it wrongly, shifts by one never do.
+        let (shift, times) = match size {
+            Some(size) => (shift.checked_rem_euclid(size).unwrap_or(0), 1),
+            None if shift.abs() <= OPEN_SHIFT => (shift.signum(), shift.abs()),
             None => {
-                return Err(call.bad("shift", shift, "1 or -1 along an axis of an open size"));
+                let expected = format!("at most {OPEN_SHIFT} along an axis of an open size");
+                return Err(call.bad("shift", shift, expected));
             }
         };
-        if shift != 0 {
+        for _ in 0..if shift == 0 { 0 } else { times } {
             let back = call.add(slice(axis, Some(-shift), None), &[y])?;
             let front = call.add(slice(axis, None, Some(-shift)), &[y])?;
             let joined = call.add(Concat { axis }, &[back, front])?;
