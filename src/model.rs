@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::formats::{self, Format, FormatError, LoadError, ReadOptions};
+use crate::formats::keras::Document;
+use crate::formats::{
+    self, Format, FormatError, LoadError, Loaded, ReadOptions, SaveError, Written,
+};
 use crate::graph::Graph;
 use crate::plan::PackCache;
 use crate::runtime::{Options, RunError, Session};
@@ -15,6 +18,8 @@ use crate::runtime::{Options, RunError, Session};
 pub struct Model {
     graph: Arc<Graph>,
     packs: Arc<PackCache>,
+    /// What else its file holds; nothing for a Graph that was built in memory.
+    document: Option<Arc<Document>>,
 }
 
 impl Model {
@@ -56,20 +61,54 @@ impl Model {
         format: Format,
         options: &ReadOptions,
     ) -> Result<Model, FormatError> {
-        let graph = formats::read(bytes, format, options)?;
+        let Loaded { graph, document } = formats::read(bytes, format, options)?;
         #[cfg(debug_assertions)]
         debug_assert_eq!(graph.verify(), Ok(()));
-        Ok(Model::from_graph(graph))
+        Ok(Model { document: Some(Arc::new(document)), ..Model::from_graph(graph) })
     }
 
     /// A model of a Graph that was built in memory.
     pub fn from_graph(graph: Graph) -> Model {
-        Model { graph: Arc::new(graph), packs: Arc::new(PackCache::new()) }
+        Model { graph: Arc::new(graph), packs: Arc::new(PackCache::new()), document: None }
     }
 
     /// What the model computes, as it was read.
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// What the file that it was read from holds beside what it computes.
+    pub fn document(&self) -> Option<&Document> {
+        self.document.as_deref()
+    }
+
+    /// Writes the model to a file, whose extension says the format; the file is there whole or, after
+    /// an error, as it was. Gives a line for each part that the format has no place for.
+    ///
+    /// # Errors
+    /// If the file cannot be written, or the format cannot say what the model computes.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<Vec<String>, SaveError> {
+        let path = path.as_ref();
+        let write = || {
+            let written = self.to_bytes(Format::of(path)?)?;
+            formats::write_whole(path, &written.bytes).map_err(FormatError::Write)?;
+            Ok(written.left_out)
+        };
+        write().map_err(|error: FormatError| error.in_file(path.display()))
+    }
+
+    /// The model as the bytes of a file.
+    ///
+    /// # Errors
+    /// If the format cannot say what the model computes, or the model was not read from a file but
+    /// built in memory.
+    pub fn to_bytes(&self, format: Format) -> Result<Written, FormatError> {
+        let document = self.document().ok_or_else(|| FormatError::Unwritable {
+            what: "a Graph that was built in memory".to_owned(),
+            format: "model files",
+            hint: "only models that were read from a file can be written".to_owned(),
+        })?;
+        formats::write(&self.graph, document, format)
     }
 
     /// Makes the model ready to run.

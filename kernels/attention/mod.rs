@@ -19,7 +19,15 @@ pub enum MaskedRow {
     Zero,
     /// NaN.
     Nan,
+    /// The softmax over all keys of scores that the mask lowers by [`LOWERED_BY`], as Keras's
+    /// `Attention` has it. Equal weights nearly, but single precision numbers of that size are 64
+    /// apart, so that a score beyond ±32 still stands out. Keys that causality or the window leave
+    /// out get no weight.
+    Lowered,
 }
+
+/// By how much [`MaskedRow::Lowered`] lowers a masked score.
+pub const LOWERED_BY: f32 = 1e9;
 
 /// The sizes of an attention call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The plain definition.
 
-use super::{AttentionCall, AttentionShape, MaskedRow, Row};
+use super::{AttentionCall, AttentionShape, LOWERED_BY, MaskedRow, Row};
 use crate::Real;
 
 /// The output and the weights of inputs of type `T`, computed in `R`.
@@ -57,17 +57,21 @@ fn weights<T: Real, R: Real>(call: &AttentionCall<T>, b: usize, h: usize, q: usi
         let bias = call.bias.map_or(T::zero(), |bias| at(bias.row(b, h, q, keys), k));
         let open = call.mask.is_none_or(|mask| at(mask.row(b, h, q, keys), k) != 0);
         let near = call.sliding_window.is_none_or(|window| q.abs_diff(k) < window);
-        if open && near && (!call.causal || k <= q) {
-            product * convert(call.scale) + convert(bias)
-        } else {
-            R::from_f64(f64::NEG_INFINITY)
+        let score = product * convert(call.scale) + convert(bias);
+        match near && (!call.causal || k <= q) {
+            true if open => score,
+            // The rounding is part of the definition.
+            true if call.masked_row == MaskedRow::Lowered => {
+                R::from_f64(f64::from(score.to_f64() as f32 - LOWERED_BY))
+            }
+            _ => R::from_f64(f64::NEG_INFINITY),
         }
     };
     let scores: Vec<R> = (0..keys).map(score).collect();
     let max = scores.iter().copied().fold(R::from_f64(f64::NEG_INFINITY), R::at_least);
     if max.to_f64() == f64::NEG_INFINITY {
         let weight = match call.masked_row {
-            MaskedRow::Uniform => R::from_f64(1.0 / keys as f64),
+            MaskedRow::Uniform | MaskedRow::Lowered => R::from_f64(1.0 / keys as f64),
             MaskedRow::Zero => R::zero(),
             MaskedRow::Nan => R::from_f64(f64::NAN),
         };

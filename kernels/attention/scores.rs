@@ -1,6 +1,6 @@
 //! From products to weights, for one query.
 
-use super::{AttentionCall, MaskedRow, Row};
+use super::{AttentionCall, LOWERED_BY, MaskedRow, Row};
 use crate::isa::Simd;
 use crate::lanes;
 use std::ops::Range;
@@ -49,11 +49,13 @@ pub(super) fn weigh<S: Simd>(
             }
         }
     }
+    let lowered = call.masked_row == MaskedRow::Lowered;
+    let masked = |score: f32| if lowered { score - LOWERED_BY } else { f32::NEG_INFINITY };
     match call.mask.map(|mask| mask.row(batch, head, query, keys)) {
-        Some(Row::One(0)) => scores.fill(f32::NEG_INFINITY),
+        Some(Row::One(0)) => scores.iter_mut().for_each(|score| *score = masked(*score)),
         Some(Row::Each(mask)) => {
             for (score, &open) in scores.iter_mut().zip(&mask[reach.clone()]) {
-                *score = if open != 0 { *score } else { f32::NEG_INFINITY };
+                *score = if open != 0 { *score } else { masked(*score) };
             }
         }
         _ => {}
@@ -61,7 +63,8 @@ pub(super) fn weigh<S: Simd>(
     let max = lanes::max(scores);
     if max == f32::NEG_INFINITY {
         row[..keys].fill(match call.masked_row {
-            MaskedRow::Uniform => 1.0 / keys as f32,
+            // Without a key in reach there is nothing to lower.
+            MaskedRow::Uniform | MaskedRow::Lowered => 1.0 / keys as f32,
             MaskedRow::Zero => 0.0,
             MaskedRow::Nan => f32::NAN,
         });

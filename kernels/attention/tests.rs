@@ -109,7 +109,8 @@ fn masks_and_biases_broadcast_over_any_axis() {
         let count = small.iter().product();
         let bits: Vec<u8> = integers(count, axes, 2).iter().map(|&v| v as u8 * 3).collect();
         let offsets = numbers(count, axes);
-        for masked_row in [MaskedRow::Uniform, MaskedRow::Zero, MaskedRow::Nan] {
+        for masked_row in [MaskedRow::Uniform, MaskedRow::Zero, MaskedRow::Nan, MaskedRow::Lowered]
+        {
             for (masked, biased, causal) in
                 [(true, false, false), (false, true, true), (true, true, true)]
             {
@@ -147,12 +148,34 @@ fn a_row_without_keys_follows_the_rule_and_its_neighbours_do_not() {
                 match masked_row {
                     MaskedRow::Uniform => assert!((got[6 + d] - mean[d]).abs() < 1e-6),
                     MaskedRow::Zero => assert_eq!(got[6 + d], 0.0),
-                    MaskedRow::Nan => assert!(got[6 + d].is_nan()),
+                    _ => assert!(got[6 + d].is_nan()),
                 }
             }
             assert!(got[..6].iter().chain(&got[9..]).all(|v| v.is_finite()));
         }
     }
+}
+
+#[test]
+fn lowered_scores_of_a_masked_row_differ_by_multiples_of_64() {
+    let (shape, query) = (shape([1, 2, 3, 1, 1, 1, 1]), [1.0, -0.1]);
+    let (key, value, mask) = ([0.0, 100.0, 40.0], [1.0, 10.0, 100.0], [0; 1]);
+    let call = AttentionCall {
+        shape,
+        query: &query,
+        key: &key,
+        value: &value,
+        scale: 1.0,
+        mask: Some(PerScore::new(&mask, [1; 4])),
+        bias: None,
+        causal: false,
+        sliding_window: None,
+        masked_row: MaskedRow::Lowered,
+    };
+    check(&call);
+    let (output, _) = reference::forward::<f32, f64>(&call);
+    // 100 becomes 128 and 40 becomes 64; -10 and -4 vanish.
+    assert_eq!(output, [10.0, 37.0]);
 }
 
 #[test]

@@ -325,6 +325,24 @@ impl Graph {
         Ok(VariableId(self.variables.len() - 1))
     }
 
+    /// Lets a Variable start with another value of the same type.
+    ///
+    /// # Errors
+    /// If the type is another one.
+    pub fn set_variable(
+        &mut self,
+        variable: VariableId,
+        value: Arc<Tensor>,
+    ) -> Result<(), GraphError> {
+        let slot = &mut self.variables[variable.0];
+        let (expected, found) = (TensorType::of(&slot.value), TensorType::of(&value));
+        if expected != found {
+            return Err(GraphError::Update { variable: slot.name.clone(), expected, found });
+        }
+        slot.value = value;
+        Ok(())
+    }
+
     /// The value that a Variable holds when a run starts.
     pub fn read(&mut self, variable: VariableId) -> ValueId {
         if let Some(&value) = self.variable_values.get(&variable) {

@@ -1,10 +1,7 @@
 //! The gated recurrent unit layer, all steps and directions in one node.
 
-use std::borrow::Cow;
-
 use super::Activation;
-use super::recurrent::{CellShape, CellSlots, Direction};
-use crate::graph::{Cost, OpError, Operator, Slots, TensorType};
+use super::recurrent::{CellShape, CellSlots, Direction, recurrent_operator};
 
 /// The GRU layer. Gates stand in the order update, reset, candidate (`z r h`); `s` is the recurrent
 /// activation, `a` the activation, `*` elementwise (Cho et al. 2014):
@@ -51,31 +48,7 @@ impl Gru {
     }
 }
 
-impl Operator for Gru {
-    fn name(&self) -> &'static str {
-        "gru"
-    }
-
-    fn attributes(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("units", self.units.to_string()),
-            ("direction", self.direction.name().to_owned()),
-            ("activation", self.activation.name().to_owned()),
-            ("recurrent_activation", self.recurrent_activation.name().to_owned()),
-            ("reset_after", self.reset_after.to_string()),
-            ("zero_output_for_mask", self.zero_output_for_mask.to_string()),
-        ]
-    }
-
-    fn input_name(&self, index: usize) -> Cow<'static, str> {
-        Self::SLOTS.name(index)
-    }
-
-    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
-        self.with_shape(|shape| shape.infer(inputs))
-    }
-
-    fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
-        self.with_shape(|shape| shape.cost(inputs, outputs))
-    }
-}
+recurrent_operator!(Gru, "gru", |layer| [
+    ("recurrent_activation", layer.recurrent_activation.name().to_owned()),
+    ("reset_after", layer.reset_after.to_string()),
+]);

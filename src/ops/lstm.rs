@@ -1,10 +1,7 @@
 //! The long short-term memory layer, all steps and directions in one node.
 
-use std::borrow::Cow;
-
 use super::Activation;
-use super::recurrent::{CellShape, CellSlots, Direction};
-use crate::graph::{Cost, OpError, Operator, Slots, TensorType};
+use super::recurrent::{CellShape, CellSlots, Direction, recurrent_operator};
 
 /// The LSTM layer. Gates stand in the order input, forget, cell, output (`i f c o`); `s` is the
 /// recurrent activation, `a` the activation, `*` elementwise (Hochreiter and Schmidhuber 1997, with
@@ -46,30 +43,7 @@ impl Lstm {
     }
 }
 
-impl Operator for Lstm {
-    fn name(&self) -> &'static str {
-        "lstm"
-    }
-
-    fn attributes(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("units", self.units.to_string()),
-            ("direction", self.direction.name().to_owned()),
-            ("activation", self.activation.name().to_owned()),
-            ("recurrent_activation", self.recurrent_activation.name().to_owned()),
-            ("zero_output_for_mask", self.zero_output_for_mask.to_string()),
-        ]
-    }
-
-    fn input_name(&self, index: usize) -> Cow<'static, str> {
-        Self::SLOTS.name(index)
-    }
-
-    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
-        self.with_shape(|shape| shape.infer(inputs))
-    }
-
-    fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
-        self.with_shape(|shape| shape.cost(inputs, outputs))
-    }
-}
+recurrent_operator!(Lstm, "lstm", |layer| [(
+    "recurrent_activation",
+    layer.recurrent_activation.name().to_owned()
+)]);

@@ -163,3 +163,47 @@ impl CellShape<'_> {
         }
     }
 }
+
+/// Implements [`Operator`](crate::graph::Operator) for a recurrent layer with `SLOTS` and
+/// `with_shape`; `$own` lists the attributes that it does not share with the others.
+macro_rules! recurrent_operator {
+    ($op:ident, $name:literal, |$layer:ident| $own:expr) => {
+        impl crate::graph::Operator for $op {
+            fn name(&self) -> &'static str {
+                $name
+            }
+
+            fn attributes(&self) -> Vec<(&'static str, String)> {
+                let $layer = self;
+                let mut attributes = vec![
+                    ("units", self.units.to_string()),
+                    ("direction", self.direction.name().to_owned()),
+                    ("activation", self.activation.name().to_owned()),
+                ];
+                attributes.extend($own);
+                attributes.push(("zero_output_for_mask", self.zero_output_for_mask.to_string()));
+                attributes
+            }
+
+            fn input_name(&self, index: usize) -> std::borrow::Cow<'static, str> {
+                Self::SLOTS.name(index)
+            }
+
+            fn infer(
+                &self,
+                inputs: crate::graph::Slots<'_>,
+            ) -> Result<Vec<crate::graph::TensorType>, crate::graph::OpError> {
+                self.with_shape(|shape| shape.infer(inputs))
+            }
+
+            fn cost(
+                &self,
+                inputs: &[Option<&crate::graph::TensorType>],
+                outputs: &[crate::graph::TensorType],
+            ) -> crate::graph::Cost {
+                self.with_shape(|shape| shape.cost(inputs, outputs))
+            }
+        }
+    };
+}
+pub(super) use recurrent_operator;

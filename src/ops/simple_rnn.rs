@@ -1,10 +1,7 @@
 //! The plain recurrent layer, all steps and directions in one node.
 
-use std::borrow::Cow;
-
 use super::Activation;
-use super::recurrent::{CellShape, CellSlots, Direction};
-use crate::graph::{Cost, OpError, Operator, Slots, TensorType};
+use super::recurrent::{CellShape, CellSlots, Direction, recurrent_operator};
 
 /// The plain (Elman) recurrent layer: `h' = a(x·W + h·R + b)` with the activation `a`.
 ///
@@ -37,29 +34,4 @@ impl SimpleRnn {
     }
 }
 
-impl Operator for SimpleRnn {
-    fn name(&self) -> &'static str {
-        "simple_rnn"
-    }
-
-    fn attributes(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("units", self.units.to_string()),
-            ("direction", self.direction.name().to_owned()),
-            ("activation", self.activation.name().to_owned()),
-            ("zero_output_for_mask", self.zero_output_for_mask.to_string()),
-        ]
-    }
-
-    fn input_name(&self, index: usize) -> Cow<'static, str> {
-        Self::SLOTS.name(index)
-    }
-
-    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
-        self.with_shape(|shape| shape.infer(inputs))
-    }
-
-    fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
-        self.with_shape(|shape| shape.cost(inputs, outputs))
-    }
-}
+recurrent_operator!(SimpleRnn, "simple_rnn", |_layer| []);

@@ -1,10 +1,14 @@
 //! From a model's description to the Graph: walks calls in order, nested models within.
 
+mod binding;
 mod ends;
+mod rows;
+mod time_distributed;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::Document;
 use super::config::{
     CallArg, CallNode, CallSite, Description, FunctionalConfig, LayerConfig, LayerKind,
     ModelConfig, SequentialConfig, TensorRef,
@@ -19,12 +23,23 @@ use crate::graph::{
 use crate::ops::Dropout;
 use ends::{inputs_of, model_inputs, output_names};
 
+/// A model's Graph, and what else its file says.
+#[derive(Debug)]
+pub struct Lowered {
+    /// What the model computes.
+    pub graph: Graph,
+    /// Its config, and where files hold its Variables.
+    pub document: Document,
+    /// Where the values came from.
+    pub source: Source,
+}
+
 /// Lowers a model whose variables come from `source`.
 ///
 /// # Errors
 /// If a class is not known, an option or argument is not honoured, a weight is missing, of another
 /// shape, or left over.
-pub fn lower(description: &Description, source: Source) -> Result<Graph, FormatError> {
+pub fn lower(description: &Description, source: Source) -> Result<Lowered, FormatError> {
     let Some(model) = description.model.as_model() else {
         return Err(description.model.unknown());
     };
@@ -32,11 +47,18 @@ pub fn lower(description: &Description, source: Source) -> Result<Graph, FormatE
         graph: Graph::new(description.model.name.clone()),
         source,
         places: HashMap::new(),
+        aliases: HashMap::new(),
         built: HashMap::new(),
         records: HashMap::new(),
+        groups: Vec::new(),
         unmasked: HashSet::new(),
     };
-    let scope = Scope { model: &description.model, path: String::new(), key: String::new() };
+    let scope = Scope {
+        model: &description.model,
+        path: String::new(),
+        key: String::new(),
+        trainable: description.model.trainable,
+    };
     lowering.survey(&scope, model, "", 0);
     let specs = inputs_of(&description.model, model)?;
     let inputs = lowering.add_inputs(&specs, keeps_states(model))?;
@@ -47,7 +69,7 @@ pub fn lower(description: &Description, source: Source) -> Result<Graph, FormatE
         added.map_err(|source| scope.failed(source))?;
     }
     lowering.source.finish()?;
-    Ok(lowering.graph)
+    lowering.bind(Document::of(description))
 }
 
 /// A model while its layers are called.
@@ -58,6 +80,8 @@ struct Scope<'a> {
     path: String,
     /// The same for the objects that layers are: shared ones have a key of their own.
     key: String,
+    /// Whether it and the models that it is nested in are trained.
+    trainable: bool,
 }
 
 impl Scope<'_> {
@@ -69,14 +93,6 @@ impl Scope<'_> {
         match layer.shared_object_id {
             Some(id) => format!("#{id}"),
             None => format!("{}{}", self.key, layer.name),
-        }
-    }
-
-    fn inner<'b>(&self, layer: &'b LayerConfig) -> Scope<'b> {
-        Scope {
-            model: layer,
-            path: format!("{}/", self.path_of(layer)),
-            key: format!("{}/", self.key_of(layer)),
         }
     }
 
@@ -94,6 +110,8 @@ impl Scope<'_> {
 struct Place {
     folder: String,
     path: String,
+    /// Whether the models that it is nested in are trained.
+    trainable: bool,
 }
 
 /// A layer object that has been called.
@@ -101,15 +119,34 @@ struct Built {
     layer: Box<dyn KerasLayer>,
     config: LayerConfig,
     variables: Vec<VariableId>,
+    /// For each variable whether Keras counts it to the trainable weights, and its path in the
+    /// layer's folder; none for what no file holds.
+    stored: Vec<Option<Stored>>,
+}
+
+/// How files hold a variable of a layer.
+struct Stored {
+    path: String,
+    trainable: bool,
+}
+
+/// A layer of the outermost model and the objects within it, by key, in the order of the file.
+struct Group {
+    layer: String,
+    keys: Vec<String>,
 }
 
 struct Lowering {
     graph: Graph,
     source: Source,
     places: HashMap<String, Place>,
+    /// Other keys of objects, each with the one that `places` and `built` have.
+    aliases: HashMap<String, String>,
     built: HashMap<String, Built>,
     /// The Graph's record of each layer, by path.
     records: HashMap<String, usize>,
+    /// What `.h5` files hold under the names of the outermost model's layers.
+    groups: Vec<Group>,
     /// Values whose masks a call has taken off.
     unmasked: HashSet<ValueId>,
 }
@@ -119,23 +156,69 @@ impl Lowering {
     /// adds the Graph's records of them.
     fn survey(&mut self, scope: &Scope<'_>, model: &ModelConfig, folder: &str, depth: usize) {
         for (layer, folder) in model.layers().zip(model.folders(folder)) {
-            let (path, folder) = (scope.path_of(layer), folder.unwrap_or_default());
             let head = matches!(model, ModelConfig::Sequential(_)) && is_input(layer);
-            if !head {
-                self.records.insert(path.clone(), self.graph.layers().len());
-                self.graph.add_layer(Layer {
-                    name: path.clone(),
-                    class: layer.class_name.clone(),
-                    depth,
-                    ..Layer::default()
-                });
-            }
-            self.places
-                .entry(scope.key_of(layer))
-                .or_insert(Place { folder: folder.clone(), path });
-            if let LayerKind::Model(inner) = &layer.kind {
-                self.survey(&scope.inner(layer), inner, &folder, depth + 1);
-            }
+            self.survey_layer(scope, layer, folder.unwrap_or_default(), depth, !head);
+        }
+    }
+
+    /// Notes where a layer is stored, and what is within it.
+    fn survey_layer(
+        &mut self,
+        scope: &Scope<'_>,
+        layer: &LayerConfig,
+        folder: String,
+        depth: usize,
+        recorded: bool,
+    ) {
+        let path = scope.path_of(layer);
+        if recorded {
+            self.records.insert(path.clone(), self.graph.layers().len());
+            self.graph.add_layer(Layer {
+                name: path.clone(),
+                class: layer.class_name.clone(),
+                depth,
+                ..Layer::default()
+            });
+        }
+        self.note_alias(scope, layer);
+        self.group(scope, layer, depth);
+        self.places.entry(self.key_of(scope, layer)).or_insert(Place {
+            folder: folder.clone(),
+            path,
+            trainable: scope.trainable,
+        });
+        if let LayerKind::Model(inner) = &layer.kind {
+            self.survey(&self.inner(scope, layer), inner, &folder, depth + 1);
+        } else if let Some(inner) = time_distributed::layer_within(layer) {
+            let folder = format!("{folder}/layer");
+            self.survey_layer(&self.inner(scope, layer), &inner, folder, depth + 1, true);
+        }
+    }
+
+    /// Notes a shared object whose id the file leaves out where it is met first: Keras numbers the
+    /// layers of a shared model only where it writes the model again, within something else.
+    fn note_alias(&mut self, scope: &Scope<'_>, layer: &LayerConfig) {
+        let unnumbered = format!("{}{}", scope.key, layer.name);
+        let key = scope.key_of(layer);
+        if key != unnumbered && scope.key.starts_with('#') && self.places.contains_key(&unnumbered)
+        {
+            self.aliases.entry(key).or_insert(unnumbered);
+        }
+    }
+
+    /// The key of the object that a layer is.
+    fn key_of(&self, scope: &Scope<'_>, layer: &LayerConfig) -> String {
+        let key = scope.key_of(layer);
+        self.aliases.get(&key).cloned().unwrap_or(key)
+    }
+
+    /// The scope of what is within a layer.
+    fn inner<'b>(&self, scope: &Scope<'_>, layer: &'b LayerConfig) -> Scope<'b> {
+        Scope {
+            model: layer,
+            path: format!("{}/", scope.path_of(layer)),
+            key: format!("{}/", self.key_of(scope, layer)),
+            trainable: scope.trainable && layer.trainable,
         }
     }
 
@@ -302,14 +385,17 @@ impl Lowering {
                 outputs
             }
             LayerKind::Model(model) => {
-                let inner = scope.inner(layer);
+                let inner = self.inner(scope, layer);
                 let mut call = Call::new(&mut self.graph, &path, args, kwargs, &[]);
                 let inputs = model_inputs(&mut call, layer, model)?;
                 call.finish()?;
                 self.run_model(&inner, model, &inputs, training)?
             }
+            LayerKind::Layer if time_distributed::is_one(layer) => {
+                self.call_time_distributed(scope, layer, args, kwargs, training)?
+            }
             LayerKind::Layer => {
-                let key = scope.key_of(layer);
+                let key = self.key_of(scope, layer);
                 if !self.built.contains_key(&key) {
                     self.build(&key, &path, layer, &args, &kwargs)?;
                 }
@@ -334,14 +420,14 @@ impl Lowering {
             layer: path.to_owned(),
             problem: problem.to_owned(),
         };
-        let same = built.config.class_name == layer.class_name
-            && built.config.raw_options() == layer.raw_options();
+        let same = built.config.class_name == layer.class_name && built.config.same_options(layer);
         if !same {
             return Err(refuse("another layer of the file has the same shared_object_id"));
         }
         if training == Some(true) && built.layer.acts_in_training() {
             return Err(refuse(
-                "it is called with training=True, which is random; call it without, and save again",
+                "it is called with training=True, where it does something else than in inference; \
+                 call it without, and save again",
             ));
         }
         let named = ["query", "value", "key"];
@@ -370,14 +456,15 @@ impl Lowering {
         kwargs: &[(String, Arg)],
     ) -> Result<(), FormatError> {
         let mut layer = layers::parse(config)?;
-        let (folder, name) = match self.places.get(key) {
-            Some(place) => (place.folder.clone(), place.path.clone()),
-            None => (String::new(), path.to_owned()),
+        let (folder, name, trainable) = match self.places.get(key) {
+            Some(place) => (place.folder.clone(), place.path.clone(), place.trainable),
+            None => (String::new(), path.to_owned(), true),
         };
         layer.load(&mut self.source.files(path, &folder))?;
         let (args, kwargs) = (args.to_vec(), kwargs.to_vec());
         let specs = layer.variables(&Call::new(&mut self.graph, path, args, kwargs, &[]))?;
         let mut variables = Vec::with_capacity(specs.len());
+        let mut stored = Vec::with_capacity(specs.len());
         for spec in specs {
             let name = format!("{name}/{}", spec.name);
             let value = self.source.value(path, &folder, &name, &spec)?;
@@ -389,8 +476,12 @@ impl Lowering {
             };
             let added = self.graph.add_variable(name, kind, Arc::new(value));
             variables.push(added.map_err(|source| inputs_error(path, source))?);
+            let trainable = trainable && kind == VariableKind::Parameter;
+            let place = Stored { path: format!("{folder}/{}", spec.path), trainable };
+            stored.push((kind != VariableKind::State).then_some(place));
         }
-        self.built.insert(key.to_owned(), Built { layer, config: config.clone(), variables });
+        let config = config.clone();
+        self.built.insert(key.to_owned(), Built { layer, config, variables, stored });
         Ok(())
     }
 

@@ -25,6 +25,9 @@ pub struct Description {
     pub compile_config: Option<Map<String, Value>>,
     /// The version of Keras that wrote the file, where it says so.
     pub keras_version: Option<String>,
+    /// The model's JSON as it stands, without `compile_config`; names that were left out are filled
+    /// in.
+    pub source: Value,
 }
 
 /// A layer, an operator or a model within a model.
@@ -119,6 +122,21 @@ impl Description {
         Ok(description)
     }
 
+    /// A model's configuration in the form of `config.json`, that a file of another form holds.
+    ///
+    /// # Errors
+    /// As [`Description::from_archive`].
+    pub fn of_model(
+        config: &Value,
+        keras_version: Option<String>,
+    ) -> Result<Description, FormatError> {
+        let mut named = config.clone();
+        names::fill(&mut named);
+        let mut description = Description::from_value(&named)?;
+        description.keras_version = keras_version.or(description.keras_version);
+        Ok(description)
+    }
+
     /// The model of a JSON description: what `model.to_json()` gives, or the same with defaults and
     /// names left out. Names are then made as Keras makes them.
     ///
@@ -153,7 +171,11 @@ impl Description {
             Some(Value::Object(map)) => Some(map.clone()),
             Some(other) => return Err(malformed("compile_config", "an object", other)),
         };
-        Ok(Description { model, compile_config, keras_version })
+        let mut source = value.clone();
+        if let Some(entries) = source.as_object_mut() {
+            entries.shift_remove("compile_config");
+        }
+        Ok(Description { model, compile_config, keras_version, source })
     }
 }
 
@@ -180,6 +202,13 @@ impl LayerConfig {
             None | Some(Value::Null) => class_name.to_owned(),
             Some(other) => return Err(malformed(&format!("{place}: name"), "a text", other)),
         };
+        if name.is_empty() {
+            return Err(malformed(
+                &format!("{place}: name"),
+                "a text that is not empty",
+                &"".into(),
+            ));
+        }
         if let Some((key, other)) = entries.iter().find(|(key, _)| !ENTRIES.contains(&key.as_str()))
         {
             let place = format!("layer '{name}': {}", json::shorten(key));
@@ -284,6 +313,12 @@ impl LayerConfig {
         &self.config
     }
 
+    /// Whether two entries have the same options. Ids of shared objects among them do not count:
+    /// Keras writes them in some entries of an object and not in others.
+    pub fn same_options(&self, other: &LayerConfig) -> bool {
+        same_entries(&self.config, &other.config)
+    }
+
     /// The model, if this is one.
     pub fn as_model(&self) -> Option<&ModelConfig> {
         match &self.kind {
@@ -298,6 +333,12 @@ impl LayerConfig {
             (LayerKind::Custom, registered) => (
                 registered.clone().unwrap_or_else(|| self.class_name.clone()),
                 "it is a custom class: describe it by a template with --custom FILE.json"
+                    .to_owned(),
+            ),
+            _ if self.class_name.starts_with("ConvLSTM") => (
+                self.class_name.clone(),
+                "its steps are convolutions; put TimeDistributed(Conv1D(…)) and an LSTM in its \
+                 place, train the model, and save it again"
                     .to_owned(),
             ),
             _ => (
@@ -367,6 +408,24 @@ impl SequentialConfig {
             })?),
         };
         Ok(SequentialConfig { layers, build_input_shape })
+    }
+}
+
+fn same_entries(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
+    let mut keys = a.keys().chain(b.keys()).filter(|key| *key != "shared_object_id");
+    keys.all(|key| match (a.get(key), b.get(key)) {
+        (Some(a), Some(b)) => same_values(a, b),
+        _ => false,
+    })
+}
+
+fn same_values(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => same_entries(a, b),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_values(a, b))
+        }
+        (a, b) => a == b,
     }
 }
 

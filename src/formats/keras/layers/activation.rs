@@ -19,6 +19,14 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
     Ok(Box::new(Activation { function }))
 }
 
+/// Reads a layer that is a function: `LeakyReLU`, `ELU`, `ReLU` or `ThresholdedReLU`.
+pub(super) fn parse_function(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
+    match function_of(config)? {
+        Some(function) => Ok(Box::new(Activation { function })),
+        None => Err(config.unknown()),
+    }
+}
+
 impl KerasLayer for Activation {
     fn call(&self, call: &mut Call<'_>) -> Result<Vec<LoweredTensor>, FormatError> {
         let input = call.tensor(0, "inputs")?;
@@ -78,13 +86,19 @@ pub(super) fn function_of(layer: &LayerConfig) -> Result<Option<Function>, Forma
     let number = |option, default: f64| options.f64_or(option, default).map(|x| x as f32);
     let function = match layer.class_name.as_str() {
         "Activation" => activation_of(&options, "activation", "linear")?,
-        "LeakyReLU" => Function::LeakyRelu { negative_slope: number("negative_slope", 0.3)? },
+        "LeakyReLU" => {
+            // Keras 2 calls the slope `alpha`.
+            let slope = number("alpha", 0.3)?;
+            Function::LeakyRelu { negative_slope: number("negative_slope", f64::from(slope))? }
+        }
         "ELU" => Function::Elu { alpha: number("alpha", 1.0)? },
         "ReLU" => Function::BoundedRelu {
             negative_slope: number("negative_slope", 0.0)?,
             max_value: options.optional_f64("max_value")?.map(|x| x as f32),
             threshold: number("threshold", 0.0)?,
         },
+        // Of Keras 2.
+        "ThresholdedReLU" => Function::Threshold { threshold: number("theta", 1.0)?, value: 0.0 },
         "Softmax" => {
             options.only("axis", &(-1).into(), "only the last axis serves as an activation")?;
             Function::Softmax

@@ -266,6 +266,14 @@ impl<'a> Call<'a> {
         self.cast(value, DType::F32)
     }
 
+    /// The value in the type of `like`: normalizations of integers give integers in Keras.
+    ///
+    /// # Errors
+    /// If `like` is text.
+    pub fn back_to(&mut self, value: ValueId, like: ValueId) -> Result<ValueId, FormatError> {
+        self.cast(value, self.ty(like).dtype)
+    }
+
     /// The explicit `mask` argument, or else the mask of the input, as Keras fills it in where a
     /// call has one tensor alone.
     ///

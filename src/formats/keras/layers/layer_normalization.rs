@@ -116,6 +116,8 @@ impl KerasLayer for LayerNormalization {
         }
         let y = call.add_node(norm, inputs)?[0];
         let value = call.transpose(y, &inverse(&order))?;
+        let value = call.back_to(value, input.value)?;
+        let value = call.float(value)?;
         Ok(vec![LoweredTensor { value, mask: input.mask }])
     }
 }

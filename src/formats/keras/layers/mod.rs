@@ -1,28 +1,40 @@
 //! The layers of Keras: one file each, and one row each in the table below.
 
 mod activation;
+mod attention;
 mod axes;
+mod batch_normalization;
 mod call;
 mod compose;
 mod conv1d;
 mod dense;
 mod dropout;
+mod einsum_dense;
 mod embedding;
 mod flatten;
 mod global_pool1d;
+mod group_normalization;
 mod identity;
 mod input_layer;
 mod layer_normalization;
 mod masking;
 mod merging;
 mod multi_head_attention;
+mod noise;
 pub mod operators;
 mod permute;
+mod prelu;
 mod preprocessing;
 mod recurrent;
 mod repeat_vector;
 mod reshape;
+mod rms_normalization;
+mod softmax;
+mod spectral_normalization;
+#[cfg(test)]
+mod tests;
 mod text_vectorization;
+mod unit_normalization;
 mod variable;
 
 use std::fmt;
@@ -85,8 +97,13 @@ type Parse = fn(&LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError>;
 /// Every layer, by the class that it is saved under.
 const LAYERS: &[(&str, Parse)] = &[
     ("Activation", activation::parse),
+    ("ActivityRegularization", noise::parse),
     ("Add", merging::parse_add),
+    ("AdditiveAttention", attention::parse),
+    ("AlphaDropout", noise::parse),
+    ("Attention", attention::parse),
     ("Average", merging::parse_average),
+    ("BatchNormalization", batch_normalization::parse),
     ("Bidirectional", recurrent::parse_bidirectional),
     ("CategoryEncoding", preprocessing::parse_category_encoding),
     ("Concatenate", merging::parse_concatenate),
@@ -95,30 +112,48 @@ const LAYERS: &[(&str, Parse)] = &[
     ("Discretization", preprocessing::parse_discretization),
     ("Dot", merging::parse_dot),
     ("Dropout", dropout::parse),
+    ("ELU", activation::parse_function),
+    ("EinsumDense", einsum_dense::parse),
     ("Embedding", embedding::parse),
     ("Flatten", flatten::parse),
     ("GRU", recurrent::parse),
+    ("GaussianDropout", noise::parse),
+    ("GaussianNoise", noise::parse),
     ("GlobalAveragePooling1D", global_pool1d::parse_average),
     ("GlobalMaxPooling1D", global_pool1d::parse_max),
+    ("GroupNormalization", group_normalization::parse),
+    ("GroupQueryAttention", multi_head_attention::parse_grouped),
     ("Hashing", preprocessing::parse_hashing),
     ("Identity", identity::parse),
     ("IntegerLookup", preprocessing::parse_index_lookup),
     ("LSTM", recurrent::parse),
     ("LayerNormalization", layer_normalization::parse),
+    ("LeakyReLU", activation::parse_function),
     ("Masking", masking::parse),
     ("Maximum", merging::parse_maximum),
     ("Minimum", merging::parse_minimum),
     ("MultiHeadAttention", multi_head_attention::parse),
     ("Multiply", merging::parse_multiply),
     ("Normalization", preprocessing::parse_normalization),
+    ("PReLU", prelu::parse),
     ("Permute", permute::parse),
+    ("RMSNormalization", rms_normalization::parse),
+    ("RNN", recurrent::parse),
+    ("ReLU", activation::parse_function),
     ("RepeatVector", repeat_vector::parse),
     ("Rescaling", preprocessing::parse_rescaling),
     ("Reshape", reshape::parse),
     ("SimpleRNN", recurrent::parse),
+    ("Softmax", softmax::parse),
+    ("SpatialDropout1D", noise::parse),
+    ("SpatialDropout2D", noise::parse),
+    ("SpatialDropout3D", noise::parse),
+    ("SpectralNormalization", spectral_normalization::parse),
     ("StringLookup", preprocessing::parse_index_lookup),
     ("Subtract", merging::parse_subtract),
     ("TextVectorization", text_vectorization::parse),
+    ("ThresholdedReLU", activation::parse_function),
+    ("UnitNormalization", unit_normalization::parse),
 ];
 
 /// Reads the options of a layer.

@@ -1,4 +1,5 @@
-//! `MultiHeadAttention`: projections, masks and attention over any axes.
+//! `MultiHeadAttention`: projections, masks and attention over any axes; and
+//! `GroupQueryAttention`, in which several query heads share the head of a key and a value.
 
 mod masks;
 
@@ -7,13 +8,17 @@ use serde_json::Value;
 use super::axes::{inverse, position, product};
 use super::{Call, KerasLayer, LoweredTensor, VariableSpec, initial, width};
 use crate::formats::FormatError;
-use crate::formats::keras::config::LayerConfig;
+use crate::formats::keras::config::{LayerConfig, Options};
 use crate::graph::{Dim, TensorType, ValueId};
 use crate::ops::{Activation, Attention, BinaryKind, Dense, MaskedRow};
 
 #[derive(Debug)]
 struct MultiHeadAttention {
+    /// Whether it is a `GroupQueryAttention`.
+    grouped: bool,
     heads: usize,
+    /// The heads of keys and values.
+    key_heads: usize,
     key_dim: usize,
     value_dim: usize,
     dropout: f64,
@@ -34,12 +39,11 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
         Some(_) => width(&options, "value_dim")?,
         None => key_dim,
     };
-    let sliding_window = match options.value("sliding_window") {
-        Some(_) => Some(options.size("sliding_window")?),
-        None => None,
-    };
+    let heads = width(&options, "num_heads")?;
     let layer = MultiHeadAttention {
-        heads: width(&options, "num_heads")?,
+        grouped: false,
+        heads,
+        key_heads: heads,
         key_dim,
         value_dim,
         dropout: options.rate_or("dropout", 0.0)?,
@@ -50,10 +54,51 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
             .optional_usizes("output_shape")?
             .filter(|shape| !matches!(shape[..], [] | [0])),
         axes: options.optional_i64s("attention_axes")?,
-        sliding_window,
+        sliding_window: window(&options)?,
         kernel: initial(&options, "kernel_initializer", "glorot_uniform")?,
         bias: initial(&options, "bias_initializer", "zeros")?,
     };
+    finish(options)?;
+    Ok(Box::new(layer))
+}
+
+/// Reads a `GroupQueryAttention` (Ainslie et al. 2023, arXiv:2305.13245).
+pub(super) fn parse_grouped(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
+    let options = config.options();
+    let key_dim = width(&options, "head_dim")?;
+    let heads = width(&options, "num_query_heads")?;
+    let key_heads = width(&options, "num_key_value_heads")?;
+    if heads % key_heads != 0 {
+        let expected = format!("a number that divides num_query_heads, {heads}");
+        return Err(options.bad("num_key_value_heads", expected));
+    }
+    let layer = MultiHeadAttention {
+        grouped: true,
+        heads,
+        key_heads,
+        key_dim,
+        value_dim: key_dim,
+        dropout: options.rate_or("dropout", 0.0)?,
+        use_bias: options.bool_or("use_bias", true)?,
+        use_gate: options.bool_or("use_gate", false)?,
+        output_shape: None,
+        axes: None,
+        sliding_window: window(&options)?,
+        kernel: initial(&options, "kernel_initializer", "glorot_uniform")?,
+        bias: initial(&options, "bias_initializer", "zeros")?,
+    };
+    finish(options)?;
+    Ok(Box::new(layer))
+}
+
+fn window(options: &Options<'_>) -> Result<Option<usize>, FormatError> {
+    match options.value("sliding_window") {
+        Some(_) => options.size("sliding_window").map(Some),
+        None => Ok(None),
+    }
+}
+
+fn finish(options: Options<'_>) -> Result<(), FormatError> {
     options.only("flash_attention", &Value::Bool(false), "build the layer without it")?;
     options.ignore(&[
         "seed",
@@ -63,8 +108,7 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
         "kernel_constraint",
         "bias_constraint",
     ]);
-    options.finish()?;
-    Ok(Box::new(layer))
+    options.finish()
 }
 
 /// The projections, in the order in which Keras makes them.
@@ -78,15 +122,18 @@ enum Part {
 }
 
 impl Part {
-    /// Where the file holds it, and its name.
-    fn place(self) -> (&'static str, &'static str) {
-        match self {
-            Part::Query => ("query_dense", "query"),
-            Part::Key => ("key_dense", "key"),
-            // An attribute without a public name.
+    /// Where the file holds it, and its name. Attributes without a public name have an underscore.
+    fn place(self, grouped: bool) -> (&'static str, &'static str) {
+        let (private, name) = match self {
+            Part::Query => ("_query_dense", "query"),
+            Part::Key => ("_key_dense", "key"),
             Part::Gate => ("_gate_dense", "gate"),
-            Part::Value => ("value_dense", "value"),
-            Part::Output => ("output_dense", "attention_output"),
+            Part::Value => ("_value_dense", "value"),
+            Part::Output => ("_output_dense", "attention_output"),
+        };
+        match grouped || self == Part::Gate {
+            true => (private, name),
+            false => (private.trim_start_matches('_'), name),
         }
     }
 }
@@ -128,6 +175,12 @@ impl MultiHeadAttention {
         Ok(Axes { attended, order })
     }
 
+    /// Whether Keras takes its fused kernel, whose softmax leaves a wholly masked row uniform; the
+    /// other path sets masked scores to 0 afterwards. Only inputs of three dimensions reach it.
+    fn fused(&self, call: &Call<'_>, wants_scores: bool, query: ValueId) -> bool {
+        self.dropout == 0.0 && !wants_scores && call.ty(query).rank() == 3
+    }
+
     /// The axes of the inputs of a call.
     fn axes_of(
         &self,
@@ -139,9 +192,19 @@ impl MultiHeadAttention {
         if [value, key].iter().any(|other| call.ty(other.value).rank() != rank) {
             return Err(call.refuse("query, value and key have different numbers of dimensions"));
         }
+        if self.grouped && rank != 3 {
+            let expected = "3 dimensions, [batch, time, features]";
+            return Err(call.bad("query", call.ty(query.value), expected));
+        }
         let axes = self.split(call, rank)?;
-        if (causal || self.sliding_window.is_some()) && axes.attended != [1] {
-            let problem = "use_causal_mask and sliding_window need attention over axis 1 alone";
+        // Keras sizes these masks by axis 1 of the inputs, and cannot widen them to several axes.
+        let suits = |input: LoweredTensor| match axes.attended[..] {
+            [axis] => call.ty(input.value).dims.get(axis) == call.ty(input.value).dims.get(1),
+            _ => false,
+        };
+        if (causal || self.sliding_window.is_some()) && !(suits(query) && suits(value)) {
+            let problem = "use_causal_mask and sliding_window need attention over one axis, of the \
+                           size of axis 1";
             return Err(call.refuse(problem));
         }
         Ok(axes)
@@ -215,7 +278,7 @@ impl MultiHeadAttention {
 
 impl KerasLayer for MultiHeadAttention {
     fn takes_masks_off(&self) -> bool {
-        true
+        !self.grouped
     }
 
     fn variables(&self, call: &Call<'_>) -> Result<Vec<VariableSpec>, FormatError> {
@@ -233,15 +296,15 @@ impl KerasLayer for MultiHeadAttention {
         for part in self.parts() {
             let (ins, outs) = match part {
                 Part::Query => (vec![query], vec![self.heads, self.key_dim]),
-                Part::Key => (vec![key], vec![self.heads, self.key_dim]),
+                Part::Key => (vec![key], vec![self.key_heads, self.key_dim]),
                 Part::Gate => (vec![query], vec![self.heads, self.value_dim]),
-                Part::Value => (vec![value], vec![self.heads, self.value_dim]),
+                Part::Value => (vec![value], vec![self.key_heads, self.value_dim]),
                 Part::Output => (
                     vec![self.heads, self.value_dim],
                     self.output_shape.clone().unwrap_or_else(|| vec![query]),
                 ),
             };
-            let (path, name) = part.place();
+            let (path, name) = part.place(self.grouped);
             let kernel = [&ins[..], &outs[..]].concat();
             variables.push(VariableSpec::new(0, "kernel", kernel, &self.kernel).below(path, name));
             if self.use_bias {
@@ -255,7 +318,7 @@ impl KerasLayer for MultiHeadAttention {
         let query = call.tensor(0, "query")?;
         let value = call.tensor(1, "value")?;
         let key = call.optional_tensor(2, "key")?;
-        let given = masks::Given::take(call, query, value, key)?;
+        let given = masks::Given::take(call, self.grouped, query, value, key)?;
         let wants_scores = call.flag(7, "return_attention_scores")?.unwrap_or(false);
         let causal = call.flag(9, "use_causal_mask")?.unwrap_or(false);
         let key = key.unwrap_or(value);
@@ -267,13 +330,13 @@ impl KerasLayer for MultiHeadAttention {
         let k = self.project(call, Part::Key, k)?;
         let v = self.project(call, Part::Value, v)?;
         let (query_type, key_type) = (call.ty(q).clone(), call.ty(k).clone());
-        let mask = given.combine(call, &axes, &query_type, &key_type, self.heads)?;
+        let fused = self.fused(call, wants_scores, query.value);
+        let projections = masks::Projections { query: q, key: k };
+        let as_is = self.grouped && !fused && !causal && self.sliding_window.is_none();
+        let mask = given.combine(call, &axes, projections, as_is)?;
         let (q, k, v) =
             (self.fold(call, &axes, q)?, self.fold(call, &axes, k)?, self.fold(call, &axes, v)?);
 
-        // Only inputs of three dimensions reach Keras's fused kernel, whose softmax leaves a
-        // wholly masked row uniform; the other path sets masked scores to 0 afterwards.
-        let fused = self.dropout == 0.0 && !wants_scores && call.ty(query.value).rank() == 3;
         let attention = Attention {
             scale: (1.0 / (self.key_dim as f64).sqrt()) as f32,
             causal,

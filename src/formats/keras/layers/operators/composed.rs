@@ -48,8 +48,6 @@ pub enum Composed {
     TakeAlongAxis(Option<i64>),
     /// Classes of a sample as one row.
     MultiHot(usize, DType),
-    /// A tensor of another element type, or the same.
-    Convert(Option<DType>),
     /// Products summed over the last axes, or those named.
     TensorDot(Axes),
     /// Products of every pair of elements.
@@ -120,11 +118,6 @@ impl Composed {
                 let dtype = optional_dtype(options)?.unwrap_or(DType::F32);
                 Composed::MultiHot(options.usize("num_classes")?, dtype)
             }
-            "ConvertToTensor" => {
-                options.only("sparse", &Value::Bool(false), "use a dense tensor")?;
-                options.only("ragged", &Value::Bool(false), "use a dense tensor")?;
-                Composed::Convert(optional_dtype(options)?)
-            }
             "Tensordot" => Composed::TensorDot(tensordot_axes(options)?),
             "Dot" => Composed::TensorDot(Axes::Dot),
             "Inner" => Composed::TensorDot(Axes::Inner),
@@ -182,7 +175,6 @@ impl Composed {
                 let rows = call.reduce_axis(ReduceKind::Max, rows, sample, false)?;
                 call.cast(rows, *dtype)
             }
-            Composed::Convert(Some(dtype)) => call.cast(x, *dtype),
             _ => Ok(x),
         }
     }

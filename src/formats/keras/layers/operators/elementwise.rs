@@ -1,6 +1,8 @@
 //! Operators on elements: arithmetic, comparison, logic, functions of one value, conversion, and
 //! the activations of `keras.ops.nn`.
 
+use serde_json::Value;
+
 use super::{Operand, promote};
 use crate::formats::FormatError;
 use crate::formats::keras::config::Options;
@@ -25,8 +27,8 @@ pub enum Elementwise {
         /// Whether the logarithm is meant.
         log: bool,
     },
-    /// Another element type.
-    Cast(DType),
+    /// Another element type, or the same.
+    Cast(Option<DType>),
 }
 
 impl Elementwise {
@@ -53,7 +55,13 @@ impl Elementwise {
                 let axis = options.i64_or("axis", -1)?;
                 Ok(Some(Elementwise::Softmax { axis, log: class == "LogSoftmax" }))
             }
-            "Cast" => dtype(options).map(|to| Some(Elementwise::Cast(to))),
+            "Cast" => dtype(options).map(|to| Some(Elementwise::Cast(Some(to)))),
+            "ConvertToTensor" => {
+                for option in ["sparse", "ragged"] {
+                    options.only(option, &Value::Bool(false), "use a dense tensor")?;
+                }
+                Ok(Some(Elementwise::Cast(optional_dtype(options)?)))
+            }
             _ => Ok(None),
         }
     }
@@ -91,7 +99,8 @@ impl Elementwise {
                     position(axis, rank).ok_or_else(|| call.bad_axes("axis", &[axis], rank))?;
                 call.add(Softmax { axis, log }, &[x])
             }
-            Elementwise::Cast(to) => call.cast(x, to),
+            Elementwise::Cast(Some(to)) => call.cast(x, to),
+            Elementwise::Cast(None) => Ok(x),
             Elementwise::Binary(_) => Ok(x),
         }
     }

@@ -22,12 +22,13 @@ use along_axis::AlongAxis;
 use arrange::Arrangement;
 use choose::Choice;
 use composed::Composed;
-use einsum::Einsum;
+pub(in crate::formats::keras::layers) use einsum::Einsum;
 use elementwise::Elementwise;
 use norms::Norms;
 use numbers::Numbers;
 use operand::{Level, Operand};
 use reduce::Reduction;
+pub(in crate::formats::keras::layers) use reduce::reduce;
 use shape::Shaping;
 
 use super::{Call, LoweredTensor};

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Recurrent, Steps, arguments};
+use super::{Cell, Recurrent, Steps, arguments, states};
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
 use crate::formats::keras::layers::{Call, KerasLayer, LoweredTensor, VariableSpec};
@@ -76,15 +76,12 @@ struct Both {
 }
 
 impl Bidirectional {
-    /// Whether one node can walk both directions.
-    fn alike(&self) -> bool {
-        let (a, b) = (&self.forward, &self.backward);
-        !a.go_backwards
-            && a.cell.alike(b.cell)
-            && a.units == b.units
-            && a.activation == b.activation
-            && a.recurrent_activation == b.recurrent_activation
-            && a.use_bias == b.use_bias
+    /// The cell with which one node can walk both directions.
+    fn shared_cell(&self) -> Option<&Cell> {
+        match (&self.forward.cells[..], &self.backward.cells[..]) {
+            ([a], [b]) if a.alike(b) && !self.forward.go_backwards => Some(a),
+            _ => None,
+        }
     }
 
     /// One node for both directions.
@@ -92,14 +89,18 @@ impl Bidirectional {
         &self,
         call: &mut Call<'_>,
         steps: Steps,
-        initial: [Option<&[ValueId]>; 2],
+        cell: &Cell,
+        initial: [Option<Vec<ValueId>>; 2],
     ) -> Result<Both, FormatError> {
         let base = self.forward.variable_count();
+        let sides = [(&self.forward, 0), (&self.backward, base)];
         let mut slots = vec![Some(steps.x), steps.mask];
-        slots.extend(self.forward.slots(call, 0, initial[0])?);
-        slots.extend(self.backward.slots(call, base, initial[1])?);
-        let direction = Direction::Bidirectional;
-        let outputs = self.forward.cell.add(call, &self.forward, direction, slots)?;
+        for ((layer, base), initial) in sides.into_iter().zip(initial) {
+            slots.extend(cell.weights(call, base)?);
+            slots.extend(layer.first_states(call, base, initial)?);
+        }
+        let zeros = self.forward.zero_output_for_mask;
+        let outputs = cell.add(call, Direction::Bidirectional, zeros, slots)?;
         let [sequence, last, states @ ..] = &outputs[..] else {
             return Err(call.refuse("its operator has no outputs"));
         };
@@ -110,7 +111,7 @@ impl Bidirectional {
         let (mut forward, mut backward) = (joined, joined);
         if self.merge != Merge::Concat {
             let axis = if self.forward.return_sequences { 2 } else { 1 };
-            let units = i64::try_from(self.forward.units).unwrap_or(i64::MAX);
+            let units = i64::try_from(cell.units).unwrap_or(i64::MAX);
             let half = |start, stop| Slice { axes: vec![AxisSlice { axis, start, stop, step: 1 }] };
             forward = call.add(half(None, Some(units)), &[joined])?;
             backward = call.add(half(Some(units), None), &[joined])?;
@@ -123,11 +124,12 @@ impl Bidirectional {
         &self,
         call: &mut Call<'_>,
         steps: Steps,
-        initial: [Option<&[ValueId]>; 2],
+        initial: [Option<Vec<ValueId>>; 2],
     ) -> Result<Both, FormatError> {
         let base = self.forward.variable_count();
-        let (forward, mut states) = self.forward.walk(call, steps, 0, initial[0])?;
-        let (mut backward, back) = self.backward.walk(call, steps, base, initial[1])?;
+        let [ahead, back] = initial;
+        let (forward, mut states) = self.forward.walk(call, steps, 0, ahead)?;
+        let (mut backward, back) = self.backward.walk(call, steps, base, back)?;
         states.extend(back);
         if self.forward.return_sequences {
             backward = call.add(Reverse { axis: 1 }, &[backward])?;
@@ -169,17 +171,16 @@ impl KerasLayer for Bidirectional {
 
     fn call(&self, call: &mut Call<'_>) -> Result<Vec<LoweredTensor>, FormatError> {
         let (steps, initial) = arguments(call)?;
-        let initial = match initial.as_deref() {
-            Some(states) => {
-                let (ahead, back) = states.split_at(states.len() / 2);
-                [Some(ahead), Some(back)]
+        let initial = match initial {
+            Some(mut ahead) => {
+                let back = ahead.split_off(ahead.len() / 2);
+                [Some(states(call, ahead)?), Some(states(call, back)?)]
             }
             None => [None, None],
         };
-        let together = self.alike() && !self.backward.misplaces_zeros(steps);
-        let both = match together {
-            true => self.together(call, steps, initial)?,
-            false => self.apart(call, steps, initial)?,
+        let both = match self.shared_cell().filter(|_| !self.backward.misplaces_zeros(steps)) {
+            Some(cell) => self.together(call, steps, cell, initial)?,
+            None => self.apart(call, steps, initial)?,
         };
         let mask = if self.forward.return_sequences { steps.passed } else { None };
         let merged = self.merged(call, &both)?.into_iter();
@@ -191,6 +192,6 @@ impl KerasLayer for Bidirectional {
     }
 
     fn acts_in_training(&self) -> bool {
-        self.forward.drops || self.backward.drops
+        self.forward.drops() || self.backward.drops()
     }
 }

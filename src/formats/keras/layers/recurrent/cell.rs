@@ -1,89 +1,201 @@
-//! In what the three recurrent layers differ.
+//! The cells of the recurrent layers: their options, variables and operators.
 
 use std::ops::Range;
 
-use super::Recurrent;
+use serde_json::Value;
+
 use crate::formats::FormatError;
 use crate::formats::keras::config::{LayerConfig, Options};
-use crate::formats::keras::layers::Call;
+use crate::formats::keras::layers::{Call, VariableSpec, activation_of, initial, width};
 use crate::graph::ValueId;
-use crate::ops::{Direction, Gru, Lstm, SimpleRnn};
+use crate::ops::{Activation, Direction, Gru, Lstm, SimpleRnn};
 
 /// What a step computes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Cell {
+enum Kind {
     SimpleRnn,
     Lstm { unit_forget_bias: bool },
     Gru { reset_after: bool },
 }
 
-impl Cell {
-    /// The cell of a layer, by its class.
-    pub fn parse(config: &LayerConfig, options: &Options<'_>) -> Result<Cell, FormatError> {
-        Ok(match config.class_name.as_str() {
-            "SimpleRNN" => Cell::SimpleRnn,
-            "LSTM" => Cell::Lstm { unit_forget_bias: options.bool_or("unit_forget_bias", true)? },
-            "GRU" => Cell::Gru { reset_after: options.bool_or("reset_after", true)? },
-            _ => return Err(config.unknown()),
-        })
-    }
-
-    /// The name that Keras gives the cell.
-    pub fn name(self) -> &'static str {
-        match self {
-            Cell::SimpleRnn => "simple_rnn_cell",
-            Cell::Lstm { .. } => "lstm_cell",
-            Cell::Gru { .. } => "gru_cell",
-        }
-    }
-
+impl Kind {
     /// Columns of the kernels for each unit.
-    pub fn gates(self) -> usize {
+    fn gates(self) -> usize {
         match self {
-            Cell::SimpleRnn => 1,
-            Cell::Lstm { .. } => 4,
-            Cell::Gru { .. } => 3,
+            Kind::SimpleRnn => 1,
+            Kind::Lstm { .. } => 4,
+            Kind::Gru { .. } => 3,
         }
+    }
+}
+
+/// A cell: that of a layer of its own, such as `LSTM`, or one that `RNN` is given.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    kind: Kind,
+    /// The width of its state.
+    pub units: usize,
+    activation: Activation,
+    recurrent_activation: Activation,
+    use_bias: bool,
+    initial: [Value; 3],
+    /// Whether it drops inputs or states in training.
+    pub drops: bool,
+    /// Where the file holds it, below the layer's folder.
+    pub folder: String,
+    /// Its name below the layer's.
+    pub name: String,
+}
+
+impl Cell {
+    /// The cell of a layer of its own, whose options stand among the layer's, or none where the
+    /// class is no such layer.
+    ///
+    /// # Errors
+    /// If an option of the cell is not honoured.
+    pub fn of_layer(
+        config: &LayerConfig,
+        options: &Options<'_>,
+    ) -> Result<Option<Cell>, FormatError> {
+        let name = match config.class_name.as_str() {
+            "SimpleRNN" => "simple_rnn_cell",
+            "LSTM" => "lstm_cell",
+            "GRU" => "gru_cell",
+            _ => return Ok(None),
+        };
+        Cell::read(&config.class_name, options, "cell".to_owned(), name.to_owned()).map(Some)
+    }
+
+    /// A cell that stands for itself, `LSTMCell` and the like.
+    ///
+    /// # Errors
+    /// If it is of another class, or an option is not honoured.
+    pub fn parse(config: &LayerConfig, folder: String, name: String) -> Result<Cell, FormatError> {
+        let class = match config.class_name.as_str() {
+            "SimpleRNNCell" | "LSTMCell" | "GRUCell" => config.class_name.trim_end_matches("Cell"),
+            _ => return Err(config.unknown()),
+        };
+        let options = config.options();
+        let cell = Cell::read(class, &options, folder, name)?;
+        options.finish()?;
+        Ok(cell)
+    }
+
+    /// Reads the options that a layer has in common with its cell.
+    fn read(
+        class: &str,
+        options: &Options<'_>,
+        folder: String,
+        name: String,
+    ) -> Result<Cell, FormatError> {
+        let kind = match class {
+            "LSTM" => Kind::Lstm { unit_forget_bias: options.bool_or("unit_forget_bias", true)? },
+            "GRU" => Kind::Gru { reset_after: options.bool_or("reset_after", true)? },
+            _ => Kind::SimpleRnn,
+        };
+        let recurrent_activation = match kind {
+            Kind::SimpleRnn => Activation::Linear,
+            _ => elementwise(options, "recurrent_activation", "sigmoid")?,
+        };
+        let rates = [options.rate_or("dropout", 0.0)?, options.rate_or("recurrent_dropout", 0.0)?];
+        let cell = Cell {
+            kind,
+            units: width(options, "units")?,
+            activation: elementwise(options, "activation", "tanh")?,
+            recurrent_activation,
+            use_bias: options.bool_or("use_bias", true)?,
+            initial: [
+                initial(options, "kernel_initializer", "glorot_uniform")?,
+                initial(options, "recurrent_initializer", "orthogonal")?,
+                initial(options, "bias_initializer", "zeros")?,
+            ],
+            drops: rates.iter().any(|&rate| rate > 0.0),
+            folder,
+            name,
+        };
+        options.ignore(&[
+            "implementation",
+            "seed",
+            "kernel_regularizer",
+            "recurrent_regularizer",
+            "bias_regularizer",
+            "kernel_constraint",
+            "recurrent_constraint",
+            "bias_constraint",
+        ]);
+        Ok(cell)
     }
 
     /// The names of the states.
-    pub fn states(self) -> &'static [&'static str] {
-        match self {
-            Cell::Lstm { .. } => &["state_h", "state_c"],
+    pub fn states(&self) -> &'static [&'static str] {
+        match self.kind {
+            Kind::Lstm { .. } => &["state_h", "state_c"],
             _ => &["state"],
         }
     }
 
-    /// The shape of the bias.
-    pub fn bias_shape(self, units: usize) -> Vec<usize> {
-        match self {
-            Cell::Gru { reset_after: true } => vec![2, 3 * units],
-            _ => vec![self.gates() * units],
+    /// How many of its variables are in the file.
+    pub fn parameters(&self) -> usize {
+        if self.use_bias { 3 } else { 2 }
+    }
+
+    /// The variables in the file, for steps `[batch, features]`.
+    pub fn specs(&self, features: usize) -> Vec<VariableSpec> {
+        let columns = self.kind.gates() * self.units;
+        let [kernel, recurrent, bias] = &self.initial;
+        let mut specs = vec![
+            VariableSpec::new(0, "kernel", [features, columns], kernel),
+            VariableSpec::new(1, "recurrent_kernel", [self.units, columns], recurrent),
+        ];
+        if self.use_bias {
+            let shape = match self.kind {
+                Kind::Gru { reset_after: true } => vec![2, columns],
+                _ => vec![columns],
+            };
+            let mut spec = VariableSpec::new(2, "bias", shape, bias);
+            spec.ones = self.forget_bias();
+            specs.push(spec);
         }
+        specs.into_iter().map(|spec| spec.below(&self.folder, &self.name)).collect()
     }
 
     /// The elements of the bias that start as 1: those of LSTM's forget gate.
-    pub fn ones(self, units: usize) -> Range<usize> {
-        match self {
-            Cell::Lstm { unit_forget_bias: true } => units..2 * units,
+    fn forget_bias(&self) -> Range<usize> {
+        match self.kind {
+            Kind::Lstm { unit_forget_bias: true } => self.units..2 * self.units,
             _ => 0..0,
         }
     }
 
-    /// Adds the operator of a layer with this cell.
-    pub fn add(
-        self,
+    /// The slots of its weights, where `base` is the first of its variables.
+    ///
+    /// # Errors
+    /// If the layer has no such variables.
+    pub fn weights(
+        &self,
         call: &mut Call<'_>,
-        layer: &Recurrent,
+        base: usize,
+    ) -> Result<[Option<ValueId>; 3], FormatError> {
+        let bias = if self.use_bias { Some(call.variable(base + 2)?) } else { None };
+        Ok([Some(call.variable(base)?), Some(call.variable(base + 1)?), bias])
+    }
+
+    /// Adds the operator that walks all steps with this cell.
+    ///
+    /// # Errors
+    /// If the operator refuses its inputs.
+    pub fn add(
+        &self,
+        call: &mut Call<'_>,
         direction: Direction,
+        zero_output_for_mask: bool,
         slots: Vec<Option<ValueId>>,
     ) -> Result<Vec<ValueId>, FormatError> {
-        let Recurrent { units, activation, recurrent_activation, zero_output_for_mask, .. } =
-            *layer;
-        match self {
-            Cell::SimpleRnn => call
+        let Cell { units, activation, recurrent_activation, .. } = *self;
+        match self.kind {
+            Kind::SimpleRnn => call
                 .add_node(SimpleRnn { units, direction, activation, zero_output_for_mask }, slots),
-            Cell::Lstm { .. } => {
+            Kind::Lstm { .. } => {
                 let lstm = Lstm {
                     units,
                     direction,
@@ -93,7 +205,7 @@ impl Cell {
                 };
                 call.add_node(lstm, slots)
             }
-            Cell::Gru { reset_after } => {
+            Kind::Gru { reset_after } => {
                 let gru = Gru {
                     units,
                     direction,
@@ -108,10 +220,29 @@ impl Cell {
     }
 
     /// Whether two cells compute the same from the same weights.
-    pub fn alike(self, other: Cell) -> bool {
-        match (self, other) {
-            (Cell::Lstm { .. }, Cell::Lstm { .. }) => true,
+    pub fn alike(&self, other: &Cell) -> bool {
+        let kinds = match (self.kind, other.kind) {
+            (Kind::Lstm { .. }, Kind::Lstm { .. }) => true,
             (a, b) => a == b,
-        }
+        };
+        kinds
+            && self.units == other.units
+            && self.activation == other.activation
+            && self.recurrent_activation == other.recurrent_activation
+            && self.use_bias == other.use_bias
+    }
+}
+
+/// An activation of a cell.
+fn elementwise(
+    options: &Options<'_>,
+    option: &str,
+    default: &str,
+) -> Result<Activation, FormatError> {
+    let activation = activation_of(options, option, default)?;
+    // It would halve the state, which no recurrent product then fits.
+    match activation {
+        Activation::Glu => Err(options.bad(option, "an activation that keeps the width")),
+        _ => Ok(activation),
     }
 }

@@ -2,35 +2,35 @@
 
 mod bidirectional;
 mod cell;
+mod stack;
 
 use serde_json::Value;
 
 pub(super) use bidirectional::parse as parse_bidirectional;
 use cell::Cell;
 
-use super::{Arg, Call, KerasLayer, LoweredTensor, VariableSpec, activation_of, initial, width};
+use super::{Arg, Call, KerasLayer, LoweredTensor, VariableSpec};
 use crate::formats::FormatError;
-use crate::formats::keras::config::{LayerConfig, Options};
+use crate::formats::keras::config::LayerConfig;
 use crate::graph::{DType, Dim, TensorType, ValueId};
-use crate::ops::{Activation, Binary, BinaryKind, Direction, Reshape, Reverse};
+use crate::ops::{Binary, BinaryKind, Direction, Reshape, Reverse};
 
-/// A recurrent layer: `SimpleRNN`, `LSTM` or `GRU`.
+/// A recurrent layer: `SimpleRNN`, `LSTM` or `GRU`, or an `RNN` with one cell or several.
+///
+/// A stack of cells becomes one operator for each cell. That is the same as a stack that is walked
+/// step by step, since no cell takes anything from a later step: a masked step carries the states
+/// of all cells, and what it hands from cell to cell is never used.
 #[derive(Clone, Debug)]
 pub(super) struct Recurrent {
     name: String,
-    cell: Cell,
-    units: usize,
-    activation: Activation,
-    recurrent_activation: Activation,
-    use_bias: bool,
-    initial: [Value; 3],
+    /// The lowest first.
+    cells: Vec<Cell>,
     return_sequences: bool,
     return_state: bool,
     go_backwards: bool,
     stateful: bool,
     zero_output_for_mask: bool,
     unroll: bool,
-    drops: bool,
 }
 
 pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
@@ -40,61 +40,48 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
 impl Recurrent {
     fn parse(config: &LayerConfig) -> Result<Recurrent, FormatError> {
         let options = config.options();
-        let cell = Cell::parse(config, &options)?;
-        let recurrent_activation = match cell {
-            Cell::SimpleRnn => Activation::Linear,
-            _ => elementwise(&options, "recurrent_activation", "sigmoid")?,
+        let cells = match Cell::of_layer(config, &options)? {
+            Some(cell) => vec![cell],
+            None if config.class_name == "RNN" => stack::cells(&options)?,
+            None => return Err(config.unknown()),
         };
-        let drops = options.rate_or("dropout", 0.0)? > 0.0;
-        let drops = options.rate_or("recurrent_dropout", 0.0)? > 0.0 || drops;
         let layer = Recurrent {
             name: config.name.clone(),
-            cell,
-            units: width(&options, "units")?,
-            activation: elementwise(&options, "activation", "tanh")?,
-            recurrent_activation,
-            use_bias: options.bool_or("use_bias", true)?,
-            initial: [
-                initial(&options, "kernel_initializer", "glorot_uniform")?,
-                initial(&options, "recurrent_initializer", "orthogonal")?,
-                initial(&options, "bias_initializer", "zeros")?,
-            ],
+            cells,
             return_sequences: options.bool_or("return_sequences", false)?,
             return_state: options.bool_or("return_state", false)?,
             go_backwards: options.bool_or("go_backwards", false)?,
             stateful: options.bool_or("stateful", false)?,
             zero_output_for_mask: options.bool_or("zero_output_for_mask", false)?,
             unroll: options.bool_or("unroll", false)?,
-            drops,
         };
         options.only("time_major", &Value::Bool(false), "give [batch, time, features]")?;
-        options.ignore(&[
-            "implementation",
-            "use_cudnn",
-            "seed",
-            "kernel_regularizer",
-            "recurrent_regularizer",
-            "bias_regularizer",
-            "activity_regularizer",
-            "kernel_constraint",
-            "recurrent_constraint",
-            "bias_constraint",
-        ]);
+        options.ignore(&["use_cudnn", "activity_regularizer"]);
         options.finish()?;
         Ok(layer)
     }
 
+    /// Whether it drops inputs or states in training.
+    fn drops(&self) -> bool {
+        self.cells.iter().any(|cell| cell.drops)
+    }
+
     /// How many of its variables are in the file.
     fn parameters(&self) -> usize {
-        if self.use_bias { 3 } else { 2 }
+        self.cells.iter().map(Cell::parameters).sum()
+    }
+
+    /// How many states its cells have.
+    fn state_count(&self) -> usize {
+        self.cells.iter().map(|cell| cell.states().len()).sum()
     }
 
     /// How many variables it has, its states included.
     fn variable_count(&self) -> usize {
-        self.parameters() + if self.stateful { self.cell.states().len() } else { 0 }
+        self.parameters() + if self.stateful { self.state_count() } else { 0 }
     }
 
-    /// The variables for an input `[batch, time, features]`.
+    /// The variables for an input `[batch, time, features]`: those of each cell, then the states.
     fn specs(
         &self,
         call: &Call<'_>,
@@ -103,57 +90,47 @@ impl Recurrent {
         let Some([batch, _, features]) = input.map(|ty| &ty.dims[..]) else {
             return Err(call.refuse("its input is not [batch, time, features]"));
         };
-        let features = features
+        let mut features = features
             .known()
             .ok_or_else(|| call.refuse("the number of features of its input is not known"))?;
-        let columns = self.cell.gates() * self.units;
-        let [kernel, recurrent, bias] = &self.initial;
-        let cell = self.cell.name();
-        let below = |spec: VariableSpec| spec.below("cell", cell);
-        let mut specs = vec![
-            below(VariableSpec::new(0, "kernel", [features, columns], kernel)),
-            below(VariableSpec::new(1, "recurrent_kernel", [self.units, columns], recurrent)),
-        ];
-        if self.use_bias {
-            let shape = self.cell.bias_shape(self.units);
-            let mut spec = below(VariableSpec::new(2, "bias", shape, bias));
-            spec.ones = self.cell.ones(self.units);
-            specs.push(spec);
+        let mut specs = Vec::new();
+        for cell in &self.cells {
+            specs.extend(cell.specs(features));
+            features = cell.units;
         }
         if self.stateful {
             let batch = batch.known().ok_or_else(|| {
                 call.refuse("it is stateful, which needs an input with a fixed batch size")
             })?;
-            let state = |name: &&str| VariableSpec::state(name, [batch, self.units]);
-            specs.extend(self.cell.states().iter().map(state));
+            for cell in &self.cells {
+                specs.extend(cell.states().iter().map(|state| {
+                    let spec = VariableSpec::state(state, [batch, cell.units]);
+                    if self.cells.len() > 1 { spec.below("states", &cell.name) } else { spec }
+                }));
+            }
         }
         Ok(specs)
     }
 
-    /// The slots of weights and states, where `base` is the first of its variables.
-    fn slots(
+    /// The states that a call begins with, those of each cell in turn; without any, zeros.
+    fn first_states(
         &self,
         call: &mut Call<'_>,
         base: usize,
-        initial: Option<&[ValueId]>,
+        initial: Option<Vec<ValueId>>,
     ) -> Result<Vec<Option<ValueId>>, FormatError> {
-        let states = self.cell.states().len();
-        let mut slots = vec![Some(call.variable(base)?), Some(call.variable(base + 1)?)];
-        slots.push(if self.use_bias { Some(call.variable(base + 2)?) } else { None });
+        let count = self.state_count();
         match initial {
-            Some(given) if given.len() == states => slots.extend(given.iter().copied().map(Some)),
+            Some(given) if given.len() == count => Ok(given.into_iter().map(Some).collect()),
             Some(given) => {
-                let problem = format!("{} initial states, it has {states}", given.len());
-                return Err(call.refuse(problem));
+                let problem = format!("{} initial states, it has {count}", given.len());
+                Err(call.refuse(problem))
             }
-            None if self.stateful => {
-                for state in 0..states {
-                    slots.push(Some(call.variable(base + self.parameters() + state)?));
-                }
-            }
-            None => slots.extend(vec![None; states]),
+            None if self.stateful => (0..count)
+                .map(|state| call.variable(base + self.parameters() + state).map(Some))
+                .collect(),
+            None => Ok(vec![None; count]),
         }
-        Ok(slots)
     }
 
     /// Keeps the final states for the next run.
@@ -182,37 +159,47 @@ impl Recurrent {
             && steps.mask.is_some()
     }
 
-    /// Walks one direction: the output as Keras gives it, and the final states.
+    /// Walks one direction, where `base` is the first of its variables: the output as Keras gives
+    /// it, and the final states.
     fn walk(
         &self,
         call: &mut Call<'_>,
         steps: Steps,
         base: usize,
-        initial: Option<&[ValueId]>,
+        initial: Option<Vec<ValueId>>,
     ) -> Result<(ValueId, Vec<ValueId>), FormatError> {
-        let mut slots = vec![Some(steps.x), steps.mask];
-        slots.extend(self.slots(call, base, initial)?);
         let backward = self.go_backwards;
         let direction = if backward { Direction::Backward } else { Direction::Forward };
         let misplaced = self.misplaces_zeros(steps);
-        let zero_output_for_mask = self.zero_output_for_mask && !misplaced;
-        let layer = Recurrent { zero_output_for_mask, ..self.clone() };
-        let outputs = self.cell.add(call, &layer, direction, slots)?;
-        let [sequence, last, states @ ..] = &outputs[..] else {
-            return Err(call.refuse("its operator has no outputs"));
-        };
-        self.keep(call, base, states)?;
+        let first = self.first_states(call, base, initial)?;
+        let (mut sequence, mut last) = (steps.x, steps.x);
+        let (mut states, mut variable) = (Vec::with_capacity(first.len()), base);
+        for (index, cell) in self.cells.iter().enumerate() {
+            let top = index + 1 == self.cells.len();
+            let mut slots = vec![Some(sequence), steps.mask];
+            slots.extend(cell.weights(call, variable)?);
+            slots.extend(first.iter().skip(states.len()).take(cell.states().len()));
+            let zeros = top && self.zero_output_for_mask && !misplaced;
+            let outputs = cell.add(call, direction, zeros, slots)?;
+            let [all, final_output, new_states @ ..] = &outputs[..] else {
+                return Err(call.refuse("its operator has no outputs"));
+            };
+            (sequence, last) = (*all, *final_output);
+            states.extend(new_states);
+            variable += cell.parameters();
+        }
+        self.keep(call, base, &states)?;
         let output = match (self.return_sequences, backward) {
-            (false, _) => *last,
-            (true, false) => *sequence,
+            (false, _) => last,
+            (true, false) => sequence,
             // Keras leaves the steps in the order in which they were walked.
-            (true, true) => call.add(Reverse { axis: 1 }, &[*sequence])?,
+            (true, true) => call.add(Reverse { axis: 1 }, &[sequence])?,
         };
         let output = match steps.mask.filter(|_| misplaced) {
             Some(mask) => zeroed(call, output, mask)?,
             None => output,
         };
-        Ok((output, states.to_vec()))
+        Ok((output, states))
     }
 }
 
@@ -234,10 +221,14 @@ struct Steps {
     passed: Option<ValueId>,
 }
 
-/// Takes the arguments `sequences`, `initial_state` and `mask`.
-fn arguments(call: &mut Call<'_>) -> Result<(Steps, Option<Vec<ValueId>>), FormatError> {
+/// Takes the arguments `sequences`, `initial_state` and `mask`. The states are as the call gives
+/// them, a stack's nested by cell.
+fn arguments(call: &mut Call<'_>) -> Result<(Steps, Option<Vec<Arg>>), FormatError> {
     let input = call.tensor(0, "sequences")?;
-    let initial = call.take(1, "initial_state").map(|given| states(call, given)).transpose()?;
+    let initial = call.take(1, "initial_state").map(|given| match given {
+        Arg::List(items) => items,
+        one => vec![one],
+    });
     let given = call.optional_tensor(2, "mask")?.map(|mask| mask.value);
     let x = call.float(input.value)?;
     // Keras fills a mask in only where a call has one tensor alone, so not beside initial states.
@@ -246,36 +237,21 @@ fn arguments(call: &mut Call<'_>) -> Result<(Steps, Option<Vec<ValueId>>), Forma
     Ok((Steps { x, mask, passed: given.or(input.mask) }, initial))
 }
 
-fn states(call: &mut Call<'_>, given: Arg) -> Result<Vec<ValueId>, FormatError> {
-    match given {
-        Arg::Tensor(tensor) => Ok(vec![call.float(tensor.value)?]),
-        Arg::Array(array) => {
-            let value = call.constant(array);
-            Ok(vec![call.float(value)?])
-        }
-        Arg::List(items) => {
-            let mut found = Vec::new();
-            for item in items {
-                found.extend(states(call, item)?);
+/// Initial states one after another, as floats.
+fn states(call: &mut Call<'_>, given: Vec<Arg>) -> Result<Vec<ValueId>, FormatError> {
+    let mut found = Vec::new();
+    for state in given {
+        match state {
+            Arg::Tensor(tensor) => found.push(call.float(tensor.value)?),
+            Arg::Array(array) => {
+                let value = call.constant(array);
+                found.push(call.float(value)?);
             }
-            Ok(found)
+            Arg::List(items) => found.extend(states(call, items)?),
+            _ => return Err(call.refuse("argument 'initial_state' is no list of tensors")),
         }
-        _ => Err(call.refuse("argument 'initial_state' is no list of tensors")),
     }
-}
-
-/// An activation of a cell.
-fn elementwise(
-    options: &Options<'_>,
-    option: &str,
-    default: &str,
-) -> Result<Activation, FormatError> {
-    let activation = activation_of(options, option, default)?;
-    // It would halve the state, which no recurrent product then fits.
-    match activation {
-        Activation::Glu => Err(options.bad(option, "an activation that keeps the width")),
-        _ => Ok(activation),
-    }
+    Ok(found)
 }
 
 impl KerasLayer for Recurrent {
@@ -285,7 +261,8 @@ impl KerasLayer for Recurrent {
 
     fn call(&self, call: &mut Call<'_>) -> Result<Vec<LoweredTensor>, FormatError> {
         let (steps, initial) = arguments(call)?;
-        let (value, states) = self.walk(call, steps, 0, initial.as_deref())?;
+        let initial = initial.map(|given| states(call, given)).transpose()?;
+        let (value, states) = self.walk(call, steps, 0, initial)?;
         let mask = if self.return_sequences { steps.passed } else { None };
         let mut outputs = vec![LoweredTensor { value, mask }];
         if self.return_state {
@@ -295,6 +272,6 @@ impl KerasLayer for Recurrent {
     }
 
     fn acts_in_training(&self) -> bool {
-        self.drops
+        self.drops()
     }
 }

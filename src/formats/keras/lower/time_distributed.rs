@@ -1,0 +1,177 @@
+//! `TimeDistributed`: a layer or a model on every step of a sequence.
+//!
+//! Keras calls the layer within once a step. All of them treat the rows of a batch alike and apart,
+//! so one call on `[batch * time, …]` gives the same; where something within would mix rows, the
+//! file is refused.
+
+use super::rows::mixing;
+use super::{Lowering, Scope};
+use crate::formats::FormatError;
+use crate::formats::keras::config::{LayerConfig, LayerKind};
+use crate::formats::keras::layers::{Arg, Call, LoweredTensor};
+use crate::graph::{Dim, ValueId};
+use crate::ops::Reshape;
+
+/// Classes whose call takes a mask, which the wrapper hands on. `BatchNormalization` takes one too,
+/// and heeds it in training alone.
+const MASKED: [&str; 10] = [
+    "AdditiveAttention",
+    "Attention",
+    "Bidirectional",
+    "GRU",
+    "GlobalAveragePooling1D",
+    "LSTM",
+    "RNN",
+    "SimpleRNN",
+    "Softmax",
+    "TimeDistributed",
+];
+
+/// Whether the layer is a `TimeDistributed`.
+pub fn is_one(layer: &LayerConfig) -> bool {
+    layer.class_name == "TimeDistributed" && matches!(layer.kind, LayerKind::Layer)
+}
+
+/// The layer within a `TimeDistributed`; none where there is none, which its call says.
+pub fn layer_within(layer: &LayerConfig) -> Option<LayerConfig> {
+    if !is_one(layer) {
+        return None;
+    }
+    LayerConfig::parse(layer.raw_options().get("layer")?, "the layer within").ok()
+}
+
+/// The input of a call, and its rows as one axis.
+struct Rows {
+    input: LoweredTensor,
+    /// The mask that the output carries.
+    mask: Option<ValueId>,
+    /// Batch and time.
+    axes: [Dim; 2],
+    folded: ValueId,
+    folded_mask: Option<ValueId>,
+}
+
+impl Lowering {
+    /// Calls the layer within on all steps at once.
+    ///
+    /// # Errors
+    /// If that cannot be done, or would not be what Keras does step by step.
+    pub(super) fn call_time_distributed(
+        &mut self,
+        scope: &Scope<'_>,
+        layer: &LayerConfig,
+        args: Vec<Arg>,
+        kwargs: Vec<(String, Arg)>,
+        training: Option<bool>,
+    ) -> Result<Vec<LoweredTensor>, FormatError> {
+        let options = layer.options();
+        let within = options.layer("layer")?;
+        options.ignore(&["activity_regularizer"]);
+        options.finish()?;
+        let path = scope.path_of(layer);
+        let mut call = Call::new(&mut self.graph, &path, args, kwargs, &[]);
+        let training = training.or(call.flag(1, "training")?);
+        let rows = fold(&mut call)?;
+        let mask = handed_mask(&call, &within, &rows)?;
+        call.finish()?;
+        let mask = mask.map(|mask| ("mask".to_owned(), Arg::Tensor(LoweredTensor::plain(mask))));
+        let (nodes, updates) = (self.graph.nodes().len(), self.graph.updates().len());
+        let argument = Arg::Tensor(LoweredTensor::plain(rows.folded));
+        let kwargs = mask.into_iter().collect();
+        let outputs =
+            self.call_layer(&self.inner(scope, layer), &within, vec![argument], kwargs, training)?;
+        let mut call = Call::new(&mut self.graph, &path, Vec::new(), Vec::new(), &[]);
+        if call.graph.updates().len() > updates {
+            return Err(call.refuse(format!(
+                "layer '{}' within keeps a state, which Keras would carry from step to step; use \
+                 one that is not stateful",
+                within.name
+            )));
+        }
+        refuse_mixed_rows(&call, &rows, nodes)?;
+        let [output] = outputs[..] else {
+            let problem = format!("layer '{}' within gives several outputs", within.name);
+            return Err(call.refuse(problem));
+        };
+        unfold(&mut call, &rows, output.value)
+    }
+}
+
+/// Takes the arguments `inputs` and `mask`.
+fn fold(call: &mut Call<'_>) -> Result<Rows, FormatError> {
+    let input = call.tensor(0, "inputs")?;
+    let given = call.optional_tensor(2, "mask")?;
+    let mask = given.map_or(input.mask, |mask| Some(mask.value));
+    let ty = call.ty(input.value);
+    let [batch, time, _, ..] = &ty.dims[..] else {
+        let problem = format!("its input is {ty}, expected [batch, time, …] of 3 axes or more");
+        return Err(call.refuse(problem));
+    };
+    let axes = [batch.clone(), time.clone()];
+    let folded = merged(call, input.value)?;
+    let folded_mask = mask.map(|mask| merged(call, mask)).transpose()?;
+    Ok(Rows { input, mask, axes, folded, folded_mask })
+}
+
+/// The value with its first two axes as one.
+fn merged(call: &mut Call<'_>, value: ValueId) -> Result<ValueId, FormatError> {
+    let ty = call.ty(value);
+    let [batch, time, rest @ ..] = &ty.dims[..] else {
+        return Err(call.refuse(format!("its mask is {ty}, expected [batch, time]")));
+    };
+    let mut dims = vec![batch.clone() * time.clone()];
+    dims.extend_from_slice(rest);
+    call.add(Reshape::to(dims), &[value])
+}
+
+/// The mask that the layer within is given.
+fn handed_mask(
+    call: &Call<'_>,
+    within: &LayerConfig,
+    rows: &Rows,
+) -> Result<Option<ValueId>, FormatError> {
+    let Some(mask) = rows.folded_mask else { return Ok(None) };
+    if within.as_model().is_some() {
+        return Ok(Some(mask));
+    }
+    if !MASKED.contains(&within.class_name.as_str()) {
+        return Ok(None);
+    }
+    if call.ty(mask).rank() < 2 {
+        return Err(call.refuse(format!(
+            "its mask says which steps count, where layer '{}' within takes one that says it of \
+             the parts of a step, [batch, time, …]; Keras cannot call it either",
+            within.name
+        )));
+    }
+    Ok(Some(mask))
+}
+
+/// Refuses what lets one row see another.
+fn refuse_mixed_rows(call: &Call<'_>, rows: &Rows, first: usize) -> Result<(), FormatError> {
+    let inputs: Vec<ValueId> = [rows.folded].into_iter().chain(rows.folded_mask).collect();
+    match mixing(call.graph, &inputs, first) {
+        None => Ok(()),
+        Some(node) => Err(call.refuse(format!(
+            "node '{}' ({}) within works along the first axis, the batch; what TimeDistributed \
+             wraps must treat each row alone",
+            node.name,
+            node.op.name()
+        ))),
+    }
+}
+
+/// The output with batch and time apart again.
+fn unfold(
+    call: &mut Call<'_>,
+    rows: &Rows,
+    output: ValueId,
+) -> Result<Vec<LoweredTensor>, FormatError> {
+    let mut dims = rows.axes.to_vec();
+    dims.extend(call.ty(output).dims.iter().skip(1).cloned());
+    let value = match output == rows.folded {
+        true => rows.input.value,
+        false => call.add(Reshape::to(dims), &[output])?,
+    };
+    Ok(vec![LoweredTensor { value, mask: rows.mask }])
+}
