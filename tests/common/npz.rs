@@ -35,6 +35,10 @@ fn array(bytes: &[u8]) -> Option<Tensor> {
     let size = ty.size_field() as usize;
     let data = match (ty.type_char(), size) {
         (TypeChar::Float, 4) => Data::F32(npy.into_vec().ok()?),
+        // What TensorFlow widens is computed in `f32` here.
+        (TypeChar::Float, 8) => {
+            Data::F32(npy.into_vec::<f64>().ok()?.into_iter().map(|x| x as f32).collect())
+        }
         (TypeChar::Int, 8) => Data::I64(npy.into_vec().ok()?),
         (TypeChar::Int, 4) => Data::I32(npy.into_vec().ok()?),
         (TypeChar::Int, 2) => Data::I32(widened::<i16>(npy)),
