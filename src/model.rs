@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::formats::keras::Document;
-use crate::formats::{self, Format, FormatError, LoadError, Loaded, ReadOptions, SaveError, Written};
+use crate::formats::{
+    self, Format, FormatError, LoadError, Loaded, ReadOptions, SaveError, Written,
+};
 use crate::graph::Graph;
 use crate::plan::PackCache;
 use crate::runtime::{Options, RunError, Session};

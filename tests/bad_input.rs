@@ -431,7 +431,9 @@ fn a_layer_without_a_name_is_refused() {
 #[test]
 fn lengths_that_no_row_has_are_refused() {
     let folder = Folder::new();
-    for (option, value) in [("output_sequence_length", json!(1_000_000_000)), ("max_tokens", json!(1))] {
+    for (option, value) in
+        [("output_sequence_length", json!(1_000_000_000)), ("max_tokens", json!(1))]
+    {
         let text = json!({"class_name": "TextVectorization", "config": {
             "name": "text", "vocabulary": ["a"], option: value}});
         let table = json!({"class_name": "Embedding", "config": {"input_dim": 4, "output_dim": 2}});
@@ -528,8 +530,13 @@ fn safetensors_that_are_no_whole_model_are_refused() {
         }
     };
     refused(&rename("head/bias", "head/offset"), &["head/bias", "missing"]);
-    refused(&|header| header["head/more"] = json!({"dtype": "F32", "shape": [0],
-        "data_offsets": [60, 60]}), &["head/more", "no layer"]);
+    refused(
+        &|header| {
+            header["head/more"] = json!({"dtype": "F32", "shape": [0],
+        "data_offsets": [60, 60]})
+        },
+        &["head/more", "no layer"],
+    );
     refused(&|header| header["head/kernel"]["shape"] = json!([3, 4]), &["head/kernel", "[3, 4]"]);
     refused(&|header| header["head/bias"]["dtype"] = "I32".into(), &["head"]);
 }

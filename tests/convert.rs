@@ -180,11 +180,9 @@ fn dense_in(dtype: &str, kernel: &[u8], bias: &[u8]) -> Vec<u8> {
 
 #[test]
 fn weights_go_back_in_the_type_that_they_were_stored_in() {
-    for (dtype, ty, size) in [
-        ("F16", StoredType::F16, 2),
-        ("BF16", StoredType::Bf16, 2),
-        ("F64", StoredType::F64, 8),
-    ] {
+    for (dtype, ty, size) in
+        [("F16", StoredType::F16, 2), ("BF16", StoredType::Bf16, 2), ("F64", StoredType::F64, 8)]
+    {
         // Exponents are kept small, mantissas use every bit.
         let raw = |count: usize| -> Vec<u8> {
             let byte = |i: usize| if i % size == size - 1 { 0x3e } else { (i * 89 % 251) as u8 };
@@ -207,8 +205,10 @@ fn weights_go_back_in_the_type_that_they_were_stored_in() {
 fn a_vocabulary_that_is_given_travels_into_every_format() {
     let tokens = ["", "[UNK]", "film", "good", "dull"].map(str::to_owned).to_vec();
     let options = ReadOptions { vocabulary: Some(tokens), ..ReadOptions::default() };
-    let texts: Tensors = [("text", Tensor::new([2, 1], vec!["a GOOD film".to_owned(), "dull".to_owned()])
-        .expect("two texts"))]
+    let texts: Tensors = [(
+        "text",
+        Tensor::new([2, 1], vec!["a GOOD film".to_owned(), "dull".to_owned()]).expect("two texts"),
+    )]
     .into();
     let file = fixtures().join("compiled/text_int.keras");
     let model = Model::open_with(&file, &options).expect("opens");
@@ -304,7 +304,9 @@ fn write_both(model: &Model, name: &str, folder: &Path, list: &mut Vec<Value>, e
 #[test]
 fn real_keras_loads_what_is_written() {
     let Some(python) = std::env::var_os("SEQFUSE_PYTHON") else {
-        eprintln!("SKIPPED: set SEQFUSE_PYTHON to a Python with TensorFlow to let Keras load files");
+        eprintln!(
+            "SKIPPED: set SEQFUSE_PYTHON to a Python with TensorFlow to let Keras load files"
+        );
         return;
     };
     let folder = tempfile::tempdir().expect("a folder");

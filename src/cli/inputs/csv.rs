@@ -13,7 +13,8 @@ use crate::runtime::Tensors;
 
 pub(super) fn read(text: &str, delimiter: u8, graph: &Graph) -> Result<Tensors, CliError> {
     if let Some(line) = open_quote(text, delimiter) {
-        let what = format!("line {line}: a quoted cell begins here and never ends; close the quote");
+        let what =
+            format!("line {line}: a quoted cell begins here and never ends; close the quote");
         return Err(CliError::failed(what));
     }
     let mut reader = csv::ReaderBuilder::new();

@@ -31,13 +31,13 @@ use std::collections::BTreeMap;
 use archive::KerasArchive;
 use config::Description;
 pub use document::{Document, LayerGroup, SavedVariable};
-use source::Source;
 pub(crate) use json::{parse as parse_json, shorten, show, to_python};
 pub(crate) use named::NamedWeights;
+use source::Source;
 pub use stored::{Stored, StoredType};
 pub(crate) use stored::{decode, encode};
-pub(crate) use weights::numbered;
 use weights::WeightStore;
+pub(crate) use weights::numbered;
 pub use write::{version, write_archive, write_description, write_legacy};
 
 use serde_json::Value;

@@ -58,8 +58,9 @@ impl NamedWeights {
     /// # Errors
     /// If it has not.
     pub fn finish(&self) -> Result<(), FormatError> {
-        let counter =
-            |name: &str| name.split('/').any(|part| part.trim_start_matches('_') == "seed_generator");
+        let counter = |name: &str| {
+            name.split('/').any(|part| part.trim_start_matches('_') == "seed_generator")
+        };
         let known = |name: &String| {
             self.taken.contains(name) || self.looked_at.contains(name) || counter(name)
         };

@@ -125,11 +125,7 @@ fn encode_as(tensor: &Tensor, stored: &Stored) -> Option<Vec<u8>> {
 
 /// The tensor of little-endian elements, and what of them it does not hold. `None` if the bytes are
 /// not those of the shape, or an integer is above 2^63 - 1.
-pub fn decode(
-    ty: StoredType,
-    shape: Vec<usize>,
-    bytes: &[u8],
-) -> Option<(Tensor, Option<Stored>)> {
+pub fn decode(ty: StoredType, shape: Vec<usize>, bytes: &[u8]) -> Option<(Tensor, Option<Stored>)> {
     use StoredType::*;
     let mut exact = None;
     let data = match ty {

@@ -99,7 +99,8 @@ mod tests {
     use serde_json::json;
 
     fn document() -> Document {
-        let text = |name: &str| json!({"class_name": "TextVectorization", "config": {"name": name}});
+        let text =
+            |name: &str| json!({"class_name": "TextVectorization", "config": {"name": name}});
         let input = json!({"class_name": "InputLayer", "config": {"name": "in"}});
         let inner = json!({"class_name": "Sequential", "config": {"layers": [input, text("b")]}});
         let add = json!({"class_name": "Add", "module": "keras.src.ops.numpy", "config": {}});

@@ -155,9 +155,10 @@ impl WeightStore {
     /// If one cannot be read.
     pub fn rest(&self, aside: &BTreeSet<String>) -> Result<Rest, FormatError> {
         let mut rest = Rest::default();
-        let others = self.datasets.iter().filter(|(path, _)| {
-            !self.taken.contains(*path) || aside.contains(*path)
-        });
+        let others = self
+            .datasets
+            .iter()
+            .filter(|(path, _)| !self.taken.contains(*path) || aside.contains(*path));
         for (path, entry) in others {
             let tensor = entry.read(path)?;
             match path.strip_prefix("optimizer/") {
@@ -354,8 +355,9 @@ impl Entry {
         let raw = self.dataset.read_raw().map_err(|error| failed(path, error))?;
         let (pairs, _) = raw.as_chunks::<2>();
         let swapped = self.stored.swapped;
-        let number =
-            |pair: &[u8; 2]| if swapped { u16::from_be_bytes(*pair) } else { u16::from_le_bytes(*pair) };
+        let number = |pair: &[u8; 2]| {
+            if swapped { u16::from_be_bytes(*pair) } else { u16::from_le_bytes(*pair) }
+        };
         Ok(pairs.iter().map(number).collect())
     }
 

@@ -67,7 +67,8 @@ fn take_optimizer(
         .filter_map(|name| {
             let (tensor, stored) = tensors.remove(&name)?;
             let below = name.strip_prefix(OPTIMIZER)?;
-            let path = if below.contains('/') { below.to_owned() } else { format!("{VARS}{below}") };
+            let path =
+                if below.contains('/') { below.to_owned() } else { format!("{VARS}{below}") };
             Some((path, tensor, stored))
         })
         .collect();

@@ -70,11 +70,8 @@ fn metadata(document: &Document) -> Map<String, Value> {
         metadata.insert("keras_version".to_owned(), version(document).into());
     }
     if !document.assets.is_empty() {
-        let assets: Map<String, Value> = document
-            .assets
-            .iter()
-            .map(|(path, bytes)| (path.clone(), asset(bytes)))
-            .collect();
+        let assets: Map<String, Value> =
+            document.assets.iter().map(|(path, bytes)| (path.clone(), asset(bytes))).collect();
         metadata.insert("assets".to_owned(), Value::Object(assets).to_string().into());
     }
     metadata

@@ -203,7 +203,11 @@ impl LayerConfig {
             Some(other) => return Err(malformed(&format!("{place}: name"), "a text", other)),
         };
         if name.is_empty() {
-            return Err(malformed(&format!("{place}: name"), "a text that is not empty", &"".into()));
+            return Err(malformed(
+                &format!("{place}: name"),
+                "a text that is not empty",
+                &"".into(),
+            ));
         }
         if let Some((key, other)) = entries.iter().find(|(key, _)| !ENTRIES.contains(&key.as_str()))
         {

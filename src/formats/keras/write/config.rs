@@ -19,14 +19,19 @@ const OLD_HARD_SIGMOID: &str = "hard_sigmoid_keras2";
 ///
 /// # Errors
 /// If Keras 3 has no words for a part of it.
-pub fn complete(graph: &Graph, mut config: Value, format: &'static str) -> Result<Value, FormatError> {
+pub fn complete(
+    graph: &Graph,
+    mut config: Value,
+    format: &'static str,
+) -> Result<Value, FormatError> {
     if let Some(layer) = old_activation(&config, "the model") {
         return Err(FormatError::Unwritable {
             what: format!("layer '{layer}': hard_sigmoid as Keras 2 computed it"),
             format,
-            hint: "Keras 3 computes another function under that name; write .safetensors or .json, \
+            hint:
+                "Keras 3 computes another function under that name; write .safetensors or .json, \
                    which keep it"
-                .to_owned(),
+                    .to_owned(),
         });
     }
     object(&mut config);
@@ -163,7 +168,8 @@ fn tensors(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(tensors),
         Value::Object(entries) => {
-            let tensor = entries.get("class_name").and_then(Value::as_str) == Some("__keras_tensor__");
+            let tensor =
+                entries.get("class_name").and_then(Value::as_str) == Some("__keras_tensor__");
             if let (true, Some(config)) = (tensor, entries.get_mut("config")) {
                 if let Some(config) = config.as_object_mut() {
                     config.entry("shape").or_insert_with(|| json!([null]));

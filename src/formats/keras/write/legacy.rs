@@ -26,8 +26,10 @@ const ATTRIBUTE_LIMIT: usize = 64512;
 pub fn write_legacy(graph: &Graph, document: &Document) -> Result<Written, FormatError> {
     refuse_sharing(&document.config)?;
     let (model, files) = document.config_with_vocabularies();
-    let mut left_out: Vec<String> =
-        files.iter().map(|path| format!("asset '{path}' is left out: .h5 holds no assets")).collect();
+    let mut left_out: Vec<String> = files
+        .iter()
+        .map(|path| format!("asset '{path}' is left out: .h5 holds no assets"))
+        .collect();
     let model = config::complete(graph, model, ".h5")?;
     let mut tree = Tree::default();
     let text = |text: &str| AttrValue::VarLenString(text.to_owned());
