@@ -178,6 +178,14 @@ pub enum FormatError {
         /// What to do.
         hint: String,
     },
+    /// A template of a custom class is not of the form, or does not suit an object of the class.
+    #[error("template '{class}': {problem}")]
+    Template {
+        /// The class.
+        class: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
     /// A layer that holds Python bytecode.
     #[error("layer '{layer}': a Lambda holds Python bytecode, which is not run; {hint}")]
     Lambda {

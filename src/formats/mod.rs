@@ -10,6 +10,7 @@ mod whole;
 use std::path::Path;
 
 pub use error::{FormatError, LoadError, SaveError};
+pub use keras::custom::CustomRegistry;
 pub(crate) use whole::temporary;
 pub use whole::write_whole;
 
@@ -55,6 +56,8 @@ impl Format {
 pub struct ReadOptions {
     /// The tokens of the model's text layer, in place of those in the file.
     pub vocabulary: Option<Vec<String>>,
+    /// Templates of custom classes.
+    pub custom: CustomRegistry,
     /// What the first values of an untrained model are drawn from.
     pub seed: u64,
 }

@@ -14,6 +14,7 @@
 
 pub mod archive;
 pub mod config;
+pub mod custom;
 mod document;
 mod json;
 pub mod layers;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::custom::CustomRegistry;
 use super::layers::{Initial, VariableSpec};
 use super::named::NamedWeights;
 use super::stored::Stored;
@@ -19,6 +20,7 @@ pub struct Source {
     file: Option<File>,
     ordered: Option<OrderedWeights>,
     vocabulary: Option<Vec<String>>,
+    custom: CustomRegistry,
     seed: u64,
     left: usize,
     notes: Notes,
@@ -88,10 +90,16 @@ impl Source {
             file: None,
             ordered: None,
             vocabulary: options.vocabulary.clone(),
+            custom: options.custom.clone(),
             seed: options.seed,
             left: MAX_ELEMENTS,
             notes: Notes::default(),
         }
+    }
+
+    /// The templates of custom classes.
+    pub fn custom(&self) -> &CustomRegistry {
+        &self.custom
     }
 
     /// Whether the model is a description without weights.
@@ -143,7 +151,7 @@ impl Source {
     ) -> Result<Tensor, FormatError> {
         let stored = !matches!(spec.initial, Initial::State);
         if let (Some(file), true) = (&mut self.file, stored) {
-            let path = format!("{folder}/{}", spec.path);
+            let path = join(folder, &spec.path);
             let (tensor, form) = match &mut file.weights {
                 Weights::Paths(weights) => {
                     (weights.take(layer, &path, &spec.shape)?, weights.form(&path)?)
@@ -216,6 +224,11 @@ impl OrderedWeights {
             }),
         }
     }
+}
+
+/// A path below a folder, which is empty for the outermost model's own.
+pub fn join(folder: &str, path: &str) -> String {
+    if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") }
 }
 
 /// A number of its own for each name (64-bit FNV-1a), so that a variable's first values do not
