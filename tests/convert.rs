@@ -18,7 +18,7 @@ use seqfuse::formats::npz;
 use seqfuse::{Data, Format, Model, Options, ReadOptions, Tensor, Tensors};
 use serde_json::{Value, json};
 
-use common::cases::{all, fixtures};
+use common::cases::{all, fixtures, options};
 
 fn wanted(name: &str) -> bool {
     match std::env::var("SEQFUSE_CASES") {
@@ -118,7 +118,8 @@ fn write(model: &Model, format: Format) -> Result<Vec<u8>, String> {
 
 fn reread(model: &Model, format: Format) -> Result<Model, String> {
     let bytes = write(model, format)?;
-    Model::from_bytes(&bytes, format).map_err(|error| format!("{format:?}: {}", chain(&error)))
+    let read = Model::from_bytes_with(&bytes, format, &options());
+    read.map_err(|error| format!("{format:?}: {}", chain(&error)))
 }
 
 fn case_inputs(case: &Value) -> Tensors {
@@ -133,17 +134,47 @@ fn case_file(case: &Value, extension: &str) -> PathBuf {
 
 fn check(case: &Value) -> Result<(), String> {
     let inputs = case_inputs(case);
-    let first = Model::open(case_file(case, "keras")).map_err(|error| chain(&error))?;
+    let first = Model::open_with(case_file(case, "keras"), &options());
+    let first = first.map_err(|error| chain(&error))?;
     let named = reread(&first, Format::Safetensors)?;
     same("safetensors", &first, &named, &inputs)?;
     let again = reread(&named, Format::Keras)?;
     same("keras", &first, &again, &inputs)?;
+    legacy(&first, &inputs)?;
     let described = reread(&first, Format::Description)?;
     let parameters = |model: &Model| model.document().expect("a file").variables.clone();
     if parameters(&described) != parameters(&first) {
         return Err("json: other variables".to_owned());
     }
     Ok(())
+}
+
+/// The legacy form keeps tensors to the bit as well. It has no place for assets, so that a vocabulary
+/// comes back in the configuration.
+fn legacy(first: &Model, inputs: &Tensors) -> Result<(), String> {
+    let written = match first.to_bytes(Format::Hdf5) {
+        Ok(written) => written,
+        Err(error) if error.to_string().contains("which two models share") => return Ok(()),
+        Err(error) => return Err(format!("h5: {}", chain(&error))),
+    };
+    let read = Model::from_bytes_with(&written.bytes, Format::Hdf5, &options());
+    let read = read.map_err(|error| format!("h5: {}", chain(&error)))?;
+    let tensors = |model: &Model| {
+        let of_layers = |name: &String| !name.starts_with("extra ");
+        let contents = contents(model).into_iter().filter(|(name, _)| of_layers(name));
+        contents.collect::<BTreeMap<_, _>>()
+    };
+    if tensors(&read) != tensors(first) {
+        return Err("h5: a tensor is not what it was".to_owned());
+    }
+    let (before, after) = (outputs(first, inputs)?, outputs(&read, inputs)?);
+    let equal = |((name, old), (other, new)): (&(String, Tensor), &(String, Tensor))| {
+        name == other && bits(old) == bits(new)
+    };
+    match before.iter().zip(&after).all(equal) {
+        true => Ok(()),
+        false => Err("h5: an output is not what it was".to_owned()),
+    }
 }
 
 #[test]
@@ -198,6 +229,16 @@ fn weights_go_back_in_the_type_that_they_were_stored_in() {
         let written = write(&archived, Format::Safetensors).expect("writes");
         let both = [bias, kernel].concat();
         assert!(written.ends_with(&both), "{dtype}: the weights have changed");
+        let legacy = model.to_bytes(Format::Hdf5).expect("writes .h5");
+        // Keras reads no bfloat16 from this form.
+        let told = legacy.left_out.iter().any(|line| line.contains("bfloat16"));
+        assert_eq!(told, ty == StoredType::Bf16, "{dtype}: {:?}", legacy.left_out);
+        let read = Model::from_bytes(&legacy.bytes, Format::Hdf5).expect("reads .h5");
+        assert_eq!(contents(&read), contents(&model), "{dtype}");
+        if ty != StoredType::Bf16 {
+            let written = write(&read, Format::Safetensors).expect("writes");
+            assert!(written.ends_with(&both), "{dtype}: the weights have changed in .h5");
+        }
     }
 }
 
@@ -313,7 +354,8 @@ fn real_keras_loads_what_is_written() {
     let mut list = Vec::new();
     for case in all().iter().filter(|case| wanted(&label(case))) {
         let (original, arrays) = (case_file(case, "keras"), case_file(case, "npz"));
-        let model = Model::open(&original).unwrap_or_else(|error| panic!("{}", chain(&error)));
+        let model = Model::open_with(&original, &options());
+        let model = model.unwrap_or_else(|error| panic!("{}", chain(&error)));
         let entry = json!({"original": original, "arrays": arrays});
         write_both(&model, &label(case).replace('/', "-"), folder.path(), &mut list, entry);
     }

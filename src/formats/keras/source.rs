@@ -43,6 +43,9 @@ pub struct Notes {
 pub struct OrderedWeights {
     /// The layers of the outermost model.
     pub layers: Vec<(String, Vec<(String, Tensor)>)>,
+    /// How the file stores those that are held here in another type, by the names of layer and weight
+    /// with a slash between.
+    pub stored: BTreeMap<String, Stored>,
 }
 
 #[derive(Debug)]

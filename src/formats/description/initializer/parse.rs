@@ -44,7 +44,9 @@ fn from_object(object: &Map<String, Value>) -> Result<Initializer, InitializerEr
     };
     for (key, value) in object {
         match (key.as_str(), value) {
-            ("class_name" | "config", _) | ("module" | "registered_name", Value::Null) => {}
+            // Keras numbers objects that a model holds several times; they draw numbers of their own.
+            ("class_name" | "config" | "shared_object_id", _)
+            | ("module" | "registered_name", Value::Null) => {}
             ("module", Value::String(module)) if is_keras(module) => {}
             ("module" | "registered_name", _) => {
                 return refuse(key, value, "only Keras's own initializers are known");

@@ -1,12 +1,13 @@
 //! The HDF5 layout that Keras 2 wrote, and that Keras 3 still writes as "legacy": the configuration
 //! as an attribute, and for each layer of the model a group that lists its weights in order.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use hdf5_pure::{AttrValue, File, Group};
 
 use crate::formats::FormatError;
 use crate::formats::keras::json;
+use crate::formats::keras::stored::Stored;
 use crate::formats::keras::weights::{WeightStore, damaged, failed};
 use crate::graph::Tensor;
 
@@ -205,6 +206,34 @@ impl LegacyFile {
     /// If one is missing or cannot be read.
     pub fn optimizer(&self) -> Result<Vec<StoredWeight>, FormatError> {
         self.read(&self.optimizer)
+    }
+
+    /// How the file stores weights of layers that a [`Tensor`] holds in another type, by the names of
+    /// layer and weight with a slash between.
+    ///
+    /// # Errors
+    /// If one cannot be read.
+    pub fn forms(&self) -> Result<BTreeMap<String, Stored>, FormatError> {
+        let mut forms = BTreeMap::new();
+        for layer in &self.layers {
+            for (name, path) in &layer.weights {
+                let form = self.store.form(path)?;
+                forms.extend(form.map(|form| (format!("{}/{name}", layer.group), form)));
+            }
+        }
+        Ok(forms)
+    }
+
+    /// The same of the optimizer's state, by place in its list.
+    ///
+    /// # Errors
+    /// If one cannot be read.
+    pub fn optimizer_forms(&self) -> Result<Vec<(usize, Stored)>, FormatError> {
+        let mut forms = Vec::new();
+        for (at, (_, path)) in self.optimizer.weights.iter().enumerate() {
+            forms.extend(self.store.form(path)?.map(|form| (at, form)));
+        }
+        Ok(forms)
     }
 
     /// The weights by path: of a file of [`Kind::Paths`].

@@ -43,7 +43,7 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Loaded, FormatError> 
     let keras1 = Version::parse(file.keras_version.as_deref())?.major == 1;
     let mut layers = file.layers()?;
     cudnn::convert(&mut layers, keras1)?;
-    let optimizer = file.optimizer()?;
+    let (optimizer, forms) = (file.optimizer()?, file.optimizer_forms()?);
     let layers = layers
         .into_iter()
         .map(|layer| {
@@ -51,12 +51,15 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Loaded, FormatError> 
             (layer.layer, weights.collect())
         })
         .collect();
-    let source = Source::ordered(OrderedWeights { layers }, options);
+    let stored = file.forms()?;
+    let source = Source::ordered(OrderedWeights { layers, stored }, options);
     let mut lowered = lower::lower(&description, source)?;
     lowered.document.keras_version = file.keras_version;
     let numbered = optimizer.into_iter().enumerate();
     lowered.document.optimizer =
         numbered.map(|(at, weight)| (format!("vars/{at}"), weight.value)).collect();
+    let forms = forms.into_iter();
+    lowered.document.stored.extend(forms.map(|(at, form)| (format!("optimizer/vars/{at}"), form)));
     Ok(Loaded { graph: lowered.graph, document: lowered.document })
 }
 

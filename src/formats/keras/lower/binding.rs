@@ -1,14 +1,14 @@
 //! After all layers are known: which Variables files hold and in which order, and the values of those
 //! that are stored by order alone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{Group, Lowered, Lowering, Scope, is_input};
 use crate::formats::FormatError;
 use crate::formats::keras::config::{LayerConfig, LayerKind, ModelConfig};
 use crate::formats::keras::source::OrderedWeights;
-use crate::formats::keras::{Document, LayerGroup, SavedVariable};
+use crate::formats::keras::{Document, LayerGroup, SavedVariable, Stored};
 use crate::graph::{Graph, Tensor};
 
 impl Lowering {
@@ -65,7 +65,8 @@ impl Lowering {
             document.give_vocabulary(folder, self.source.vocabulary());
         }
         if let Some(weights) = self.source.take_ordered() {
-            bind_ordered(&mut self.graph, &document, weights)?;
+            let stored = bind_ordered(&mut self.graph, &document, weights)?;
+            document.stored.extend(stored);
         }
         Ok(Lowered { graph: self.graph, document, source: self.source })
     }
@@ -75,8 +76,9 @@ impl Lowering {
 fn bind_ordered(
     graph: &mut Graph,
     document: &Document,
-    weights: OrderedWeights,
-) -> Result<(), FormatError> {
+    mut weights: OrderedWeights,
+) -> Result<BTreeMap<String, Stored>, FormatError> {
+    let mut stored = BTreeMap::new();
     let groups: Vec<&LayerGroup> =
         document.groups.iter().filter(|group| !group.variables.is_empty()).collect();
     let mut layers: Vec<(String, Vec<(String, Tensor)>)> =
@@ -89,9 +91,14 @@ fn bind_ordered(
     for group in groups {
         let at = layers.iter().position(|(name, _)| by_name && *name == group.layer).unwrap_or(0);
         let (name, tensors) = layers.remove(at);
+        for (&position, (weight, _)) in group.variables.iter().zip(&tensors) {
+            let form = weights.stored.remove(&format!("{name}/{weight}"));
+            let path = document.variables.get(position).map(|saved| saved.path.clone());
+            stored.extend(path.zip(form));
+        }
         bind_group(graph, document, group, &name, tensors)?;
     }
-    Ok(())
+    Ok(stored)
 }
 
 fn bind_group(
