@@ -149,12 +149,18 @@ fn check(case: &Value) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether an error names what the legacy form cannot say.
+fn refused_in_h5(error: &seqfuse::FormatError) -> bool {
+    let text = error.to_string();
+    ["which two models share", "a model of the class"].iter().any(|part| text.contains(part))
+}
+
 /// The legacy form keeps tensors to the bit as well. It has no place for assets, so that a vocabulary
 /// comes back in the configuration.
 fn legacy(first: &Model, inputs: &Tensors) -> Result<(), String> {
     let written = match first.to_bytes(Format::Hdf5) {
         Ok(written) => written,
-        Err(error) if error.to_string().contains("which two models share") => return Ok(()),
+        Err(error) if refused_in_h5(&error) => return Ok(()),
         Err(error) => return Err(format!("h5: {}", chain(&error))),
     };
     let read = Model::from_bytes_with(&written.bytes, Format::Hdf5, &options());
@@ -337,7 +343,7 @@ fn write_both(model: &Model, name: &str, folder: &Path, list: &mut Vec<Value>, e
                 entry["written"] = file.into();
                 list.push(entry);
             }
-            Err(error) => assert!(error.to_string().contains("share"), "{name}: {}", chain(&error)),
+            Err(error) => assert!(refused_in_h5(&error), "{name}: {}", chain(&error)),
         }
     }
 }

@@ -325,18 +325,20 @@ impl Graph {
         Ok(VariableId(self.variables.len() - 1))
     }
 
-    /// Lets a Variable start with another value of the same type.
+    /// Lets a Variable start with another value, of the same type where a node reads it.
     ///
     /// # Errors
-    /// If the type is another one.
+    /// If a node reads the Variable, and the type is another one.
     pub fn set_variable(
         &mut self,
         variable: VariableId,
         value: Arc<Tensor>,
     ) -> Result<(), GraphError> {
+        let is_read = self.variable_values.contains_key(&variable)
+            || self.updates.iter().any(|(id, _)| *id == variable);
         let slot = &mut self.variables[variable.0];
         let (expected, found) = (TensorType::of(&slot.value), TensorType::of(&value));
-        if expected != found {
+        if is_read && expected != found {
             return Err(GraphError::Update { variable: slot.name.clone(), expected, found });
         }
         slot.value = value;

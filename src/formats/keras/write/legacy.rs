@@ -25,6 +25,15 @@ const ATTRIBUTE_LIMIT: usize = 64512;
 /// cannot say.
 pub fn write_legacy(graph: &Graph, document: &Document) -> Result<Written, FormatError> {
     refuse_sharing(&document.config)?;
+    let class = document.config.get("class_name").and_then(Value::as_str).unwrap_or("");
+    if !["Sequential", "Functional", "Model"].contains(&class) {
+        return Err(FormatError::Unwritable {
+            what: format!("a model of the class '{class}'"),
+            format: ".h5",
+            hint: "Keras lists weights of such models in another way; write .keras or .safetensors"
+                .to_owned(),
+        });
+    }
     let (model, files) = document.config_with_vocabularies();
     let mut left_out: Vec<String> = files
         .iter()
