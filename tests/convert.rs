@@ -47,7 +47,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// A tensor's elements with floats as their bits, so that equal means equal to the bit.
-fn bits(tensor: &Tensor) -> (Vec<usize>, Vec<u64>, Vec<String>) {
+fn bits(tensor: &Tensor) -> Bits {
     let numbers = match tensor.data() {
         Data::F32(values) => values.iter().map(|value| u64::from(value.to_bits())).collect(),
         Data::I32(values) => values.iter().map(|&value| value as u64).collect(),
@@ -62,8 +62,11 @@ fn bits(tensor: &Tensor) -> (Vec<usize>, Vec<u64>, Vec<String>) {
     (tensor.shape().to_vec(), numbers, texts)
 }
 
+/// Shape, numbers and texts.
+type Bits = (Vec<usize>, Vec<u64>, Vec<String>);
+
 /// What is in a model's files, under names that do not depend on the order.
-fn contents(model: &Model) -> BTreeMap<String, (Vec<usize>, Vec<u64>, Vec<String>)> {
+fn contents(model: &Model) -> BTreeMap<String, Bits> {
     let document = model.document().expect("it was read from a file");
     let mut contents = BTreeMap::new();
     for saved in &document.variables {

@@ -151,7 +151,7 @@ pub fn decode(ty: StoredType, shape: Vec<usize>, bytes: &[u8]) -> Option<(Tensor
         }
         Bool => Data::Bool(bytes.iter().map(|&byte| byte != 0).collect()),
     };
-    if bytes.len() % ty.size() != 0 {
+    if !bytes.len().is_multiple_of(ty.size()) {
         return None;
     }
     let stored = (StoredType::of(ty.held_as()) != Some(ty)).then_some(Stored { ty, exact });

@@ -52,10 +52,8 @@ pub fn write_archive(graph: &Graph, document: &Document) -> Result<Written, Form
 /// Never today.
 pub fn write_description(document: &Document) -> Result<Written, FormatError> {
     let (mut model, files) = document.config_with_vocabularies();
-    if let Some(entries) = model.as_object_mut() {
-        if let Some(compile) = &document.compile_config {
-            entries.insert("compile_config".to_owned(), Value::Object(compile.clone()));
-        }
+    if let (Some(entries), Some(compile)) = (model.as_object_mut(), &document.compile_config) {
+        entries.insert("compile_config".to_owned(), Value::Object(compile.clone()));
     }
     let mut left_out = vec!["a description holds no weights: they are left out".to_owned()];
     left_out.extend(files.iter().map(|path| format!("asset '{path}' is left out")));
@@ -161,8 +159,8 @@ fn names(graph: &Graph, document: &Document, model: &Value) -> BTreeMap<String, 
     names
 }
 
-/// How a value that is stored in `ty` of NumPy goes into a file that has no such type.
-fn without_bf16<'a>(stored: Option<&'a Stored>) -> Option<&'a Stored> {
+/// The stored type, but bfloat16, for files in which Keras reads none.
+fn without_bf16(stored: Option<&Stored>) -> Option<&Stored> {
     stored.filter(|stored| stored.ty != super::stored::StoredType::Bf16)
 }
 
@@ -199,7 +197,7 @@ impl Archive {
     }
 }
 
-/// A model's tensors for a message: how many there are.
+/// How many tensors there are, for a message.
 fn count(tensors: &[(String, Tensor)]) -> String {
     match tensors.len() {
         1 => "1 tensor".to_owned(),
