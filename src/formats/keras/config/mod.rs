@@ -127,6 +127,21 @@ impl Description {
         Ok(description)
     }
 
+    /// A model's configuration in the form of `config.json`, that a file of another form holds.
+    ///
+    /// # Errors
+    /// As [`Description::from_archive`].
+    pub fn of_model(
+        config: &Value,
+        keras_version: Option<String>,
+    ) -> Result<Description, FormatError> {
+        let mut named = config.clone();
+        names::fill(&mut named);
+        let mut description = Description::from_value(&named)?;
+        description.keras_version = keras_version.or(description.keras_version);
+        Ok(description)
+    }
+
     /// The model of a JSON description: what `model.to_json()` gives, or the same with defaults and
     /// names left out. Names are then made as Keras makes them.
     ///
@@ -192,6 +207,13 @@ impl LayerConfig {
             None | Some(Value::Null) => class_name.to_owned(),
             Some(other) => return Err(malformed(&format!("{place}: name"), "a text", other)),
         };
+        if name.is_empty() {
+            return Err(malformed(
+                &format!("{place}: name"),
+                "a text that is not empty",
+                &"".into(),
+            ));
+        }
         if let Some((key, other)) = entries.iter().find(|(key, _)| !ENTRIES.contains(&key.as_str()))
         {
             let place = format!("layer '{name}': {}", json::shorten(key));
