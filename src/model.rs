@@ -38,6 +38,9 @@ impl Model {
     pub fn open_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Model, LoadError> {
         let path = path.as_ref();
         let read = || {
+            if path.is_dir() {
+                return Err(formats::folder(path));
+            }
             let format = Format::of(path)?;
             Model::from_bytes_with(&std::fs::read(path)?, format, options)
         };

@@ -23,8 +23,15 @@ const MAX_PARTS: usize = 20_000;
 /// Templates within templates.
 const MAX_DEPTH: usize = 16;
 /// Names that a layer's config holds for the class that all layers come from.
-const OF_EVERY_LAYER: [&str; 6] =
-    ["name", "trainable", "dtype", "activity_regularizer", "batch_input_shape", "batch_shape"];
+const OF_EVERY_LAYER: [&str; 7] = [
+    "name",
+    "trainable",
+    "dtype",
+    "autocast",
+    "activity_regularizer",
+    "batch_input_shape",
+    "batch_shape",
+];
 
 /// A template filled in for one object of its class.
 #[derive(Clone, Debug)]
