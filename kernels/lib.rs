@@ -9,6 +9,7 @@
 
 pub mod activation;
 pub mod attention;
+pub mod bincount;
 pub mod conv;
 pub mod elementwise;
 pub mod embedding;

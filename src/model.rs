@@ -31,18 +31,29 @@ impl Model {
         Model::open_with(path, &ReadOptions::default())
     }
 
-    /// Reads the model in a file with more to say about it.
+    /// Reads the model in a file with more to say about it. Beside an HDF5 file of weights alone a
+    /// description of the same name with `.json` is read.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Model, LoadError> {
         let path = path.as_ref();
+        let beside = path.with_extension("json");
         let read = || {
             if path.is_dir() {
                 return Err(formats::folder(path));
             }
             let format = Format::of(path)?;
-            Model::from_bytes_with(&std::fs::read(path)?, format, options)
+            let bytes = std::fs::read(path)?;
+            match Model::from_bytes_with(&bytes, format, options) {
+                // Weights alone: a description may lie beside them.
+                Err(FormatError::MissingArchitecture) if beside.exists() => {
+                    let architecture = Some(std::fs::read(&beside)?);
+                    let options = ReadOptions { architecture, ..options.clone() };
+                    Model::from_bytes_with(&bytes, format, &options)
+                }
+                read => read,
+            }
         };
         read().map_err(|error: FormatError| error.in_file(path.display()))
     }

@@ -4,129 +4,20 @@
 
 mod common;
 
-use std::collections::BTreeMap;
-
-use seqfuse::{Data, Model, Options, Session, Tensor, Tensors};
+use seqfuse::{Data, Model, Options, Tensor, Tensors};
 use seqfuse_kernels::Isa;
 use serde_json::Value;
 
 use common::cases::{all, fixtures, list, options as reading};
+use common::check::{chain, check_model, run_call, text, wanted};
 use common::npz;
-
-/// Absolute plus relative.
-const TOLERANCE: f32 = 1e-5;
-
-type Arrays = BTreeMap<String, Tensor>;
-
-fn text<'a>(case: &'a Value, key: &str) -> &'a str {
-    case[key].as_str().unwrap_or_else(|| panic!("{case} has no {key}"))
-}
-
-fn wanted(name: &str) -> bool {
-    match std::env::var("SEQFUSE_CASES") {
-        Ok(parts) => parts.split(',').any(|part| name.contains(part)),
-        Err(_) => true,
-    }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line = format!("{line}: {error}");
-        cause = error.source();
-    }
-    line
-}
-
-fn difference(name: &str, found: &Tensor, expected: &Tensor) -> Result<(), String> {
-    if found.shape() != expected.shape() {
-        return Err(format!("{name}: shape {:?}, not {:?}", found.shape(), expected.shape()));
-    }
-    let exact = |equal: bool| if equal { Ok(()) } else { Err(format!("{name}: other values")) };
-    match (found.data(), expected.data()) {
-        (Data::F32(found), Data::F32(expected)) => {
-            for (at, (&a, &b)) in found.iter().zip(expected).enumerate() {
-                let close = a == b || (a - b).abs() <= TOLERANCE * (1.0 + b.abs());
-                if !(close || a.is_nan() && b.is_nan()) {
-                    return Err(format!("{name}: element {at} is {a}, not {b}"));
-                }
-            }
-            Ok(())
-        }
-        // Narrow integers are held in wider types.
-        (Data::I32(a), Data::I64(b)) => {
-            exact(a.iter().map(|&a| i64::from(a)).eq(b.iter().copied()))
-        }
-        (Data::I64(a), Data::I32(b)) => {
-            exact(b.iter().map(|&b| i64::from(b)).eq(a.iter().copied()))
-        }
-        (found, expected) if found.dtype() == expected.dtype() => exact(found == expected),
-        (found, expected) => Err(format!("{name}: {}, not {}", found.dtype(), expected.dtype())),
-    }
-}
-
-/// Runs call `suffix` of a case: "" for the first, "@2" for the second on the same Session.
-fn run_call(
-    session: &mut Session,
-    arrays: &Arrays,
-    inputs: &[Value],
-    suffix: &str,
-) -> Result<Tensors, String> {
-    let mut tensors = Tensors::new();
-    for input in inputs {
-        let name = text(input, "name");
-        let array = arrays.get(&format!("in{suffix}/{name}")).ok_or("an input is missing")?;
-        tensors.insert(name, array.clone());
-    }
-    session.run(&tensors).map_err(|error| chain(&error))
-}
-
-fn check_call(
-    session: &mut Session,
-    arrays: &Arrays,
-    inputs: &[Value],
-    suffix: &str,
-) -> Result<(), String> {
-    let outputs = run_call(session, arrays, inputs, suffix)?;
-    let count = arrays.keys().filter(|key| key.starts_with(&format!("out{suffix}/"))).count();
-    if outputs.len() != count {
-        return Err(format!("{} outputs, not {count}", outputs.len()));
-    }
-    for (index, (name, found)) in outputs.iter().enumerate() {
-        let expected = arrays.get(&format!("out{suffix}/{index}")).ok_or("an output is missing")?;
-        difference(&format!("output{suffix} {index} ({name})"), found, expected)?;
-    }
-    Ok(())
-}
 
 fn check(case: &Value, options: &Options) -> Result<(), String> {
     let file = fixtures().join(text(case, "family")).join(text(case, "name"));
     let arrays = npz::read(&file.with_added_extension("npz"));
     let model = Model::open_with(file.with_added_extension("keras"), &reading())
         .map_err(|error| chain(&error))?;
-    model.graph().verify().map_err(|error| error.to_string())?;
-    let inputs = case["inputs"].as_array().expect("a list of inputs");
-    let mut session = model.session(options).map_err(|error| chain(&error))?;
-    check_call(&mut session, &arrays, inputs, "")?;
-    for call in 2.. {
-        let suffix = format!("@{call}");
-        if !arrays.keys().any(|key| key.starts_with(&format!("in{suffix}/"))) {
-            break;
-        }
-        check_call(&mut session, &arrays, inputs, &suffix)?;
-    }
-    for layer in case["layers"].as_array().into_iter().flatten() {
-        let name = layer.as_str().ok_or("a layer's name is no text")?;
-        let options = options.clone().outputs([name]);
-        let mut session = model.session(&options).map_err(|error| chain(&error))?;
-        let outputs = run_call(&mut session, &arrays, inputs, "")?;
-        let (_, found) = outputs.at(0).ok_or("the layer gives nothing")?;
-        let expected = arrays.get(&format!("layer/{name}")).ok_or("the layer is missing")?;
-        difference(name, found, expected)?;
-    }
-    Ok(())
+    check_model(&model, &arrays, case, options)
 }
 
 fn check_all(check: impl Fn(&Value) -> Result<(), String>) {

@@ -38,6 +38,32 @@ pub enum Unary {
     Sign,
     /// 1 / x.
     Reciprocal,
+    /// The tangent.
+    Tan,
+    /// The inverse of the sine.
+    Asin,
+    /// The inverse of the cosine.
+    Acos,
+    /// The inverse of the tangent.
+    Atan,
+    /// The hyperbolic sine.
+    Sinh,
+    /// The hyperbolic cosine.
+    Cosh,
+    /// The inverse of the hyperbolic sine.
+    Asinh,
+    /// The inverse of the hyperbolic cosine.
+    Acosh,
+    /// The inverse of the hyperbolic tangent.
+    Atanh,
+    /// The natural logarithm of 1 + x.
+    Log1p,
+    /// eˣ − 1.
+    Expm1,
+    /// The logarithm to base 2.
+    Log2,
+    /// The logarithm to base 10.
+    Log10,
     /// An element-wise activation function.
     Activation(Activation),
 }
@@ -118,6 +144,19 @@ impl Kernel for Change<'_> {
                 if x.is_nan() { x } else { sign }
             }),
             Unary::Reciprocal => self.apply(|x| 1.0 / x),
+            Unary::Tan => self.apply(f32::tan),
+            Unary::Asin => self.apply(f32::asin),
+            Unary::Acos => self.apply(f32::acos),
+            Unary::Atan => self.apply(f32::atan),
+            Unary::Sinh => self.apply(f32::sinh),
+            Unary::Cosh => self.apply(f32::cosh),
+            Unary::Asinh => self.apply(f32::asinh),
+            Unary::Acosh => self.apply(f32::acosh),
+            Unary::Atanh => self.apply(f32::atanh),
+            Unary::Log1p => self.apply(f32::ln_1p),
+            Unary::Expm1 => self.apply(f32::exp_m1),
+            Unary::Log2 => self.apply(f32::log2),
+            Unary::Log10 => self.apply(f32::log10),
             // `change` has taken it.
             Unary::Activation(_) => {}
         }

@@ -11,7 +11,7 @@ use crate::{Device, Model, Options, ReadOptions};
 /// Which model, and what is said about it beside the file.
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
-    /// The model: a .keras or .safetensors file, or a .json description (untrained)
+    /// The model: a .keras, .h5 or .safetensors file, or a .json description (untrained)
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
     /// The tokens of the model's text layer, one a line, in place of those in the model's file
@@ -20,6 +20,10 @@ pub(super) struct ModelArgs {
     /// Templates of the model's custom classes (docs/custom-classes.md); may be given several times
     #[arg(long, value_name = "FILE.json")]
     pub custom: Vec<PathBuf>,
+    /// The description of the model whose weights an .h5 file holds; without it the file's own, or
+    /// one of the same name beside it
+    #[arg(long, value_name = "FILE.json")]
+    pub architecture: Option<PathBuf>,
 }
 
 impl ModelArgs {
@@ -37,6 +41,9 @@ impl ModelArgs {
         for path in &self.custom {
             let added = options.custom.register(&read_text(path)?);
             added.map_err(|error| error.in_file(path.display()))?;
+        }
+        if let Some(path) = &self.architecture {
+            options.architecture = Some(read_bytes(path)?);
         }
         Ok(Model::open_with(&self.model, &options)?)
     }

@@ -60,6 +60,13 @@ pub enum FormatError {
         /// What to do.
         hint: String,
     },
+    /// A file holds weights and does not say of which model.
+    #[error(
+        "the file holds weights without an architecture; give the model's description with \
+         --architecture FILE.json (in Python: `open('FILE.json', 'w').write(model.to_json())`), or \
+         put it beside the file under the same name with .json"
+    )]
+    MissingArchitecture,
     /// A part of the file whose form is not read, with a way around it.
     #[error("{what} cannot be read here; {hint}")]
     Unsupported {
@@ -353,6 +360,17 @@ fn shortened(paths: &[String]) -> String {
 }
 
 impl FormatError {
+    /// The same error, with the name of the archive's member in front of paths within it.
+    pub(crate) fn in_member(mut self, member: &str) -> FormatError {
+        if let FormatError::Hdf5 { path, .. }
+        | FormatError::Hdf5Damaged { path, .. }
+        | FormatError::WeightType { path, .. } = &mut self
+        {
+            *path = format!("{member}/{}", path.trim_start_matches('/'));
+        }
+        self
+    }
+
     /// The same error, with the name of the file it was met in.
     pub fn in_file(self, file: impl fmt::Display) -> LoadError {
         LoadError { file: file.to_string(), error: Box::new(self) }

@@ -22,7 +22,7 @@ use crate::graph::Graph;
 pub enum Format {
     /// `.keras`: Keras 3's archive of configuration, weights and vocabularies.
     Keras,
-    /// `.h5`, `.hdf5`: the form that Keras 2 wrote and Keras 3 calls legacy.
+    /// `.h5`, `.hdf5`: the file of Keras 2, which Keras 3 calls legacy; also weights alone.
     Hdf5,
     /// `.safetensors`: named tensors, with the model's configuration in the header.
     Safetensors,
@@ -90,6 +90,9 @@ pub struct ReadOptions {
     pub custom: CustomRegistry,
     /// What the first values of an untrained model are drawn from.
     pub seed: u64,
+    /// The description of the model, as JSON, for a file that holds weights alone; in place of its
+    /// own for an HDF5 file that has one.
+    pub architecture: Option<Vec<u8>>,
 }
 
 /// A model as it was read.
@@ -108,10 +111,7 @@ pub struct Loaded {
 pub fn read(bytes: &[u8], format: Format, options: &ReadOptions) -> Result<Loaded, FormatError> {
     match format {
         Format::Keras => keras::read(bytes, options),
-        Format::Hdf5 => Err(FormatError::WrongKind {
-            expected: "model",
-            found: "HDF5 files are not read yet".to_owned(),
-        }),
+        Format::Hdf5 => keras::legacy::read(bytes, options),
         Format::Safetensors => safetensors::read(bytes, options),
         Format::Description => keras::read_description(bytes, options),
     }

@@ -15,6 +15,8 @@ pub enum BinaryKind {
     Maximum,
     Minimum,
     Power,
+    FloorDivide,
+    Modulo,
     Equal,
     NotEqual,
     Less,
@@ -37,6 +39,8 @@ impl BinaryKind {
             BinaryKind::Maximum => "maximum",
             BinaryKind::Minimum => "minimum",
             BinaryKind::Power => "power",
+            BinaryKind::FloorDivide => "floor_divide",
+            BinaryKind::Modulo => "modulo",
             BinaryKind::Equal => "equal",
             BinaryKind::NotEqual => "not_equal",
             BinaryKind::Less => "less",
@@ -85,7 +89,7 @@ impl Operator for Binary {
         let (allowed, expected): (&[DType], _) = match self.kind {
             kind if kind.is_logical() => (&[Bool], "bool"),
             BinaryKind::Equal | BinaryKind::NotEqual => (&[F32, I32, I64, Bool], "not text"),
-            BinaryKind::Divide | BinaryKind::Power => (&[F32], "f32"),
+            BinaryKind::Divide => (&[F32], "f32"),
             _ => (&[F32, I32, I64], "a number"),
         };
         let a = inputs.typed(0, allowed, expected)?;

@@ -40,8 +40,10 @@ impl Operator for Reshape {
         }
         let mut dims = self.dims.clone();
         let known = |dims: &[Dim]| dims.iter().all(|dim| dim.known().is_some());
+        // Where another size is a symbol, the entry in `dims` is an expression of it that holds.
         if let Some(axis) = self.inferred
             && known(&x.dims)
+            && dims.iter().enumerate().all(|(other, dim)| other == axis || dim.known().is_some())
         {
             dims[axis] = Dim::Known(1);
             let others = elements(&TensorType::new(x.dtype, &dims[..])) as usize;

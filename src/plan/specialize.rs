@@ -158,6 +158,7 @@ impl<'a> Planner<'a> {
                 .iter()
                 .map(|ty| Ok::<_, DimError>(TensorType::known(ty.dtype, &ty.eval(self.bindings)?)));
             let outputs = known.collect::<Result<Vec<_>, _>>()?;
+            check_view(node, &inputs, &outputs)?;
             for (id, ty) in node.outputs.iter().zip(&outputs) {
                 check_size(node, ty)?;
                 self.types.insert(*id, ty.clone());
@@ -308,6 +309,25 @@ impl<'a> Planner<'a> {
         };
         let len = shape.iter().product();
         Ok(Operand { ty, shape, len, place })
+    }
+}
+
+/// A view shows the elements of its input, whose number must be that of the sizes asked for: sizes
+/// that inputs decide are compared only here.
+fn check_view(
+    node: &Node,
+    inputs: &[Option<TensorType>],
+    outputs: &[TensorType],
+) -> Result<(), PlanError> {
+    let op: &dyn Operator = &*node.op;
+    match (inputs, outputs) {
+        ([Some(x), ..], [y, ..]) if op.is_view() && elements(x) != elements(y) => {
+            let input = op.input_name(0).into_owned();
+            let expected = format!("as many elements as {y}");
+            let source = OpError::Shape { input, expected, found: x.clone() };
+            Err(PlanError::Node { node: node.name.clone(), op: op.name(), source })
+        }
+        _ => Ok(()),
     }
 }
 

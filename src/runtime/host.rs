@@ -1,27 +1,55 @@
-//! Host stages: operators that work on text.
+//! Host stages: operators that work on text and tables of tokens.
 
 use super::RunError;
-use crate::graph::{Node, Tensor};
-use crate::ops::TextVectorization;
+use crate::graph::{Data, Node, Tensor};
+use crate::ops::{HashBuckets, Lookup, TextVectorization};
 
 /// Runs a host operator on its inputs and returns its outputs.
 pub(super) fn run(node: &Node, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, RunError> {
-    let name = || node.name.clone();
-    let unsupported = |reason: &str| RunError::Unsupported {
-        node: name(),
+    let [Some(x)] = inputs else {
+        return Err(refuse(node, "its input is missing"));
+    };
+    let result = if let Some(op) = node.op.downcast_ref::<TextVectorization>() {
+        vectorize(node, op, x)
+    } else if let Some(op) = node.op.downcast_ref::<Lookup>() {
+        let missing = || RunError::NoVocabulary { node: node.name.clone() };
+        let found = op.table.as_ref().ok_or_else(missing)?.lookup(x);
+        found.map_err(|error| refuse(node, &error.to_string()))
+    } else if let Some(op) = node.op.downcast_ref::<HashBuckets>() {
+        hash(node, op, x)
+    } else {
+        Err(refuse(node, "it has no host form"))
+    };
+    result.map(|y| vec![y])
+}
+
+fn refuse(node: &Node, reason: &str) -> RunError {
+    RunError::Unsupported {
+        node: node.name.clone(),
         op: node.op.name(),
         device: "the host",
         reason: reason.to_owned(),
-    };
-    let Some(op) = node.op.downcast_ref::<TextVectorization>() else {
-        return Err(unsupported("it has no host form"));
-    };
-    let [Some(texts)] = inputs else {
-        return Err(unsupported("its input is missing"));
-    };
+    }
+}
+
+fn vectorize(node: &Node, op: &TextVectorization, texts: &Tensor) -> Result<Tensor, RunError> {
+    let name = || node.name.clone();
     let vectorizer = op.vectorizer().ok_or_else(|| RunError::NoVocabulary { node: name() })?;
-    let ids = vectorizer
+    vectorizer
         .vectorize(texts)
-        .map_err(|source| RunError::Text { node: name(), source: Box::new(source) })?;
-    Ok(vec![ids])
+        .map_err(|source| RunError::Text { node: name(), source: Box::new(source) })
+}
+
+fn hash(node: &Node, op: &HashBuckets, x: &Tensor) -> Result<Tensor, RunError> {
+    // A bucket is below the number of buckets, which is a layer's width.
+    let bucket = |text: &str| op.hash.bucket(text, op.buckets) as i64;
+    let buckets: Vec<i64> = match x.data() {
+        Data::Str(texts) => texts.iter().map(|text| bucket(text)).collect(),
+        Data::I32(numbers) => numbers.iter().map(|number| bucket(&number.to_string())).collect(),
+        Data::I64(numbers) => numbers.iter().map(|number| bucket(&number.to_string())).collect(),
+        Data::F32(_) | Data::Bool(_) => {
+            return Err(refuse(node, "it takes texts and integers alone"));
+        }
+    };
+    Ok(Tensor::from_parts(x.shape().to_vec(), buckets.into()))
 }

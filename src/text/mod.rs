@@ -5,6 +5,8 @@
 
 mod config;
 mod error;
+mod hash;
+mod lookup;
 mod ngrams;
 mod split;
 mod standardize;
@@ -13,5 +15,7 @@ mod vocabulary;
 
 pub use config::{Ngrams, OutputMode, Split, Standardize, TextVectorizationConfig};
 pub use error::TextError;
+pub use hash::{Hash, fingerprint64, siphash24};
+pub use lookup::{Forward, Inverse, LookupError, LookupTable, OutOfVocabulary, Token, TokenType};
 pub use vectorization::{Rows, TextVectorizer};
 pub use vocabulary::parse_vocabulary_file;

@@ -48,3 +48,9 @@ pub fn templates() -> CustomRegistry {
 pub fn options() -> ReadOptions {
     ReadOptions { custom: templates(), ..ReadOptions::default() }
 }
+
+/// The entries of an index that is an object, by its path below the fixtures.
+pub fn object(file: &str) -> serde_json::Map<String, Value> {
+    let text = std::fs::read_to_string(fixtures().join(file)).expect("the index is there");
+    serde_json::from_str(&text).expect("an object")
+}

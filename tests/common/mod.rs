@@ -3,5 +3,6 @@
 
 pub mod broken;
 pub mod cases;
+pub mod check;
 pub mod memory;
 pub mod npz;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::Path;
 
 use npyz::{DType, NpyFile, TypeChar};
@@ -11,7 +11,12 @@ use seqfuse::{Data, Tensor};
 /// The arrays of an archive by name.
 pub fn read(path: &Path) -> BTreeMap<String, Tensor> {
     let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut zip = zip::ZipArchive::new(file).expect("an npz archive");
+    read_from(file)
+}
+
+/// The arrays of an archive in memory, or an open file.
+pub fn read_from(archive: impl Read + Seek) -> BTreeMap<String, Tensor> {
+    let mut zip = zip::ZipArchive::new(archive).expect("an npz archive");
     let mut arrays = BTreeMap::new();
     for index in 0..zip.len() {
         let mut member = zip.by_index(index).expect("a member");
@@ -30,6 +35,10 @@ fn array(bytes: &[u8]) -> Option<Tensor> {
     let size = ty.size_field() as usize;
     let data = match (ty.type_char(), size) {
         (TypeChar::Float, 4) => Data::F32(npy.into_vec().ok()?),
+        // What TensorFlow widens is computed in `f32` here.
+        (TypeChar::Float, 8) => {
+            Data::F32(npy.into_vec::<f64>().ok()?.into_iter().map(|x| x as f32).collect())
+        }
         (TypeChar::Int, 8) => Data::I64(npy.into_vec().ok()?),
         (TypeChar::Int, 4) => Data::I32(npy.into_vec().ok()?),
         (TypeChar::Int, 2) => Data::I32(widened::<i16>(npy)),

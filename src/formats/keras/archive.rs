@@ -14,7 +14,7 @@ use crate::formats::FormatError;
 
 const CONFIG: &str = "config.json";
 const METADATA: &str = "metadata.json";
-const WEIGHTS: &str = "model.weights.h5";
+pub(super) const WEIGHTS: &str = "model.weights.h5";
 const ASSETS: &str = "assets/";
 
 /// What an archive may unpack to.

@@ -108,6 +108,18 @@ impl Document {
         notes: &Notes,
     ) -> Result<(), FormatError> {
         self.keep_assets(&archive.assets);
+        self.keep_weights(weights, notes)
+    }
+
+    /// What the weights by path hold beside those of layers.
+    ///
+    /// # Errors
+    /// If the state of the optimizer cannot be read.
+    pub fn keep_weights(
+        &mut self,
+        weights: &WeightStore,
+        notes: &Notes,
+    ) -> Result<(), FormatError> {
         let rest = weights.rest(&notes.aside)?;
         self.optimizer = rest.optimizer;
         self.extras = rest.extras;

@@ -1,4 +1,4 @@
-//! Keras 3 models: the `.keras` archive, and descriptions in Keras's JSON form.
+//! Models of Keras: the `.keras` archive, descriptions in Keras's JSON form, and in [`legacy`] HDF5.
 //!
 //! A file is read in three steps that know nothing of each other: [`archive`] unpacks the zip,
 //! [`config`] turns `config.json` into a typed tree, [`weights`] gives the tensors of
@@ -18,6 +18,7 @@ pub mod custom;
 mod document;
 mod json;
 pub mod layers;
+pub mod legacy;
 pub mod lower;
 mod named;
 pub mod naming;
@@ -53,11 +54,13 @@ use crate::graph::Tensor;
 pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Loaded, FormatError> {
     let mut archive = KerasArchive::read(bytes)?;
     let description = Description::from_archive(&archive)?;
-    let weights = WeightStore::open(std::mem::take(&mut archive.weights))?;
-    let mut lowered =
-        lower::lower(&description, Source::file(weights, archive.assets.clone(), options))?;
+    let within = |error: FormatError| error.in_member(archive::WEIGHTS);
+    let weights = WeightStore::open(std::mem::take(&mut archive.weights)).map_err(within)?;
+    let source = Source::file(weights, archive.assets.clone(), options);
+    let mut lowered = lower::lower(&description, source).map_err(within)?;
     if let Some(weights) = lowered.source.weights() {
-        lowered.document.keep_rest(&archive, weights, lowered.source.notes())?;
+        let kept = lowered.document.keep_rest(&archive, weights, lowered.source.notes());
+        kept.map_err(within)?;
     }
     Ok(Loaded { graph: lowered.graph, document: lowered.document })
 }
@@ -92,7 +95,7 @@ pub(crate) fn read_named(
 /// # Errors
 /// If it is not of Keras's form, or holds what is not supported.
 pub fn read_description(bytes: &[u8], options: &ReadOptions) -> Result<Loaded, FormatError> {
-    let lowered = lower::lower(&Description::from_json(bytes)?, Source::seed(options))?;
+    let lowered = lower::lower(&Description::from_json(bytes, None)?, Source::seed(options))?;
     Ok(Loaded { graph: lowered.graph, document: lowered.document })
 }
 

@@ -59,6 +59,14 @@ impl WeightStore {
     pub fn open(bytes: Vec<u8>) -> Result<WeightStore, FormatError> {
         let size = bytes.len() as u64;
         let file = File::from_bytes(bytes).map_err(|error| failed("/", error))?;
+        WeightStore::of(&file, size)
+    }
+
+    /// The directory of an open file of `size` bytes.
+    ///
+    /// # Errors
+    /// As [`WeightStore::open`].
+    pub(super) fn of(file: &File, size: u64) -> Result<WeightStore, FormatError> {
         let mut walk = Walk {
             size,
             store: WeightStore {
@@ -201,11 +209,11 @@ pub fn numbered(path: &str) -> (String, Option<u64>, String) {
     (folder.to_owned(), last.parse().ok(), last.to_owned())
 }
 
-fn failed(path: &str, error: hdf5_pure::Error) -> FormatError {
+pub(super) fn failed(path: &str, error: hdf5_pure::Error) -> FormatError {
     FormatError::Hdf5 { path: json::shorten(path), source: Box::new(error) }
 }
 
-fn damaged(path: &str, problem: impl Into<String>) -> FormatError {
+pub(super) fn damaged(path: &str, problem: impl Into<String>) -> FormatError {
     FormatError::Hdf5Damaged { path: json::shorten(path), problem: problem.into() }
 }
 

@@ -11,6 +11,7 @@ mod table;
 mod activate;
 mod arg_reduce;
 mod attention;
+mod bincount;
 mod conv;
 mod cumsum;
 mod dense;
@@ -28,6 +29,7 @@ mod reduce;
 mod select;
 mod softmax;
 mod take;
+mod take_along_axis;
 mod tile;
 mod window_pool;
 

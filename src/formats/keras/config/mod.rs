@@ -16,6 +16,8 @@ use serde_json::{Map, Value};
 use super::archive::KerasArchive;
 use super::custom::Expanded;
 use super::json;
+use super::layers;
+use super::legacy::upgrade::{self, Version};
 use super::naming::Folders;
 use crate::formats::FormatError;
 
@@ -105,6 +107,10 @@ const ENTRIES: [&str; 11] = [
     "backend",
 ];
 
+/// Precisions that layers may ask for. Those of 16 bits are computed in 32: their results differ
+/// from Keras's by what Keras rounds off.
+const POLICIES: [&str; 5] = ["float32", "mixed_float16", "mixed_bfloat16", "float16", "bfloat16"];
+
 /// Layers whose `dtype` is that of their values and not a precision to compute in.
 const OWN_DTYPE: [&str; 6] = [
     "InputLayer",
@@ -120,7 +126,7 @@ impl Description {
     ///
     /// # Errors
     /// If the config is not of Keras's form, or holds what is refused by name: Lambda layers and
-    /// precisions other than float32. Custom classes are kept, for a template to replace.
+    /// precisions of 64 or 8 bits. Custom classes are kept, for a template to replace.
     pub fn from_archive(archive: &KerasArchive) -> Result<Description, FormatError> {
         let mut description = Description::from_value(&archive.config)?;
         description.keras_version = Some(archive.keras_version.clone());
@@ -147,22 +153,56 @@ impl Description {
     ///
     /// # Errors
     /// As [`Description::from_archive`].
-    pub fn from_json(bytes: &[u8]) -> Result<Description, FormatError> {
+    ///
+    /// `weights` is the version of Keras that wrote the weights which belong to it: where the
+    /// description does not name its own, and has no form that Keras 2 alone has, it is of that one.
+    pub fn from_json(bytes: &[u8], weights: Option<Version>) -> Result<Description, FormatError> {
         let mut value = json::parse("the description", bytes)?;
+        let version = match value.get("keras_version").and_then(Value::as_str) {
+            Some(named) => Version::parse(Some(named))?,
+            None if upgrade::is_old(&value) => weights.unwrap_or(Version { major: 2, minor: 15 }),
+            None => weights.unwrap_or(Version { major: 3, minor: 0 }),
+        };
+        if version.major < 3 {
+            value = upgrade::upgrade(value, version)?;
+        }
         names::fill(&mut value);
         Description::from_value(&value)
     }
 
+    /// The model of an HDF5 file, whose configuration and training settings are JSON.
+    ///
+    /// # Errors
+    /// As [`Description::from_archive`].
+    pub fn from_legacy(
+        config: &str,
+        training: Option<&str>,
+        version: Version,
+    ) -> Result<Description, FormatError> {
+        let value = json::parse("model_config", config.as_bytes())?;
+        let mut value = upgrade::upgrade(value, version)?;
+        names::fill(&mut value);
+        let mut description = Description::from_value(&value)?;
+        if let Some(training) = training {
+            let mut training = json::parse("training_config", training.as_bytes())?;
+            if let Some(settings) = training.as_object_mut() {
+                if let Some(optimizer) = settings.remove("optimizer_config") {
+                    settings.insert("optimizer".to_owned(), optimizer);
+                }
+                description.compile_config = Some(std::mem::take(settings));
+            }
+        }
+        Ok(description)
+    }
+
     fn from_value(value: &Value) -> Result<Description, FormatError> {
         let keras_version = value.get("keras_version").and_then(Value::as_str).map(str::to_owned);
-        if let Some(found) = keras_version.as_ref().filter(|version| !version.starts_with("3.")) {
-            return Err(FormatError::Version {
-                found: json::shorten(found),
-                hint: "only version 3 is read; load the model in Keras 3 and save it again"
-                    .to_owned(),
-            });
+        let mut model = LayerConfig::parse(value, "the model")?;
+        // `.h5` files do not say which classes are Keras's own.
+        let own = matches!(model.kind, LayerKind::Layer) && model.module.is_none();
+        if own && !layers::knows(&model.class_name) {
+            model.kind = LayerKind::Custom;
         }
-        let model = LayerConfig::parse(value, "the model")?;
         if !matches!(model.kind, LayerKind::Model(_) | LayerKind::Custom) {
             return Err(FormatError::Malformed {
                 place: "the model".to_owned(),
@@ -302,7 +342,7 @@ impl LayerConfig {
                 None => json::show(object),
             },
         };
-        if policy == "float32" {
+        if POLICIES.contains(&policy.as_str()) {
             return Ok(());
         }
         Err(FormatError::UnsupportedPolicy {
@@ -358,7 +398,7 @@ impl LayerConfig {
         };
         let class = self.class_name.rsplit('>').next().unwrap_or("");
         format!(
-            "it is a custom class: describe it with --custom FILE.json, a file of              {{\"class_name\": \"{}\", \"layers\": […], \"call\": […]}}; {config} (see \
+            "it is a custom class, describe it with --custom FILE.json, a file of              {{\"class_name\": \"{}\", \"layers\": […], \"call\": […]}}; {config} (see \
              docs/custom-classes.md)",
             json::shorten(class)
         )
@@ -379,7 +419,16 @@ impl LayerConfig {
             ),
             _ => (
                 self.class_name.clone(),
-                "rebuild the model from supported layers, and save it again".to_owned(),
+                match self.module {
+                    Some(_) => {
+                        "rebuild the model from supported layers, and save it again".to_owned()
+                    }
+                    // Such a file does not say which classes are Keras's own.
+                    None => format!(
+                        "rebuild the model from supported layers, and save it again; or, if {}",
+                        self.template_hint()
+                    ),
+                },
             ),
         };
         FormatError::UnknownLayer { layer: self.name.clone(), class: json::shorten(&class), hint }

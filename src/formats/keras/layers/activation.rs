@@ -73,6 +73,8 @@ pub fn activation_of(
     default: &str,
 ) -> Result<Function, FormatError> {
     match options.activation_or(option, default)? {
+        // What `hard_sigmoid` was before Keras 3, as the reader of such files calls it.
+        Given::Function(name) if name == "hard_sigmoid_keras2" => Ok(Function::LegacyHardSigmoid),
         Given::Function(name) => Function::from_keras(&name)
             .ok_or_else(|| options.bad(option, "the name of one of Keras's activations")),
         Given::Layer(layer) => function_of(&layer)?

@@ -93,3 +93,15 @@ pub fn positions(axes: &[i64], rank: usize) -> Option<Vec<usize>> {
 pub fn product<'a>(dims: impl IntoIterator<Item = &'a Dim>) -> Dim {
     dims.into_iter().fold(Dim::Known(1), |product, dim| product * dim.clone())
 }
+
+/// The product of `dims` divided by `divisor`, with the numbers among them divided first.
+pub fn quotient(dims: &[Dim], divisor: usize) -> Dim {
+    let (known, open): (Vec<Dim>, Vec<Dim>) =
+        dims.iter().cloned().partition(|dim| dim.known().is_some());
+    let known = product(&known).known().unwrap_or(1);
+    match known.checked_rem(divisor) {
+        None => Dim::Known(0),
+        Some(0) => product(&open) * Dim::Known(known / divisor),
+        Some(_) => (product(&open) * Dim::Known(known)).div_floor(divisor),
+    }
+}

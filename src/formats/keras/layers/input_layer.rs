@@ -55,7 +55,7 @@ impl InputSpec {
 /// The type that stands for a dtype of Keras; narrow integers are held in 32 bits.
 pub fn keras_dtype(name: &str) -> Option<DType> {
     Some(match name {
-        "float32" => DType::F32,
+        "float32" | "float16" | "bfloat16" => DType::F32,
         "int64" => DType::I64,
         "int32" | "int16" | "int8" | "uint8" | "uint16" => DType::I32,
         "bool" => DType::Bool,

@@ -1,11 +1,11 @@
 //! The layers of Keras: one file each, and one row each in the table below.
 
 mod activation;
-mod add;
 mod attention;
 mod axes;
 mod batch_normalization;
 mod call;
+mod compose;
 mod convolution;
 mod dense;
 mod dropout;
@@ -14,15 +14,21 @@ mod embedding;
 mod flatten;
 mod global_pool;
 mod group_normalization;
+mod identity;
 mod input_layer;
 mod layer_normalization;
 mod masking;
+mod merging;
 mod multi_head_attention;
 mod noise;
 pub mod operators;
+mod permute;
 mod pooling;
 mod prelu;
+mod preprocessing;
 mod recurrent;
+mod repeat_vector;
+mod reshape;
 mod resizing;
 mod rms_normalization;
 mod softmax;
@@ -95,14 +101,17 @@ type Parse = fn(&LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError>;
 const LAYERS: &[(&str, Parse)] = &[
     ("Activation", activation::parse),
     ("ActivityRegularization", noise::parse),
-    ("Add", add::parse),
+    ("Add", merging::parse_add),
     ("AdditiveAttention", attention::parse),
     ("AlphaDropout", noise::parse),
     ("Attention", attention::parse),
+    ("Average", merging::parse_average),
     ("AveragePooling1D", pooling::parse_average_1d),
     ("AveragePooling2D", pooling::parse_average_2d),
     ("BatchNormalization", batch_normalization::parse),
     ("Bidirectional", recurrent::parse_bidirectional),
+    ("CategoryEncoding", preprocessing::parse_category_encoding),
+    ("Concatenate", merging::parse_concatenate),
     ("Conv1D", convolution::parse_conv_1d),
     ("Conv1DTranspose", convolution::parse_transpose_1d),
     ("Conv2D", convolution::parse_conv_2d),
@@ -112,6 +121,8 @@ const LAYERS: &[(&str, Parse)] = &[
     ("Dense", dense::parse),
     ("DepthwiseConv1D", convolution::parse_depthwise_1d),
     ("DepthwiseConv2D", convolution::parse_depthwise_2d),
+    ("Discretization", preprocessing::parse_discretization),
+    ("Dot", merging::parse_dot),
     ("Dropout", dropout::parse),
     ("ELU", activation::parse_function),
     ("EinsumDense", einsum_dense::parse),
@@ -126,17 +137,28 @@ const LAYERS: &[(&str, Parse)] = &[
     ("GlobalMaxPooling2D", global_pool::parse_max_2d),
     ("GroupNormalization", group_normalization::parse),
     ("GroupQueryAttention", multi_head_attention::parse_grouped),
+    ("Hashing", preprocessing::parse_hashing),
+    ("Identity", identity::parse),
+    ("IntegerLookup", preprocessing::parse_index_lookup),
     ("LSTM", recurrent::parse),
     ("LayerNormalization", layer_normalization::parse),
     ("LeakyReLU", activation::parse_function),
     ("Masking", masking::parse),
     ("MaxPooling1D", pooling::parse_max_1d),
     ("MaxPooling2D", pooling::parse_max_2d),
+    ("Maximum", merging::parse_maximum),
+    ("Minimum", merging::parse_minimum),
     ("MultiHeadAttention", multi_head_attention::parse),
+    ("Multiply", merging::parse_multiply),
+    ("Normalization", preprocessing::parse_normalization),
     ("PReLU", prelu::parse),
+    ("Permute", permute::parse),
     ("RMSNormalization", rms_normalization::parse),
     ("RNN", recurrent::parse),
     ("ReLU", activation::parse_function),
+    ("RepeatVector", repeat_vector::parse),
+    ("Rescaling", preprocessing::parse_rescaling),
+    ("Reshape", reshape::parse),
     ("SeparableConv1D", convolution::parse_separable_1d),
     ("SeparableConv2D", convolution::parse_separable_2d),
     ("SimpleRNN", recurrent::parse),
@@ -145,6 +167,8 @@ const LAYERS: &[(&str, Parse)] = &[
     ("SpatialDropout2D", noise::parse),
     ("SpatialDropout3D", noise::parse),
     ("SpectralNormalization", spectral_normalization::parse),
+    ("StringLookup", preprocessing::parse_index_lookup),
+    ("Subtract", merging::parse_subtract),
     ("TextVectorization", text_vectorization::parse),
     ("ThresholdedReLU", activation::parse_function),
     ("UnitNormalization", unit_normalization::parse),
@@ -153,6 +177,11 @@ const LAYERS: &[(&str, Parse)] = &[
     ("ZeroPadding1D", resizing::parse_zero_padding_1d),
     ("ZeroPadding2D", resizing::parse_zero_padding_2d),
 ];
+
+/// Whether a class is one of the layers of Keras that are built in.
+pub fn knows(class: &str) -> bool {
+    LAYERS.iter().any(|(known, _)| *known == class)
+}
 
 /// Reads the options of a layer.
 ///

@@ -14,7 +14,7 @@ fn kernel(kind: BinaryKind) -> Option<BinaryOp> {
         BinaryKind::Divide => Some(BinaryOp::Divide),
         BinaryKind::Maximum => Some(BinaryOp::Maximum),
         BinaryKind::Minimum => Some(BinaryOp::Minimum),
-        BinaryKind::Power => None,
+        BinaryKind::Power | BinaryKind::FloorDivide | BinaryKind::Modulo => None,
         BinaryKind::Equal => Some(BinaryOp::Equal),
         BinaryKind::NotEqual => Some(BinaryOp::NotEqual),
         BinaryKind::Less => Some(BinaryOp::Less),

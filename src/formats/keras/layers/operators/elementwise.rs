@@ -115,6 +115,8 @@ fn binary_kind(class: &str) -> Option<BinaryKind> {
         "Maximum" => BinaryKind::Maximum,
         "Minimum" => BinaryKind::Minimum,
         "Power" => BinaryKind::Power,
+        "FloorDivide" => BinaryKind::FloorDivide,
+        "Mod" => BinaryKind::Modulo,
         "Equal" => BinaryKind::Equal,
         "NotEqual" => BinaryKind::NotEqual,
         "Less" => BinaryKind::Less,
@@ -140,6 +142,23 @@ fn unary_kind(class: &str) -> Option<UnaryKind> {
         "Sin" => UnaryKind::Sin,
         "Cos" => UnaryKind::Cos,
         "Erf" => UnaryKind::Erf,
+        "Floor" => UnaryKind::Floor,
+        "Ceil" => UnaryKind::Ceil,
+        "Sign" => UnaryKind::Sign,
+        "Tan" => UnaryKind::Tan,
+        "Arcsin" => UnaryKind::Asin,
+        "Arccos" => UnaryKind::Acos,
+        "Arctan" => UnaryKind::Atan,
+        "Sinh" => UnaryKind::Sinh,
+        "Cosh" => UnaryKind::Cosh,
+        "Arcsinh" => UnaryKind::Asinh,
+        "Arccosh" => UnaryKind::Acosh,
+        "Arctanh" => UnaryKind::Atanh,
+        "Log1p" => UnaryKind::Log1p,
+        "Expm1" => UnaryKind::Expm1,
+        "Log2" => UnaryKind::Log2,
+        "Log10" => UnaryKind::Log10,
+        "Fabs" => UnaryKind::Absolute,
         "LogicalNot" => UnaryKind::Not,
         _ => return None,
     })
@@ -216,10 +235,10 @@ fn binary(
         BinaryKind::Divide => DType::F32,
         _ => promote(a.level(call), b.level(call)).dtype(),
     };
-    if kind == BinaryKind::Power && operand != DType::F32 {
-        let expected = "floating point (cast one of the two to float32)";
-        return Err(call.bad("x1", operand, expected));
-    }
+    let operand = match (kind, operand) {
+        (BinaryKind::Modulo | BinaryKind::FloorDivide, DType::Bool) => DType::I32,
+        _ => operand,
+    };
     // Arithmetic of truth values is none in TensorFlow either, and the order of two means nothing.
     let (a, b) = (a.value(call, operand)?, b.value(call, operand)?);
     let compared = kind.gives_bool() && !kind.is_logical();
@@ -251,11 +270,14 @@ fn unary(call: &mut Call<'_>, kind: UnaryKind, x: ValueId) -> Result<ValueId, Fo
                 _ => call.binary(BinaryKind::Maximum, x, negative),
             };
         }
-        (
-            UnaryKind::Sqrt | UnaryKind::Exp | UnaryKind::Log | UnaryKind::Sin | UnaryKind::Cos,
-            _,
-        ) => call.cast(x, DType::F32)?,
-        _ => x,
+        (UnaryKind::Sign, DType::I32 | DType::I64) => {
+            // Every sign is a number of `f32`.
+            let float = call.float(x)?;
+            let sign = call.unary(UnaryKind::Sign, float)?;
+            return call.cast(sign, dtype);
+        }
+        (UnaryKind::Rsqrt | UnaryKind::Erf, _) => x,
+        _ => call.cast(x, DType::F32)?,
     };
     call.add(Unary { kind }, &[x])
 }

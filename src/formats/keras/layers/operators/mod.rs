@@ -5,9 +5,12 @@
 mod along_axis;
 mod arrange;
 mod choose;
+mod composed;
 mod einsum;
 mod elementwise;
 mod index;
+mod norms;
+mod numbers;
 mod operand;
 mod product;
 mod reduce;
@@ -18,8 +21,11 @@ mod tests;
 use along_axis::AlongAxis;
 use arrange::Arrangement;
 use choose::Choice;
+use composed::Composed;
 pub(in crate::formats::keras::layers) use einsum::Einsum;
 use elementwise::Elementwise;
+use norms::Norms;
+use numbers::Numbers;
 use operand::{Level, Operand};
 use reduce::Reduction;
 pub(in crate::formats::keras::layers) use reduce::reduce;
@@ -39,6 +45,9 @@ enum Operation {
     AlongAxis(AlongAxis),
     Arrangement(Arrangement),
     Choice(Choice),
+    Composed(Composed),
+    Norms(Norms),
+    Numbers(Numbers),
     Einsum(Einsum),
     Matmul,
     GetItem,
@@ -59,6 +68,12 @@ impl Operation {
             Operation::Arrangement(operation)
         } else if let Some(operation) = Choice::parse(class, &options)? {
             Operation::Choice(operation)
+        } else if let Some(operation) = Composed::parse(class, &options)? {
+            Operation::Composed(operation)
+        } else if let Some(operation) = Norms::parse(class, &options)? {
+            Operation::Norms(operation)
+        } else if let Some(operation) = Numbers::parse(class, &options)? {
+            Operation::Numbers(operation)
         } else if class == "Einsum" {
             Operation::Einsum(Einsum::parse(&options)?)
         } else if class == "Matmul" {
@@ -75,12 +90,19 @@ impl Operation {
     fn call(&self, call: &mut Call<'_>) -> Result<Vec<ValueId>, FormatError> {
         let value = match self {
             Operation::Arrangement(Arrangement::Split(split)) => return split.call(call),
+            Operation::Composed(Composed::Unstack(axis)) => return composed::unstack(call, *axis),
+            Operation::Norms(Norms::Moments { axes, keepdims }) => {
+                return norms::moments(call, axes, *keepdims);
+            }
             Operation::Elementwise(operation) => operation.call(call),
             Operation::Shaping(operation) => operation.call(call),
             Operation::Reduction(operation) => operation.call(call),
             Operation::AlongAxis(operation) => operation.call(call),
             Operation::Arrangement(operation) => operation.call(call),
             Operation::Choice(operation) => operation.call(call),
+            Operation::Composed(operation) => operation.call(call),
+            Operation::Norms(operation) => operation.call(call),
+            Operation::Numbers(operation) => operation.call(call),
             Operation::Einsum(operation) => operation.call(call),
             Operation::Matmul => product::matmul(call),
             Operation::GetItem => index::get_item(call),

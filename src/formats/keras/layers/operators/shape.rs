@@ -4,7 +4,7 @@
 use super::{Level, Operand, promote};
 use crate::formats::FormatError;
 use crate::formats::keras::config::Options;
-use crate::formats::keras::layers::axes::{position, positions, product};
+use crate::formats::keras::layers::axes::{position, positions, product, quotient};
 use crate::formats::keras::layers::{Arg, Call};
 use crate::graph::{Dim, ValueId};
 use crate::ops::{Concat, Reshape};
@@ -144,18 +144,6 @@ fn reshape(
         return call.reshape(x, dims);
     }
     call.add(Reshape { dims, inferred: open }, &[x])
-}
-
-/// The product of `dims` divided by `divisor`, with the numbers among them divided first.
-fn quotient(dims: &[Dim], divisor: usize) -> Dim {
-    let (known, open): (Vec<Dim>, Vec<Dim>) =
-        dims.iter().cloned().partition(|dim| dim.known().is_some());
-    let known = product(&known).known().unwrap_or(1);
-    match known.checked_rem(divisor) {
-        None => Dim::Known(0),
-        Some(0) => product(&open) * Dim::Known(known / divisor),
-        Some(_) => (product(&open) * Dim::Known(known)).div_floor(divisor),
-    }
 }
 
 fn concatenate(call: &mut Call<'_>, axis: i64) -> Result<ValueId, FormatError> {

@@ -1,0 +1,83 @@
+//! Every `.h5` file of Keras 3 and of Keras 2 gives what that Keras computes from it.
+//!
+//! `SEQFUSE_CASES=lstm,keras2/masks/` runs the cases whose `part/family/name` contains one of these.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+
+use common::broken::{Members, members};
+use common::cases::{all, fixtures, object};
+use common::check::{Arrays, chain, check_model, text, wanted};
+use common::npz;
+use seqfuse::{Format, Model, Options, ReadOptions};
+use serde_json::Value;
+
+/// The members of each family's archive of one part, by family.
+fn archives(part: &str) -> BTreeMap<String, Members> {
+    let folder = fixtures().join("h5").join(part);
+    let entries = std::fs::read_dir(&folder).expect("the fixtures are there");
+    let paths = entries.map(|entry| entry.expect("can be listed").path());
+    let zips = paths.filter(|path| path.extension().is_some_and(|extension| extension == "zip"));
+    let family =
+        |path: &std::path::Path| path.file_stem().expect("a name").to_string_lossy().into_owned();
+    zips.map(|path| (family(&path), members(&path))).collect()
+}
+
+fn member<'a>(members: &'a Members, name: &str) -> Option<&'a [u8]> {
+    let found = members.iter().find(|(member, _)| member == name);
+    found.map(|(_, bytes)| bytes.as_slice())
+}
+
+fn check(bytes: &[u8], read: &ReadOptions, arrays: &Arrays, case: &Value) -> Result<(), String> {
+    let model = Model::from_bytes_with(bytes, Format::Hdf5, read).map_err(|error| chain(&error))?;
+    check_model(&model, arrays, case, &Options::new().threads(1))
+}
+
+/// Runs the cases that are asked for, and lists what fails.
+fn report(results: impl Iterator<Item = (String, Result<(), String>)>) {
+    let results: Vec<_> = results.collect();
+    let failed: Vec<String> = results
+        .iter()
+        .filter_map(|(name, result)| Some(format!("{name}: {}", result.as_ref().err()?)))
+        .collect();
+    assert!(failed.is_empty(), "{} of {}:\n{}", failed.len(), results.len(), failed.join("\n"));
+    assert!(
+        !results.is_empty() || std::env::var("SEQFUSE_CASES").is_ok(),
+        "there are no cases at all"
+    );
+}
+
+#[test]
+fn every_h5_file_of_keras_3_gives_what_its_keras_file_gives() {
+    let archives = archives("keras3");
+    let cases = all();
+    report(cases.iter().filter_map(|case| {
+        let (family, name) = (text(case, "family"), text(case, "name"));
+        let label = format!("keras3/{family}/{name}");
+        let bytes = member(archives.get(family)?, &format!("{name}.h5"))?;
+        wanted(&label).then(|| {
+            let arrays = npz::read(&fixtures().join(family).join(format!("{name}.npz")));
+            (label, check(bytes, &ReadOptions::default(), &arrays, case))
+        })
+    }));
+}
+
+#[test]
+fn every_h5_file_of_keras_2_gives_what_keras_2_gives() {
+    let archives = archives("keras2");
+    let index = object("h5/keras2/index.json");
+    report(index.iter().filter(|(label, _)| wanted(&format!("keras2/{label}"))).map(
+        |(label, case)| {
+            let (family, name) = label.split_once('/').expect("family and name");
+            let members = &archives[family];
+            let bytes = member(members, &format!("{name}.h5")).expect("the file is there");
+            let arrays = member(members, &format!("{name}.npz")).expect("the arrays are there");
+            let arrays = npz::read_from(Cursor::new(arrays));
+            let architecture = member(members, &format!("{name}.json")).map(<[u8]>::to_vec);
+            let options = ReadOptions { architecture, ..ReadOptions::default() };
+            (format!("keras2/{label}"), check(bytes, &options, &arrays, case))
+        },
+    ));
+}
