@@ -178,6 +178,11 @@ const LAYERS: &[(&str, Parse)] = &[
     ("ZeroPadding2D", resizing::parse_zero_padding_2d),
 ];
 
+/// Whether a class is one of the layers of Keras that are built in.
+pub fn knows(class: &str) -> bool {
+    LAYERS.iter().any(|(known, _)| *known == class)
+}
+
 /// Reads the options of a layer.
 ///
 /// # Errors
