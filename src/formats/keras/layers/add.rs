@@ -1,19 +1,22 @@
 //! `Add`: the sum of several tensors.
 
-use super::{Call, KerasLayer, LoweredTensor};
+use super::{Call, KERAS2, KerasLayer, LoweredTensor};
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
 use crate::graph::{DType, Dim, ValueId};
 use crate::ops::{Binary, BinaryKind, Reshape};
 
 #[derive(Debug)]
-struct Add;
+struct Add {
+    keras2: bool,
+}
 
 pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
     let options = config.options();
     options.ignore(&["activity_regularizer"]);
+    let keras2 = options.bool_or(KERAS2, false)?;
     options.finish()?;
-    Ok(Box::new(Add))
+    Ok(Box::new(Add { keras2 }))
 }
 
 impl KerasLayer for Add {
@@ -31,7 +34,7 @@ impl KerasLayer for Add {
             });
         }
         let value = sum.ok_or_else(|| call.refuse("it adds nothing"))?;
-        Ok(vec![LoweredTensor { value, mask: merged_mask(call, &inputs)? }])
+        Ok(vec![LoweredTensor { value, mask: merged_mask(call, &inputs, self.keras2)? }])
     }
 }
 
@@ -59,18 +62,24 @@ fn lifted(call: &mut Call<'_>, x: ValueId, rank: usize) -> Result<ValueId, Forma
     call.add(Reshape::to(dims), &[x])
 }
 
-/// Whether any input counts a step; no mask where an input has none.
+/// Whether any input counts a step; no mask where an input has none. In Keras 2 whether all inputs
+/// that have a mask count it.
 fn merged_mask(
     call: &mut Call<'_>,
     inputs: &[LoweredTensor],
+    keras2: bool,
 ) -> Result<Option<ValueId>, FormatError> {
-    let masks: Option<Vec<ValueId>> = inputs.iter().map(|input| input.mask).collect();
+    let masks: Option<Vec<ValueId>> = match keras2 {
+        true => Some(inputs.iter().filter_map(|input| input.mask).collect()),
+        false => inputs.iter().map(|input| input.mask).collect(),
+    };
+    let kind = if keras2 { BinaryKind::And } else { BinaryKind::Or };
     let Some((first, others)) = masks.as_deref().and_then(<[_]>::split_first) else {
         return Ok(None);
     };
     let mut merged = *first;
     for mask in others.iter().filter(|mask| *mask != first) {
-        merged = call.add(Binary { kind: BinaryKind::Or }, &[merged, *mask])?;
+        merged = call.add(Binary { kind }, &[merged, *mask])?;
     }
     Ok(Some(merged))
 }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Version, class_of};
 use crate::formats::FormatError;
+use crate::formats::keras::layers::KERAS2;
 
 /// Today's class for one that Keras 2 had under another name.
 const CLASSES: [(&str, &str); 12] = [
@@ -56,6 +57,12 @@ pub fn upgrade(entry: &mut Map<String, Value>, version: Version) -> Result<(), F
             config.entry("threshold").or_insert(json!(1.0));
         }
         "BatchNormalization" => normalization(config),
+        "LayerNormalization" => {
+            // Keras 2 sorts the axes, once they are counted from the front.
+            if let Some(Value::Array(axes)) = config.get_mut("axis") {
+                axes.sort_by_key(Value::as_i64);
+            }
+        }
         "MultiHeadAttention" => {
             for key in ["query_shape", "key_shape", "value_shape"] {
                 config.remove(key);
@@ -67,6 +74,12 @@ pub fn upgrade(entry: &mut Map<String, Value>, version: Version) -> Result<(), F
         }
         "TextVectorization" | "StringLookup" | "IntegerLookup" => lookup(config),
         _ => {}
+    }
+    // What Keras 2 did otherwise with masks.
+    if let "MultiHeadAttention" | "Softmax" | "Add" | "Subtract" | "Multiply" | "Average" | "Maximum"
+    | "Minimum" = new
+    {
+        config.insert(KERAS2.to_owned(), json!(true));
     }
     Ok(())
 }
