@@ -12,8 +12,7 @@ use serde_json::{Value, json};
 type Group<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, &'a [u64])]);
 
 /// The weights of `common::broken::dense`, as they should be.
-const GOOD: &[Group<'_>] =
-    &[("head", &["kernel", "bias"], &[("kernel", &[4, 3]), ("bias", &[3])])];
+const GOOD: &[Group<'_>] = &[("head", &["kernel", "bias"], &[("kernel", &[4, 3]), ("bias", &[3])])];
 
 fn texts(names: &[&str]) -> AttrValue {
     AttrValue::StringArray(names.iter().map(|&name| name.to_owned()).collect())
@@ -94,7 +93,8 @@ fn no_change_of_single_bytes_makes_the_reader_panic() {
     let good = real();
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut random = |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % below
     };
     for round in 0..600 {

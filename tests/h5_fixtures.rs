@@ -20,9 +20,8 @@ fn archives(part: &str) -> BTreeMap<String, Members> {
     let entries = std::fs::read_dir(&folder).expect("the fixtures are there");
     let paths = entries.map(|entry| entry.expect("can be listed").path());
     let zips = paths.filter(|path| path.extension().is_some_and(|extension| extension == "zip"));
-    let family = |path: &std::path::Path| {
-        path.file_stem().expect("a name").to_string_lossy().into_owned()
-    };
+    let family =
+        |path: &std::path::Path| path.file_stem().expect("a name").to_string_lossy().into_owned();
     zips.map(|path| (family(&path), members(&path))).collect()
 }
 

@@ -103,8 +103,7 @@ const ENTRIES: [&str; 11] = [
 
 /// Precisions that layers may ask for. Those of 16 bits are computed in 32: their results differ
 /// from Keras's by what Keras rounds off.
-const POLICIES: [&str; 5] =
-    ["float32", "mixed_float16", "mixed_bfloat16", "float16", "bfloat16"];
+const POLICIES: [&str; 5] = ["float32", "mixed_float16", "mixed_bfloat16", "float16", "bfloat16"];
 
 /// Layers whose `dtype` is that of their values and not a precision to compute in.
 const OWN_DTYPE: [&str; 6] = [

@@ -126,7 +126,8 @@ fn first(
             .collect::<Result<Map<_, _>, _>>()
             .map(Value::Object),
         other => {
-            let what = format!("a call on {}, which is no tensor of the model", text_of::show(other));
+            let what =
+                format!("a call on {}, which is no tensor of the model", text_of::show(other));
             Err(unsupported(layer, what))
         }
     }

@@ -383,8 +383,10 @@ impl Calls<'_> {
             "config": options,
             "inbound_nodes": nodes,
         }));
-        let output = |node| json!({"class_name": "__keras_tensor__",
-                                   "config": {"keras_history": [name, node, 0]}});
+        let output = |node| {
+            json!({"class_name": "__keras_tensor__",
+                                   "config": {"keras_history": [name, node, 0]}})
+        };
         (0..count).map(output).collect()
     }
 
@@ -434,7 +436,9 @@ impl Calls<'_> {
     fn column(&mut self, key: &str) -> Result<Column, FormatError> {
         let found: Option<Column> =
             self.calls.iter_mut().map(|(_, kwargs)| kwargs.remove(key)).collect();
-        found.ok_or_else(|| self.refuse(format!("no argument '{key}', which Keras 2 did not store,")))
+        found.ok_or_else(|| {
+            self.refuse(format!("no argument '{key}', which Keras 2 did not store,"))
+        })
     }
 
     fn refuse(&self, what: impl std::fmt::Display) -> FormatError {

@@ -258,4 +258,3 @@ fn unsupported(layer: &Value, what: impl std::fmt::Display) -> FormatError {
             .to_owned(),
     }
 }
-

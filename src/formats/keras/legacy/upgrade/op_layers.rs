@@ -66,7 +66,9 @@ const OPERATIONS: [(&str, &str, &[&str]); 46] = [
 /// If the operation is not known, or an argument has no counterpart.
 pub fn upgrade(layer: &Value, references: &References) -> Result<Vec<Value>, FormatError> {
     let node = match layer.pointer("/config/node_def") {
-        Some(Value::String(text)) => crate::formats::keras::json::parse("node_def", text.as_bytes())?,
+        Some(Value::String(text)) => {
+            crate::formats::keras::json::parse("node_def", text.as_bytes())?
+        }
         Some(node) => node.clone(),
         None => return Err(unsupported(layer, "it has no node_def")),
     };
@@ -89,7 +91,9 @@ pub fn upgrade(layer: &Value, references: &References) -> Result<Vec<Value>, For
     }
     let attributes = node.get("attr").and_then(Value::as_object).cloned().unwrap_or_default();
     let (function, made) = match operation {
-        "StridedSlice" => ("getitem", operands.into_iter().map(|o| sliced(o, &attributes)).collect()),
+        "StridedSlice" => {
+            ("getitem", operands.into_iter().map(|o| sliced(o, &attributes)).collect())
+        }
         "ConcatV2" | "Pack" => (
             if operation == "Pack" { "stack" } else { "concat" },
             operands.into_iter().map(|o| joined(o, &attributes)).collect(),
@@ -133,7 +137,9 @@ fn named(
             "keep_dims" => kwargs.insert("keepdims".to_owned(), flag()),
             "transpose_a" | "adj_x" => kwargs.insert("transpose_a".to_owned(), flag()),
             "transpose_b" | "adj_y" => kwargs.insert("transpose_b".to_owned(), flag()),
-            "DstT" => kwargs.insert("dtype".to_owned(), json!(dtype(value.get("type")?.as_str()?)?)),
+            "DstT" => {
+                kwargs.insert("dtype".to_owned(), json!(dtype(value.get("type")?.as_str()?)?))
+            }
             "squeeze_dims" => kwargs.insert("axis".to_owned(), json!(numbers(value))),
             "batch_dims" => kwargs.insert("batch_dims".to_owned(), json!(number(value.get("i"))?)),
             "data_format" if value.get("s")? != &json!("TkhXQw==") => return None,

@@ -33,8 +33,7 @@ impl References {
             let functional = matches!(class_name(layer), "Functional" | "Model");
             let has_input = functional || (sequential && begins_with_input(layer));
             let calls = layer.get("inbound_nodes").and_then(Value::as_array).map_or(0, Vec::len);
-            let target =
-                Target { base: u64::from(has_input), functional, calls: calls as u64 };
+            let target = Target { base: u64::from(has_input), functional, calls: calls as u64 };
             layers.insert(name_of(layer).to_owned(), target);
         }
         let mut references = References { layers };
@@ -80,12 +79,16 @@ impl References {
         let [layer, node, tensor, rest @ ..] = items else { return None };
         let layer = layer.as_str().filter(|layer| self.layers.contains_key(*layer))?;
         let (node, tensor) = (node.as_u64()?, tensor.as_u64()?);
-        (rest.len() <= 1 && rest.iter().all(Value::is_object)).then_some((layer, node, tensor, rest))
+        (rest.len() <= 1 && rest.iter().all(Value::is_object))
+            .then_some((layer, node, tensor, rest))
     }
 
     /// The tensor that a list means, in the form of Keras 3, and the arguments of the call that
     /// stand with it.
-    pub fn tensor<'a>(&self, items: &'a [Value]) -> Option<(Value, Option<&'a Map<String, Value>>)> {
+    pub fn tensor<'a>(
+        &self,
+        items: &'a [Value],
+    ) -> Option<(Value, Option<&'a Map<String, Value>>)> {
         let (layer, node, tensor, rest) = self.parts(items)?;
         let base = self.layers.get(layer).map_or(0, |target| target.base);
         let node = node.saturating_sub(base);
