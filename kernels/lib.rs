@@ -9,7 +9,7 @@
 
 pub mod activation;
 pub mod attention;
-pub mod conv1d;
+pub mod conv;
 pub mod elementwise;
 pub mod embedding;
 #[cfg(test)]
@@ -30,6 +30,8 @@ pub mod reduce;
 pub mod simple_rnn;
 pub mod softmax;
 pub mod wgsl;
+pub mod window;
+pub mod window_pool;
 
 pub use activation::Activation;
 pub use isa::{Isa, Kernel, Simd};

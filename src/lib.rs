@@ -35,7 +35,9 @@ pub mod plan;
 pub mod runtime;
 pub mod text;
 
-pub use formats::{Format, FormatError, LoadError, ReadOptions};
+pub use formats::{
+    CustomRegistry, Format, FormatError, LoadError, ReadOptions, SaveError, Written,
+};
 pub use graph::{DType, Data, Tensor};
 pub use model::Model;
 pub use runtime::{Device, Options, RunError, Session, Tensors};

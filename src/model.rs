@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::formats::keras::Document;
-use crate::formats::{self, Format, FormatError, LoadError, Loaded, ReadOptions};
+use crate::formats::{
+    self, Format, FormatError, LoadError, Loaded, ReadOptions, SaveError, Written,
+};
 use crate::graph::Graph;
 use crate::plan::PackCache;
 use crate::runtime::{Options, RunError, Session};
@@ -89,6 +91,35 @@ impl Model {
     /// What the file that it was read from holds beside what it computes.
     pub fn document(&self) -> Option<&Document> {
         self.document.as_deref()
+    }
+
+    /// Writes the model to a file, whose extension says the format; the file is there whole or, after
+    /// an error, as it was. Gives a line for each part that the format has no place for.
+    ///
+    /// # Errors
+    /// If the file cannot be written, or the format cannot say what the model computes.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<Vec<String>, SaveError> {
+        let path = path.as_ref();
+        let write = || {
+            let written = self.to_bytes(Format::of(path)?)?;
+            formats::write_whole(path, &written.bytes).map_err(FormatError::Write)?;
+            Ok(written.left_out)
+        };
+        write().map_err(|error: FormatError| error.in_file(path.display()))
+    }
+
+    /// The model as the bytes of a file.
+    ///
+    /// # Errors
+    /// If the format cannot say what the model computes, or the model was not read from a file but
+    /// built in memory.
+    pub fn to_bytes(&self, format: Format) -> Result<Written, FormatError> {
+        let document = self.document().ok_or_else(|| FormatError::Unwritable {
+            what: "a Graph that was built in memory".to_owned(),
+            format: "model files",
+            hint: "only models that were read from a file can be written".to_owned(),
+        })?;
+        formats::write(&self.graph, document, format)
     }
 
     /// Makes the model ready to run.

@@ -305,6 +305,7 @@ fn damaged_arrays_are_refused() {
     refused(b"\x93NUMPY\x02\x00\xff\xff\xff\xff{}", &["x.np", "truncated"]);
     refused(&npy("{}", &[]), &["x.np", "descr"]);
     refused(&npy(&header("<f4", "1, 4"), &[0; 15]), &["x.np", "15"]);
+    refused(&npy(&header("<f4", "1, 4"), &[0; 17]), &["x.np", "17", "nothing behind"]);
     refused(&npy(&header("|O", "1, 4"), &[0; 40]), &["x.np", "pickled", "|O"]);
     refused(&npy(&header("<c8", "1, 4"), &[0; 32]), &["x.np", "complex"]);
     refused(&npy(&header("<f4", "99999999999, 99999999999"), &[]), &["x.np"]);
@@ -393,4 +394,149 @@ fn a_read_only_output_stays_as_it_was() {
     folder.refused(&arguments, &["old.json", "cannot be written"]);
     let kept = std::fs::read_to_string(folder.path(&output)).expect("the file is there");
     assert_eq!(kept, "what was there");
+}
+
+#[test]
+fn a_quote_that_is_never_closed_is_refused() {
+    let folder = Folder::new();
+    let model = folder.write("model.keras", sample());
+    for (rows, line) in [("a good film\n\"a bad one\nand more\n", "line 2"), ("\"", "line 1")] {
+        let rows = folder.write("x.csv", rows);
+        folder.refused(&["run", &model, "--input", &rows], &["x.csv", line, "quote"]);
+    }
+    let whole = folder.write("x.csv", "text\n\"a \"\"good\"\" film,\nyes\"\nit is 5\" long\n");
+    let output = folder.seqfuse(&["run", &model, "--input", &whole]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn empty_lists_are_refused_under_the_name_of_their_file() {
+    let folder = Folder::new();
+    let model = folder.write("model.keras", sample());
+    for tokens in ["", "\n[UNK]\n"] {
+        let tokens = folder.write("tokens.txt", tokens);
+        let arguments = ["run", &model, "--text", "a", "--vocabulary", &tokens];
+        folder.refused(&arguments, &["tokens.txt"]);
+    }
+    let labels = folder.write("labels.txt", "");
+    folder.refused(&["run", &model, "--text", "a", "--labels", &labels], &["labels.txt"]);
+}
+
+#[test]
+fn a_layer_without_a_name_is_refused() {
+    let folder = Folder::new();
+    folder.model_refused(edited(|layer| layer["config"]["name"] = "".into()), &["name", "empty"]);
+}
+
+#[test]
+fn lengths_that_no_row_has_are_refused() {
+    let folder = Folder::new();
+    for (option, value) in
+        [("output_sequence_length", json!(1_000_000_000)), ("max_tokens", json!(1))]
+    {
+        let text = json!({"class_name": "TextVectorization", "config": {
+            "name": "text", "vocabulary": ["a"], option: value}});
+        let table = json!({"class_name": "Embedding", "config": {"input_dim": 4, "output_dim": 2}});
+        let config = json!({"layers": [text, table]});
+        let model = json!({"class_name": "Sequential", "config": config}).to_string();
+        let model = folder.write("model.json", model);
+        folder.refused(&["inspect", &model], &["model.json", "text", option]);
+    }
+}
+
+/// A safetensors file of a header and data.
+fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat()
+}
+
+/// The header of [`dense`] in safetensors, after `edit` has changed it.
+fn dense_header(edit: impl FnOnce(&mut Value)) -> String {
+    let mut header = json!({
+        "__metadata__": {"format": "keras", "config": dense().to_string()},
+        "head/kernel": {"dtype": "F32", "shape": [4, 3], "data_offsets": [0, 48]},
+        "head/bias": {"dtype": "F32", "shape": [3], "data_offsets": [48, 60]},
+    });
+    edit(&mut header);
+    header.to_string()
+}
+
+#[test]
+fn damaged_safetensors_are_refused() {
+    let folder = Folder::new();
+    let refused = |bytes: &[u8], words: &[&str]| {
+        let model = folder.write("model.safetensors", bytes);
+        let words: Vec<&str> = words.iter().copied().chain(["model.safetensors"]).collect();
+        folder.refused(&["inspect", &model], &words);
+        folder.refused(&["convert", &model, "out.keras"], &words);
+        assert!(!folder.path("out.keras").exists());
+    };
+    let whole = safetensors(&dense_header(|_| ()), &[0; 60]);
+    let model = folder.write("model.safetensors", &whole);
+    assert_eq!(folder.seqfuse(&["inspect", &model]).status.code(), Some(0));
+    for length in [0, 7, 8, 40, whole.len() - 60, whole.len() - 1] {
+        refused(&whole[..length], &["damaged"]);
+    }
+    refused(&[&whole[..], &[0]].concat(), &["damaged"]);
+    refused(&u64::MAX.to_le_bytes(), &["damaged"]);
+    refused(&[&(1u64 << 60).to_le_bytes()[..], &[b'{'; 64]].concat(), &["damaged"]);
+    refused(&safetensors("[1, 2]", &[]), &["damaged"]);
+    refused(&safetensors(&"[".repeat(100_000), &[]), &["damaged"]);
+    let with = |edit: &dyn Fn(&mut Value)| safetensors(&dense_header(edit), &[0; 60]);
+    let offsets = |name: &'static str, from: u64, to: u64| {
+        with(&move |header| header[name]["data_offsets"] = json!([from, to]))
+    };
+    refused(&offsets("head/bias", 0, 12), &["damaged"]);
+    refused(&offsets("head/bias", 60, 48), &["damaged"]);
+    refused(&offsets("head/bias", 48, u64::MAX), &["damaged"]);
+    refused(&with(&|header| header["head/bias"]["shape"] = json!([1u64 << 62, 16])), &["damaged"]);
+    refused(&with(&|header| header["head/bias"]["dtype"] = "F64".into()), &["damaged"]);
+    refused(&with(&|header| header["head/bias"]["dtype"] = "X".into()), &["damaged"]);
+    refused(&with(&|header| header["__metadata__"]["config"] = json!({})), &["damaged"]);
+}
+
+#[test]
+fn safetensors_that_are_no_whole_model_are_refused() {
+    let folder = Folder::new();
+    let refused = |edit: &dyn Fn(&mut Value), words: &[&str]| {
+        let bytes = safetensors(&dense_header(edit), &[0; 60]);
+        let model = folder.write("model.safetensors", bytes);
+        let words: Vec<&str> = words.iter().copied().chain(["model.safetensors"]).collect();
+        folder.refused(&["inspect", &model], &words);
+    };
+    let metadata = |key: &'static str, value: Value| {
+        move |header: &mut Value| header["__metadata__"][key] = value.clone()
+    };
+    let remove = |key: &'static str| {
+        move |header: &mut Value| {
+            header["__metadata__"].as_object_mut().expect("an object").remove(key);
+        }
+    };
+    refused(&remove("format"), &["weights alone", "convert"]);
+    refused(&metadata("format", "pt".into()), &["'pt'", "convert"]);
+    refused(&metadata("format", "graph".into()), &["graph"]);
+    refused(&remove("config"), &["config", "missing"]);
+    refused(&metadata("config", "{".into()), &["config", "JSON"]);
+    refused(&metadata("config", "[]".into()), &["model"]);
+    refused(&metadata("config", "[".repeat(1000).into()), &["config", "JSON"]);
+    refused(&metadata("compile_config", "7".into()), &["compile_config"]);
+    refused(&metadata("assets", "[]".into()), &["assets"]);
+    refused(&metadata("assets", r#"{"a": 3}"#.into()), &["assets"]);
+    refused(&metadata("assets", r#"{"a": {"base64": "!"}}"#.into()), &["assets"]);
+    let rename = |from: &'static str, to: &'static str| {
+        move |header: &mut Value| {
+            let header = header.as_object_mut().expect("an object");
+            let entry = header.remove(from).expect("an entry");
+            header.insert(to.to_owned(), entry);
+        }
+    };
+    refused(&rename("head/bias", "head/offset"), &["head/bias", "missing"]);
+    refused(
+        &|header| {
+            header["head/more"] = json!({"dtype": "F32", "shape": [0],
+        "data_offsets": [60, 60]})
+        },
+        &["head/more", "no layer"],
+    );
+    refused(&|header| header["head/kernel"]["shape"] = json!([3, 4]), &["head/kernel", "[3, 4]"]);
+    refused(&|header| header["head/bias"]["dtype"] = "I32".into(), &["head"]);
 }

@@ -43,7 +43,7 @@ fn every_command_has_help_with_an_example() {
 #[test]
 fn what_is_not_built_is_absent_from_help_and_refused_by_name() {
     let help = stdout(&seqfuse(&["--help"]));
-    for command in ["convert", "train", "evaluate", "compare", "bench"] {
+    for command in ["train", "evaluate", "compare", "bench"] {
         let listed = |line: &str| line.split_whitespace().next() == Some(command);
         assert!(!help.lines().any(listed), "{help}");
         let text = refused(2, &[command, "a.keras", "b.keras"]);

@@ -96,7 +96,10 @@ fn descriptions_run_and_the_same_seed_gives_the_same_numbers() {
     let vocabulary = Some(["a", "good", "film"].map(str::to_owned).to_vec());
     for (name, _) in documented() {
         let run = |seed| {
-            let model = open(&name, &ReadOptions { vocabulary: vocabulary.clone(), seed });
+            let model = open(
+                &name,
+                &ReadOptions { vocabulary: vocabulary.clone(), seed, ..ReadOptions::default() },
+            );
             let mut session = model.session(&Options::new().threads(1)).expect("a session");
             let outputs = session.run(&inputs(model.graph()));
             let outputs = outputs.unwrap_or_else(|error| panic!("{name}: {error}"));

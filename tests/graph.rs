@@ -62,8 +62,25 @@ fn lstm(direction: Direction) -> Lstm {
     }
 }
 
-fn conv(padding: Padding, stride: usize, groups: usize) -> Conv1d {
-    Conv1d { stride, dilation: 1, groups, padding, activation: Activation::Linear }
+fn windows(size: usize, padding: Padding, stride: usize) -> Vec<Window> {
+    vec![Window { size, stride, padding, ..Window::UNIT }]
+}
+
+fn conv(padding: Padding, stride: usize, groups: usize) -> Conv {
+    let (windows, activation) = (windows(5, padding, stride), Activation::Linear);
+    Conv { windows, groups, transposed: false, activation }
+}
+
+/// Three taps for each of two steps, with gaps between the input's elements.
+fn conv_transpose() -> Conv {
+    let padding = Padding::Explicit { before: 2, after: 2 };
+    let windows = vec![Window { size: 3, input_dilation: 2, padding, ..Window::UNIT }];
+    Conv { windows, groups: 1, transposed: true, activation: Activation::Linear }
+}
+
+fn pool(padding: Padding, windows: usize) -> WindowPool {
+    let window = Window { size: 3, stride: 2, padding, ..Window::UNIT };
+    WindowPool { kind: PoolKind::Max, windows: vec![window; windows] }
 }
 
 fn attention() -> Attention {
@@ -109,12 +126,46 @@ fn cases() -> Vec<Case> {
         case(
             conv(Padding::Valid, 1, 1),
             &["f32 batch 3 16", "f32 5 16 8"],
-            Err("input `x` is f32[batch, 3, 16], expected at least 5 steps"),
+            Err("input `x` is f32[batch, 3, 16], expected at least 5 elements along axis 1"),
         ),
         case(
             conv(Padding::Valid, 1, 3),
             &["f32 batch 9 6", "f32 5 2 8"],
             Err("input `kernel` is f32[5, 2, 8], expected a multiple of 3 filters"),
+        ),
+        case(
+            conv(Padding::Valid, 1, 1),
+            &["f32 batch 9 6", "f32 4 6 8"],
+            Err("input `kernel` is f32[4, 6, 8], expected windows of 5"),
+        ),
+        case(conv(Padding::Valid, 2, 1), &["f32 batch 10 6", "f32 5 6 8"], Ok(&["f32 batch 3 8"])),
+        case(conv_transpose(), &["f32 batch 7 6", "f32 3 8 6"], Ok(&["f32 batch 15 8"])),
+        case(
+            conv_transpose(),
+            &["f32 batch 7 6", "f32 3 8 5"],
+            Err("input `x` is f32[batch, 7, 6], expected 5 features"),
+        ),
+        case(pool(Padding::Valid, 1), &["f32 batch 7 6"], Ok(&["f32 batch 3 6"])),
+        case(pool(Padding::Same, 2), &["f32 batch 7 8 6"], Ok(&["f32 batch 4 4 6"])),
+        case(
+            pool(Padding::Valid, 1),
+            &["f32 batch 2 6"],
+            Err("input `x` is f32[batch, 2, 6], expected at least 3 elements along axis 1"),
+        ),
+        case(
+            pool(Padding::Valid, 2),
+            &["f32 batch 7 6"],
+            Err("input `x` is f32[batch, 7, 6], expected 4 dimensions"),
+        ),
+        case(
+            Pad { before: vec![0, 1, 0], after: vec![0, 2, 0] },
+            &["i32 batch 5 6"],
+            Ok(&["i32 batch 8 6"]),
+        ),
+        case(
+            Pad { before: vec![0, 1], after: vec![0, 2, 0] },
+            &["i32 batch time 6"],
+            Err("attribute `before` is [0, 1], expected 3 sizes"),
         ),
         case(
             attention(),
@@ -209,6 +260,33 @@ fn a_rewrite_that_removes_what_an_output_needs_is_an_error() {
     let model = common::memory::classifier();
     let error = model.graph().rewrite(|_, _, _| Ok(Edit::Remove)).expect_err("the output is gone");
     assert_eq!(error.to_string(), "the graph is not valid: a pass removed the value of dense");
+}
+
+#[test]
+fn windows_over_an_open_time_are_as_many_as_over_a_known_one() {
+    let explicit = Padding::Explicit { before: 2, after: 3 };
+    for padding in [Padding::Valid, Padding::Same, Padding::Causal, explicit] {
+        for (size, stride, dilation, input_dilation) in
+            [(1, 1, 1, 1), (3, 1, 1, 1), (3, 2, 1, 1), (2, 3, 2, 1), (3, 1, 1, 2), (2, 1, 1, 5)]
+        {
+            let window = Window { size, stride, dilation, input_dilation, padding };
+            let (groups, activation) = (1, Activation::Linear);
+            let conv = Conv { windows: vec![window], groups, transposed: false, activation };
+            let kernel = format!("f32 {size} 6 8");
+            let steps = |time: &str| {
+                let types = infer(&conv, &[&format!("f32 batch {time} 6"), &kernel]);
+                types.expect("it is long enough")[0].dims[1].clone()
+            };
+            let open = steps("time");
+            for time in 3..20 {
+                let mut bindings = Bindings::new();
+                bindings.bind(&Symbol::new("time"), time);
+                let known = steps(&time.to_string()).known();
+                assert_eq!(open.eval(&bindings).ok(), known, "{window:?} of {time}");
+                assert_eq!(known, Some(window.outputs(time)), "{window:?} of {time}");
+            }
+        }
+    }
 }
 
 proptest! {

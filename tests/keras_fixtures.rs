@@ -8,14 +8,15 @@ use seqfuse::{Data, Model, Options, Tensor, Tensors};
 use seqfuse_kernels::Isa;
 use serde_json::Value;
 
-use common::cases::{all, fixtures, list};
+use common::cases::{all, fixtures, list, options as reading};
 use common::check::{chain, check_model, run_call, text, wanted};
 use common::npz;
 
 fn check(case: &Value, options: &Options) -> Result<(), String> {
     let file = fixtures().join(text(case, "family")).join(text(case, "name"));
     let arrays = npz::read(&file.with_added_extension("npz"));
-    let model = Model::open(file.with_added_extension("keras")).map_err(|error| chain(&error))?;
+    let model = Model::open_with(file.with_added_extension("keras"), &reading())
+        .map_err(|error| chain(&error))?;
     check_model(&model, &arrays, case, options)
 }
 
@@ -70,7 +71,8 @@ fn the_number_of_threads_changes_no_bit_of_any_fixture() {
         let file = fixtures().join(text(case, "family")).join(text(case, "name"));
         let arrays = npz::read(&file.with_added_extension("npz"));
         let inputs = case["inputs"].as_array().expect("a list of inputs");
-        let model = Model::open(file.with_added_extension("keras")).map_err(|e| chain(&e))?;
+        let model = Model::open_with(file.with_added_extension("keras"), &reading())
+            .map_err(|e| chain(&e))?;
         let run = |threads| {
             let options = Options::new().threads(threads);
             let mut session = model.session(&options).map_err(|error| chain(&error))?;

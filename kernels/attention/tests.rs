@@ -175,7 +175,8 @@ fn lowered_scores_of_a_masked_row_differ_by_multiples_of_64() {
     check(&call);
     let (output, _) = reference::forward::<f32, f64>(&call);
     // 100 becomes 128 and 40 becomes 64; -10 and -4 vanish.
-    assert_eq!(output, [10.0, 37.0]);
+    let close = output.iter().zip([10.0, 37.0]).all(|(a, b): (&f64, f64)| (a - b).abs() < 1e-9);
+    assert!(close, "{output:?}");
 }
 
 #[test]

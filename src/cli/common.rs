@@ -11,7 +11,7 @@ use crate::{Device, Model, Options, ReadOptions};
 /// Which model, and what is said about it beside the file.
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
-    /// The model: a .keras or .h5 file, or a .json description (untrained)
+    /// The model: a .keras, .h5 or .safetensors file, or a .json description (untrained)
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
     /// The tokens of the model's text layer, one a line, in place of those in the model's file
@@ -28,7 +28,12 @@ impl ModelArgs {
     pub fn open(&self) -> Result<Model, CliError> {
         let mut options = ReadOptions::default();
         if let Some(path) = &self.vocabulary {
-            options.vocabulary = Some(parse_vocabulary_file(&read_text(path)?));
+            let tokens = parse_vocabulary_file(&read_text(path)?);
+            if tokens.iter().all(|token| token.is_empty() || token == "[UNK]") {
+                let what = "the vocabulary holds no token; put one on each line";
+                return Err(CliError::failed(what).within(path.display()));
+            }
+            options.vocabulary = Some(tokens);
         }
         if let Some(path) = &self.architecture {
             options.architecture = Some(read_bytes(path)?);
@@ -105,4 +110,14 @@ pub(super) fn read_text(path: &Path) -> Result<String, CliError> {
 /// Reads a file of a text a line. Empty lines are texts too, so that rows stay where they are.
 pub(super) fn read_lines(path: &Path) -> Result<Vec<String>, CliError> {
     Ok(read_text(path)?.lines().map(str::to_owned).collect())
+}
+
+/// Reads a file of a label a line.
+pub(super) fn read_labels(path: &Path) -> Result<Vec<String>, CliError> {
+    let labels = read_lines(path)?;
+    if labels.is_empty() {
+        let what = "the file holds no label; put one on each line";
+        return Err(CliError::failed(what).within(path.display()));
+    }
+    Ok(labels)
 }

@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::error::CliError;
 
-const COMMANDS: [&str; 5] = ["convert", "train", "evaluate", "compare", "bench"];
+const COMMANDS: [&str; 4] = ["train", "evaluate", "compare", "bench"];
 const FLAGS: [&str; 2] = ["--custom", "--carry"];
 
 /// Tells what is wrong with the arguments, or prints the help that they ask for.
@@ -29,7 +29,8 @@ fn not_built(error: &clap::Error) -> Option<CliError> {
             let name = name(ContextKind::InvalidSubcommand)?;
             COMMANDS.contains(&name).then(|| {
                 CliError::usage(format!(
-                    "`seqfuse {name}` is not built yet; there are run, inspect, verify and devices"
+                    "`seqfuse {name}` is not built yet; there are run, inspect, convert, verify and \
+                     devices"
                 ))
             })
         }

@@ -2,6 +2,7 @@
 
 mod batches;
 mod common;
+mod convert;
 mod devices;
 mod error;
 mod inputs;
@@ -37,6 +38,7 @@ struct Cli {
 enum Command {
     Run(run::RunArgs),
     Inspect(inspect::InspectArgs),
+    Convert(convert::ConvertArgs),
     Verify(verify::VerifyArgs),
     Devices(devices::DevicesArgs),
 }
@@ -51,6 +53,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Devices(args) => devices::run(&args),
     };

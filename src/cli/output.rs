@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::CliError;
+use crate::formats::{temporary, write_whole};
 
 /// Prints `text` to standard output. A reader that went away, as `head` does, is no error.
 pub(super) fn print(text: &str) -> Result<(), CliError> {
@@ -23,8 +24,6 @@ pub(super) struct OutputFile {
     name: PathBuf,
     /// Where it is, links resolved.
     target: PathBuf,
-    /// A pipe or device: written to as it is, for there is nothing to replace.
-    special: bool,
 }
 
 impl OutputFile {
@@ -46,9 +45,9 @@ impl OutputFile {
             return Err(refuse("it names no file"));
         }
         let special = known.is_some_and(|known| !known.is_file());
-        let file = OutputFile { name: name.to_path_buf(), target, special };
+        let file = OutputFile { name: name.to_path_buf(), target };
         if !special {
-            let trial = file.temporary();
+            let trial = temporary(&file.target);
             let made = std::fs::File::create_new(&trial);
             made.map_err(|error| file.failed(&error))?;
             std::fs::remove_file(&trial).map_err(|error| file.failed(&error))?;
@@ -58,35 +57,12 @@ impl OutputFile {
 
     /// Writes the file: beside its place first, then moved there in one step.
     pub fn write(&self, bytes: &[u8]) -> Result<(), CliError> {
-        if self.special {
-            return std::fs::write(&self.target, bytes).map_err(|error| self.failed(&error));
-        }
-        let temporary = self.temporary();
-        let written = write_synced(&temporary, bytes)
-            .and_then(|()| std::fs::rename(&temporary, &self.target));
-        written.map_err(|error| {
-            // What is left of it is of no use; that it cannot go either changes nothing.
-            let _ = std::fs::remove_file(&temporary);
-            self.failed(&error)
-        })
-    }
-
-    fn temporary(&self) -> PathBuf {
-        let mut name = std::ffi::OsString::from(".");
-        name.push(self.target.file_name().unwrap_or_default());
-        name.push(format!(".{}.tmp", std::process::id()));
-        self.target.with_file_name(name)
+        write_whole(&self.target, bytes).map_err(|error| self.failed(&error))
     }
 
     fn failed(&self, error: &std::io::Error) -> CliError {
         CliError::failed(format!("{}: cannot be written", self.name.display())).caused_by(error)
     }
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = std::fs::File::create_new(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ impl Target {
 pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
     let target = Target::of(args.output.as_ref())?;
     let profile = args.profile.as_deref().map(OutputFile::create).transpose()?;
-    let labels = args.labels.as_deref().map(common::read_lines).transpose()?;
+    let labels = args.labels.as_deref().map(common::read_labels).transpose()?;
     let model = args.model.open()?;
     note_untrained(args);
     let inputs = args.source.read(model.graph())?;

@@ -42,8 +42,8 @@ pub enum FormatError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// Something unpacks to, or declares, more than the limit.
-    #[error("{what} takes more than the limit of {limit} {unit}; refused before it is unpacked")]
+    /// Something unpacks to, holds or declares more than the limit.
+    #[error("{what} takes more than the limit of {limit} {unit}")]
     TooLarge {
         /// What is too large.
         what: String,
@@ -111,6 +111,31 @@ pub enum FormatError {
         /// What is wrong.
         problem: String,
     },
+    /// The HDF5 library refused to write.
+    #[error("the HDF5 data cannot be written")]
+    Hdf5Write(#[source] Box<hdf5_pure::Error>),
+    /// The file system refused to write.
+    #[error("the file cannot be written")]
+    Write(#[source] std::io::Error),
+    /// One member of an archive cannot be written.
+    #[error("member '{member}' of the archive cannot be written")]
+    MemberWrite {
+        /// The member's path in the archive.
+        member: String,
+        /// What the packer said.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A format has no place for a part of the model.
+    #[error("{what} cannot be written to {format}; {hint}")]
+    Unwritable {
+        /// The part, naming the layer.
+        what: String,
+        /// The format, by its extension.
+        format: &'static str,
+        /// What to do.
+        hint: String,
+    },
     /// A file that lists weights by layer has weights for another number of layers.
     #[error(
         "the file holds weights of {found} layers, the model has {expected} layers with weights; is \
@@ -159,6 +184,14 @@ pub enum FormatError {
         class: String,
         /// What to do.
         hint: String,
+    },
+    /// A template of a custom class is not of the form, or does not suit an object of the class.
+    #[error("template '{class}': {problem}")]
+    Template {
+        /// The class.
+        class: String,
+        /// What is wrong, and what to do.
+        problem: String,
     },
     /// A layer that holds Python bytecode.
     #[error("layer '{layer}': a Lambda holds Python bytecode, which is not run; {hint}")]
@@ -343,6 +376,9 @@ impl FormatError {
         LoadError { file: file.to_string(), error: Box::new(self) }
     }
 }
+
+/// Why a file could not be written: as for reading.
+pub type SaveError = LoadError;
 
 /// A [`FormatError`] and the file it was met in, told in one line.
 #[derive(Debug)]

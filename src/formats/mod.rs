@@ -4,21 +4,28 @@ pub mod description;
 mod error;
 pub mod keras;
 pub mod npz;
+pub mod safetensors;
+mod whole;
 
 use std::path::Path;
 
-pub use error::{FormatError, LoadError};
+pub use error::{FormatError, LoadError, SaveError};
+pub use keras::custom::CustomRegistry;
+pub(crate) use whole::temporary;
+pub use whole::write_whole;
 
 use crate::graph::Graph;
 
-/// The formats that models are read from, told by a file's extension.
+/// The formats of models, told by a file's extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
     /// `.keras`: Keras 3's archive of configuration, weights and vocabularies.
     Keras,
-    /// `.h5`, `.hdf5`: the file of Keras 2, which Keras 3 calls legacy; also weights alone.
+    /// `.h5`, `.hdf5`: the form that Keras 2 wrote and Keras 3 calls legacy; also weights alone.
     Hdf5,
+    /// `.safetensors`: named tensors, with the model's configuration in the header.
+    Safetensors,
     /// `.json`: a description without weights, in the form of Keras's `model.to_json()`.
     Description,
 }
@@ -27,16 +34,18 @@ impl Format {
     /// The format of a file by its extension.
     ///
     /// # Errors
-    /// If the extension is none that is read today; the message says what to do.
+    /// If the extension is none of them; the message says what to do.
     pub fn of(path: &Path) -> Result<Format, FormatError> {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
         let found = match extension.to_ascii_lowercase().as_str() {
             "keras" => return Ok(Format::Keras),
             "json" => return Ok(Format::Description),
             "h5" | "hdf5" => return Ok(Format::Hdf5),
-            "onnx" => "ONNX files are not read yet",
-            "safetensors" => "safetensors files are not read yet",
-            _ => "models are told by extension: .keras, .h5, or .json for a description",
+            "safetensors" => return Ok(Format::Safetensors),
+            "onnx" => "ONNX files are neither read nor written yet",
+            _ => {
+                "models are told by extension: .keras, .h5, .safetensors, or .json for a description"
+            }
         };
         Err(FormatError::WrongKind { expected: "model", found: found.to_owned() })
     }
@@ -47,6 +56,8 @@ impl Format {
 pub struct ReadOptions {
     /// The tokens of the model's text layer, in place of those in the file.
     pub vocabulary: Option<Vec<String>>,
+    /// Templates of custom classes.
+    pub custom: CustomRegistry,
     /// What the first values of an untrained model are drawn from.
     pub seed: u64,
     /// The description of the model, as JSON, for a file that holds weights alone; in place of its
@@ -71,6 +82,34 @@ pub fn read(bytes: &[u8], format: Format, options: &ReadOptions) -> Result<Loade
     match format {
         Format::Keras => keras::read(bytes, options),
         Format::Hdf5 => keras::legacy::read(bytes, options),
+        Format::Safetensors => safetensors::read(bytes, options),
         Format::Description => keras::read_description(bytes, options),
+    }
+}
+
+/// A model as a file's bytes.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// A line for each part of the model that the format has no place for.
+    pub left_out: Vec<String>,
+}
+
+/// Writes a model that was read from a file: its Graph's weights, and what its document holds.
+/// Equal models give equal bytes.
+///
+/// # Errors
+/// If the format cannot say a part of the model without which it would compute something else.
+pub fn write(
+    graph: &Graph,
+    document: &keras::Document,
+    format: Format,
+) -> Result<Written, FormatError> {
+    match format {
+        Format::Keras => keras::write_archive(graph, document),
+        Format::Hdf5 => keras::write_legacy(graph, document),
+        Format::Safetensors => safetensors::write(graph, document),
+        Format::Description => keras::write_description(document),
     }
 }

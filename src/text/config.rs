@@ -5,6 +5,11 @@ use serde_json::Value;
 
 use super::error::TextError;
 
+/// Ids in a row of fixed length: 8 MiB of them.
+const LONGEST: usize = 1 << 20;
+/// Weights in a row that is padded to `max_tokens`: 64 MiB of them.
+const WIDEST: usize = 1 << 24;
+
 /// What happens to a text before it is split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -159,6 +164,17 @@ impl TextVectorizationConfig {
         }
         if let (false, Some(length)) = (ids, self.output_sequence_length) {
             return Err(invalid("output_sequence_length", length, "only output_mode int has one"));
+        }
+        // Each row is padded to these widths, whatever stands in it.
+        if let Some(length) = self.output_sequence_length.filter(|&length| length > LONGEST) {
+            let problem = format!("at most {LONGEST} is supported");
+            return Err(invalid("output_sequence_length", length, &problem));
+        }
+        if let (true, Some(width)) = (self.pad_to_max_tokens, self.max_tokens)
+            && width > WIDEST
+        {
+            let problem = format!("at most {WIDEST} is supported with pad_to_max_tokens");
+            return Err(invalid("max_tokens", width, &problem));
         }
         if let Some(Ngrams::Widths(widths)) = &self.ngrams
             && widths.contains(&0)

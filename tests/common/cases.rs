@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use seqfuse::{CustomRegistry, ReadOptions};
 use serde_json::Value;
 
 /// `tests/fixtures`.
@@ -30,4 +31,26 @@ pub fn all() -> Vec<Value> {
 pub fn object(file: &str) -> serde_json::Map<String, Value> {
     let text = std::fs::read_to_string(fixtures().join(file)).expect("the index is there");
     serde_json::from_str(&text).expect("an object")
+}
+
+/// The templates of the fixtures' custom classes: those of `models/custom`, and the fixtures' own.
+pub fn templates() -> CustomRegistry {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let shipped = std::fs::read_dir(root.join("models/custom")).expect("the templates are there");
+    let mut files: Vec<PathBuf> =
+        shipped.map(|entry| entry.expect("can be listed").path()).collect();
+    files.sort();
+    files.push(fixtures().join("custom/templates.json"));
+    let mut registry = CustomRegistry::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("a template is UTF-8");
+        let added = registry.register(&text);
+        added.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    }
+    registry
+}
+
+/// How the fixtures are read: with the templates of their custom classes.
+pub fn options() -> ReadOptions {
+    ReadOptions { custom: templates(), ..ReadOptions::default() }
 }

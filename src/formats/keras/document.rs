@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 
 use super::archive::KerasArchive;
 use super::config::Description;
+use super::source::Notes;
+use super::stored::Stored;
 use super::weights::WeightStore;
 use crate::formats::FormatError;
 use crate::graph::{Tensor, VariableId};
@@ -28,8 +30,13 @@ pub struct Document {
     pub assets: BTreeMap<String, Vec<u8>>,
     /// The optimizer's state in Keras's order, by path below `optimizer/`: `vars/0`.
     pub optimizer: Vec<(String, Tensor)>,
-    /// What else the file holds: the counters of random generators, by their whole path.
+    /// What else the file holds, by its whole path: the counters of random generators, the weights of
+    /// a vocabulary.
     pub extras: Vec<(String, Tensor)>,
+    /// How the file stores what is held here in another type, by path in `model.weights.h5`.
+    pub stored: BTreeMap<String, Stored>,
+    /// The names that `model.weights.h5` records for its folders.
+    pub folder_names: BTreeMap<String, String>,
 }
 
 /// A Variable of the Graph, and where Keras's files hold it.
@@ -65,6 +72,31 @@ impl Document {
         }
     }
 
+    /// What a file of named tensors holds beside its config and the weights of its layers.
+    pub(super) fn keep_named(
+        &mut self,
+        optimizer: Vec<(String, Tensor, Option<Stored>)>,
+        extras: Vec<(String, (Tensor, Option<Stored>))>,
+        assets: BTreeMap<String, Vec<u8>>,
+    ) {
+        self.keep_assets(&assets);
+        for (path, tensor, form) in optimizer {
+            self.stored.extend(form.map(|form| (format!("optimizer/{path}"), form)));
+            self.optimizer.push((path, tensor));
+        }
+        for (path, (tensor, form)) in extras {
+            self.stored.extend(form.map(|form| (path.clone(), form)));
+            self.extras.push((path, tensor));
+        }
+    }
+
+    /// Keeps a file's assets, but for vocabularies in whose place the user gave one.
+    fn keep_assets(&mut self, assets: &BTreeMap<String, Vec<u8>>) {
+        for (path, bytes) in assets {
+            self.assets.entry(path.clone()).or_insert_with(|| bytes.clone());
+        }
+    }
+
     /// What a `.keras` file holds beside its config and the weights of its layers.
     ///
     /// # Errors
@@ -73,11 +105,26 @@ impl Document {
         &mut self,
         archive: &KerasArchive,
         weights: &WeightStore,
+        notes: &Notes,
     ) -> Result<(), FormatError> {
-        self.assets.clone_from(&archive.assets);
-        let (optimizer, extras) = weights.rest()?;
-        self.optimizer = optimizer;
-        self.extras = extras;
+        self.keep_assets(&archive.assets);
+        self.keep_weights(weights, notes)
+    }
+
+    /// What a file of weights by path holds beside the weights of the model's layers.
+    ///
+    /// # Errors
+    /// If the state of the optimizer cannot be read.
+    pub fn keep_weights(
+        &mut self,
+        weights: &WeightStore,
+        notes: &Notes,
+    ) -> Result<(), FormatError> {
+        let rest = weights.rest(&notes.aside)?;
+        self.optimizer = rest.optimizer;
+        self.extras = rest.extras;
+        self.stored.extend(rest.stored);
+        self.folder_names.clone_from(weights.layer_names());
         Ok(())
     }
 }

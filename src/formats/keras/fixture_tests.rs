@@ -128,6 +128,6 @@ proptest! {
     fn damaged_configs_never_panic(flips in flips()) {
         let archive = KerasArchive::read(&bytes("documented/positional-encoder.keras")).expect("reads");
         let config = archive.config.to_string();
-        let _ = Description::from_json(&flipped(config.as_bytes(), &flips));
+        let _ = Description::from_json(&flipped(config.as_bytes(), &flips), None);
     }
 }

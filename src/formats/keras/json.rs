@@ -66,6 +66,46 @@ fn quote_non_finite(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// A document as Python reads it: numbers that [`parse`] has marked are bare words again.
+pub fn to_python(value: &Value) -> String {
+    let text = value.to_string();
+    let mut out = String::with_capacity(text.len());
+    let (mut rest, mut copied) = (text.as_str(), 0);
+    // Outside of strings every quote begins one.
+    while let Some(start) = rest.find('"') {
+        let string = rest.get(start..).unwrap_or("");
+        let end = string_end(string.as_bytes());
+        let word = match string.get(..end).unwrap_or("").trim_matches('"') {
+            NAN => Some("NaN"),
+            INFINITY => Some("Infinity"),
+            NEGATIVE_INFINITY => Some("-Infinity"),
+            _ => None,
+        };
+        let at = text.len() - rest.len() + start;
+        if let Some(word) = word {
+            out.push_str(text.get(copied..at).unwrap_or(""));
+            out.push_str(word);
+            copied = at + end;
+        }
+        rest = string.get(end..).unwrap_or("");
+    }
+    out.push_str(text.get(copied..).unwrap_or(""));
+    out
+}
+
+/// Where a string ends that begins with a quote.
+fn string_end(text: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(&byte) = text.get(at) {
+        at += match byte {
+            b'"' => return at + 1,
+            b'\\' => 2,
+            _ => 1,
+        };
+    }
+    text.len()
+}
+
 /// A number of a document read by [`parse`], non-finite ones included.
 pub fn number(value: &Value) -> Option<f64> {
     match value {
@@ -137,6 +177,13 @@ mod tests {
         assert!(numbers[0].is_nan());
         assert_eq!(numbers[1..], [f64::NEG_INFINITY, f64::INFINITY, -1.5]);
         assert_eq!(value["b\"NaN"], "Infinity, NaN");
+    }
+
+    #[test]
+    fn what_python_wrote_is_written_as_python_wrote_it() {
+        let text = r#"{"a":[NaN,-Infinity,Infinity,-1.5],"b\"NaN":"Infinity, \\","c":"é\\\""}"#;
+        let value = parse("test", text.as_bytes()).expect("parses");
+        assert_eq!(to_python(&value), text);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! From a model's description to the Graph: walks calls in order, nested models within.
 
 mod binding;
+mod custom;
 mod ends;
 mod rows;
 mod time_distributed;
@@ -14,7 +15,7 @@ use super::config::{
     ModelConfig, SequentialConfig, TensorRef,
 };
 use super::layers::{self, Arg, Call, Initial, InputSpec, KerasLayer, LoweredTensor};
-use super::source::Source;
+use super::source::{Source, join};
 use crate::formats::FormatError;
 use crate::graph::{
     Dim, Graph, GraphError, Layer, Source as ValueSource, TensorType, ValueId, VariableId,
@@ -40,9 +41,8 @@ pub struct Lowered {
 /// If a class is not known, an option or argument is not honoured, a weight is missing, of another
 /// shape, or left over.
 pub fn lower(description: &Description, source: Source) -> Result<Lowered, FormatError> {
-    let Some(model) = description.model.as_model() else {
-        return Err(description.model.unknown());
-    };
+    let expanded = custom::described(description, source.custom())?;
+    let description = expanded.as_ref().unwrap_or(description);
     let mut lowering = Lowering {
         graph: Graph::new(description.model.name.clone()),
         source,
@@ -52,6 +52,12 @@ pub fn lower(description: &Description, source: Source) -> Result<Lowered, Forma
         records: HashMap::new(),
         groups: Vec::new(),
         unmasked: HashSet::new(),
+        sized: HashMap::new(),
+    };
+    let Some(model) = description.model.as_model() else {
+        lowering.run_whole(&description.model)?;
+        lowering.source.finish()?;
+        return lowering.bind(Document::of(description));
     };
     let scope = Scope {
         model: &description.model,
@@ -149,6 +155,8 @@ struct Lowering {
     groups: Vec<Group>,
     /// Values whose masks a call has taken off.
     unmasked: HashSet<ValueId>,
+    /// Objects of custom classes whose templates use the sizes of their inputs, by key.
+    sized: HashMap<String, LayerConfig>,
 }
 
 impl Lowering {
@@ -192,6 +200,8 @@ impl Lowering {
         } else if let Some(inner) = time_distributed::layer_within(layer) {
             let folder = format!("{folder}/layer");
             self.survey_layer(&self.inner(scope, layer), &inner, folder, depth + 1, true);
+        } else {
+            self.survey_custom(scope, layer, &folder, depth);
         }
     }
 
@@ -377,7 +387,7 @@ impl Lowering {
         let path = scope.path_of(layer);
         let training = training.or(take_training(&path, &mut kwargs)?);
         let outputs = match &layer.kind {
-            LayerKind::Custom => return Err(layer.unknown()),
+            LayerKind::Custom => self.call_custom(scope, layer, args, kwargs, training)?,
             LayerKind::Operator => {
                 let mut call = Call::new(&mut self.graph, &path, args, kwargs, &[]);
                 let outputs = call.operator(layer)?;
@@ -455,7 +465,10 @@ impl Lowering {
         args: &[Arg],
         kwargs: &[(String, Arg)],
     ) -> Result<(), FormatError> {
-        let mut layer = layers::parse(config)?;
+        let mut layer = match &config.custom {
+            None => layers::parse(config)?,
+            Some(custom) => custom::own_weights(custom),
+        };
         let (folder, name, trainable) = match self.places.get(key) {
             Some(place) => (place.folder.clone(), place.path.clone(), place.trainable),
             None => (String::new(), path.to_owned(), true),
@@ -477,7 +490,7 @@ impl Lowering {
             let added = self.graph.add_variable(name, kind, Arc::new(value));
             variables.push(added.map_err(|source| inputs_error(path, source))?);
             let trainable = trainable && kind == VariableKind::Parameter;
-            let place = Stored { path: format!("{folder}/{}", spec.path), trainable };
+            let place = Stored { path: join(&folder, &spec.path), trainable };
             stored.push((kind != VariableKind::State).then_some(place));
         }
         let config = config.clone();
@@ -571,6 +584,7 @@ fn keeps_states(model: &ModelConfig) -> bool {
         options.get("stateful") == Some(&true.into())
             || stateful(inner)
             || layer.as_model().is_some_and(keeps_states)
+            || custom::keeps_states(layer)
     })
 }
 

@@ -14,22 +14,38 @@
 
 pub mod archive;
 pub mod config;
+pub mod custom;
 mod document;
 mod json;
 pub mod layers;
 pub mod legacy;
 pub mod lower;
+mod named;
 pub mod naming;
 mod source;
+mod stored;
+mod vocabulary;
 pub mod weights;
+mod write;
+
+use std::collections::BTreeMap;
 
 use archive::KerasArchive;
 use config::Description;
 pub use document::{Document, LayerGroup, SavedVariable};
+pub(crate) use json::{parse as parse_json, shorten, show, to_python};
+pub(crate) use named::NamedWeights;
 use source::Source;
+pub use stored::{Stored, StoredType};
+pub(crate) use stored::{decode, encode};
 use weights::WeightStore;
+pub(crate) use weights::numbered;
+pub use write::{version, write_archive, write_description, write_legacy};
+
+use serde_json::Value;
 
 use crate::formats::{FormatError, Loaded, ReadOptions};
+use crate::graph::Tensor;
 
 /// Reads a `.keras` file.
 ///
@@ -43,8 +59,34 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Loaded, FormatError> 
     let source = Source::file(weights, archive.assets.clone(), options);
     let mut lowered = lower::lower(&description, source).map_err(within)?;
     if let Some(weights) = lowered.source.weights() {
-        lowered.document.keep_rest(&archive, weights).map_err(within)?;
+        let notes = lowered.source.notes();
+        lowered.document.keep_rest(&archive, weights, notes).map_err(within)?;
     }
+    Ok(Loaded { graph: lowered.graph, document: lowered.document })
+}
+
+/// What a file of named tensors holds beside the weights of layers.
+pub(crate) struct NamedRest {
+    /// The version of Keras that wrote the model, where the file says so.
+    pub keras_version: Option<String>,
+    /// The optimizer's state by path below `optimizer/`, in order.
+    pub optimizer: Vec<(String, Tensor, Option<Stored>)>,
+    /// Vocabularies and the like.
+    pub assets: BTreeMap<String, Vec<u8>>,
+}
+
+/// Reads a model whose weights stand under the names that its Graph gives them.
+pub(crate) fn read_named(
+    config: &Value,
+    weights: NamedWeights,
+    rest: NamedRest,
+    options: &ReadOptions,
+) -> Result<Loaded, FormatError> {
+    let description = Description::of_model(config, rest.keras_version)?;
+    let source = Source::named(weights, rest.assets.clone(), options);
+    let mut lowered = lower::lower(&description, source)?;
+    let extras = lowered.source.take_named().map(NamedWeights::rest).into_iter().flatten();
+    lowered.document.keep_named(rest.optimizer, extras.collect(), rest.assets);
     Ok(Loaded { graph: lowered.graph, document: lowered.document })
 }
 

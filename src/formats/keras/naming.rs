@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde_json::Value;
+
 /// A class name in snake case, as `keras.src.utils.naming.to_snake_case` forms it:
 /// `GlobalAveragePooling1D` becomes `global_average_pooling1d`, `LSTM` becomes `lstm`.
 pub fn to_snake_case(name: &str) -> String {
@@ -83,6 +85,39 @@ impl Folders {
                 base
             }
         }
+    }
+}
+
+/// The folder of every layer of a model's configuration, those of nested models and of wrapped layers
+/// included, and a JSON pointer to it.
+pub fn layer_folders(model: &Value) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    add_folders(model, "", "", &mut found);
+    found
+}
+
+fn add_folders(model: &Value, root: &str, pointer: &str, found: &mut Vec<(String, String)>) {
+    let sequential = model.get("class_name").and_then(Value::as_str) == Some("Sequential");
+    let layers = model.pointer("/config/layers").and_then(Value::as_array);
+    let mut folders = Folders::new();
+    for (index, layer) in layers.into_iter().flatten().enumerate() {
+        let Some(class) = layer.get("class_name").and_then(Value::as_str) else { continue };
+        let module = layer.get("module").and_then(Value::as_str).unwrap_or("");
+        let operator = module.starts_with("keras.src.ops.") || module == "keras.ops";
+        if operator || (sequential && index == 0 && class == "InputLayer") {
+            continue;
+        }
+        // `keras.Model(inputs, outputs)` is of class Functional in Python.
+        let class = if class == "Model" { "Functional" } else { class };
+        let folder = format!("{root}layers/{}", folders.next(class));
+        let pointer = format!("{pointer}/config/layers/{index}");
+        add_folders(layer, &format!("{folder}/"), &pointer, found);
+        if let Some(within) = layer.pointer("/config/layer") {
+            let (folder, pointer) = (format!("{folder}/layer"), format!("{pointer}/config/layer"));
+            add_folders(within, &format!("{folder}/"), &pointer, found);
+            found.push((folder, pointer));
+        }
+        found.push((folder, pointer));
     }
 }
 

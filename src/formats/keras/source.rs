@@ -1,8 +1,11 @@
 //! Where the values of a model's variables come from: a file, or initializers and a seed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::custom::CustomRegistry;
 use super::layers::{Initial, VariableSpec};
+use super::named::NamedWeights;
+use super::stored::Stored;
 use super::weights::WeightStore;
 use crate::formats::description::initializer::Initializer;
 use crate::formats::{FormatError, ReadOptions};
@@ -17,8 +20,21 @@ pub struct Source {
     file: Option<File>,
     ordered: Option<OrderedWeights>,
     vocabulary: Option<Vec<String>>,
+    custom: CustomRegistry,
     seed: u64,
     left: usize,
+    notes: Notes,
+}
+
+/// What a [`Source`] learns while a model is read, which its document keeps.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// How the file stores Variables that the Graph holds in another type, by path.
+    pub stored: BTreeMap<String, Stored>,
+    /// Weights of the file that are no Variables, by path.
+    pub aside: BTreeSet<String>,
+    /// The folders of layers that took the vocabulary that the user gave.
+    pub given: BTreeSet<String>,
 }
 
 /// The weights of an `.h5` file: for each layer, in order, their names and values. Layers without
@@ -31,17 +47,35 @@ pub struct OrderedWeights {
 
 #[derive(Debug)]
 struct File {
-    weights: WeightStore,
+    weights: Weights,
     assets: BTreeMap<String, Vec<u8>>,
 }
 
+/// The weights of a file that are not bound by order.
+#[derive(Debug)]
+enum Weights {
+    Paths(WeightStore),
+    Names(NamedWeights),
+}
+
 impl Source {
+    /// The weights of a file that names them as the Graph does, and its assets.
+    pub fn named(
+        weights: NamedWeights,
+        assets: BTreeMap<String, Vec<u8>>,
+        options: &ReadOptions,
+    ) -> Source {
+        let weights = Weights::Names(weights);
+        Source { file: Some(File { weights, assets }), ..Source::seed(options) }
+    }
+
     /// The weights and assets of a file.
     pub fn file(
         weights: WeightStore,
         assets: BTreeMap<String, Vec<u8>>,
         options: &ReadOptions,
     ) -> Source {
+        let weights = Weights::Paths(weights);
         Source { file: Some(File { weights, assets }), ..Source::seed(options) }
     }
 
@@ -56,9 +90,16 @@ impl Source {
             file: None,
             ordered: None,
             vocabulary: options.vocabulary.clone(),
+            custom: options.custom.clone(),
             seed: options.seed,
             left: MAX_ELEMENTS,
+            notes: Notes::default(),
         }
+    }
+
+    /// The templates of custom classes.
+    pub fn custom(&self) -> &CustomRegistry {
+        &self.custom
     }
 
     /// Whether the model is a description without weights.
@@ -68,7 +109,28 @@ impl Source {
 
     /// The weights by path, where the file has such.
     pub fn weights(&self) -> Option<&WeightStore> {
-        self.file.as_ref().map(|file| &file.weights)
+        match &self.file.as_ref()?.weights {
+            Weights::Paths(weights) => Some(weights),
+            Weights::Names(_) => None,
+        }
+    }
+
+    /// Takes the weights by name, where the file has such.
+    pub fn take_named(&mut self) -> Option<NamedWeights> {
+        match &mut self.file.as_mut()?.weights {
+            Weights::Paths(_) => None,
+            Weights::Names(weights) => Some(std::mem::take(weights)),
+        }
+    }
+
+    /// The vocabulary that the user gave.
+    pub fn vocabulary(&self) -> &[String] {
+        self.vocabulary.as_deref().unwrap_or(&[])
+    }
+
+    /// What was learned so far.
+    pub fn notes(&self) -> &Notes {
+        &self.notes
     }
 
     /// Takes the weights that are bound by order, where the file has such.
@@ -89,8 +151,15 @@ impl Source {
     ) -> Result<Tensor, FormatError> {
         let stored = !matches!(spec.initial, Initial::State);
         if let (Some(file), true) = (&mut self.file, stored) {
-            let path = format!("{folder}/{}", spec.path);
-            return file.weights.take(layer, &path, &spec.shape);
+            let path = join(folder, &spec.path);
+            let (tensor, form) = match &mut file.weights {
+                Weights::Paths(weights) => {
+                    (weights.take(layer, &path, &spec.shape)?, weights.form(&path)?)
+                }
+                Weights::Names(weights) => weights.take(layer, name, &spec.shape)?,
+            };
+            self.notes.stored.extend(form.map(|form| (path, form)));
+            return Ok(tensor);
         }
         if let (Some(ordered), true) = (&self.ordered, stored) {
             ordered.expect(layer, name, spec)?;
@@ -132,7 +201,11 @@ impl Source {
     /// # Errors
     /// If one was not.
     pub fn finish(&self) -> Result<(), FormatError> {
-        self.file.as_ref().map_or(Ok(()), |file| file.weights.finish())
+        match self.file.as_ref().map(|file| &file.weights) {
+            None => Ok(()),
+            Some(Weights::Paths(weights)) => weights.finish(),
+            Some(Weights::Names(weights)) => weights.finish(),
+        }
     }
 }
 
@@ -153,6 +226,11 @@ impl OrderedWeights {
     }
 }
 
+/// A path below a folder, which is empty for the outermost model's own.
+pub fn join(folder: &str, path: &str) -> String {
+    if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") }
+}
+
 /// A number of its own for each name (64-bit FNV-1a), so that a variable's first values do not
 /// change when another one is added.
 fn stream(name: &str) -> u64 {
@@ -171,8 +249,10 @@ pub struct Files<'a> {
 
 impl Files<'_> {
     /// The vocabulary that the user gave in place of the file's.
-    pub fn vocabulary(&self) -> Option<&[String]> {
-        self.source.vocabulary.as_deref()
+    pub fn vocabulary(&mut self) -> Option<&[String]> {
+        let given = self.source.vocabulary.as_deref()?;
+        self.source.notes.given.insert(self.folder.to_owned());
+        Some(given)
     }
 
     /// Whether the model is a description without weights.
@@ -193,9 +273,16 @@ impl Files<'_> {
     pub fn weight(&mut self, path: &str) -> Result<Option<Tensor>, FormatError> {
         let path = format!("{}/{path}", self.folder);
         let Some(file) = &mut self.source.file else { return Ok(None) };
-        match file.weights.shape(&path).map(<[usize]>::to_vec) {
-            Some(shape) => file.weights.take(self.layer, &path, &shape).map(Some),
-            None => Ok(None),
+        let found = match &mut file.weights {
+            Weights::Paths(weights) => match weights.shape(&path).map(<[usize]>::to_vec) {
+                Some(shape) => Some(weights.take(self.layer, &path, &shape)?),
+                None => None,
+            },
+            Weights::Names(weights) => weights.look(&path),
+        };
+        if found.is_some() {
+            self.source.notes.aside.insert(path);
         }
+        Ok(found)
     }
 }

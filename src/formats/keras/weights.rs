@@ -7,6 +7,7 @@ use hdf5_pure::{
 };
 
 use super::json;
+use super::stored::{self, StoredType};
 use crate::formats::FormatError;
 use crate::graph::{Data, Tensor};
 
@@ -35,19 +36,12 @@ struct Entry {
     stored: Element,
 }
 
-/// The forms of numbers that weights are stored in.
+/// The form of a dataset's elements.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Element {
-    F16(DatatypeByteOrder),
-    Bf16,
-    F32,
-    F64,
-    /// Integers that fit into 32 bits with their sign.
-    Narrow,
-    /// All other integers.
-    Wide,
-    Unsigned64,
-    Bool,
+struct Element {
+    ty: StoredType,
+    /// Whether two bytes that are read as they stand have the higher one first.
+    swapped: bool,
 }
 
 impl std::fmt::Debug for WeightStore {
@@ -137,6 +131,19 @@ impl WeightStore {
         self.datasets.get(path).map(|entry| entry.read(path)).transpose()
     }
 
+    /// How the file stores the weight at `path`, where the Graph holds it in another type.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn form(&self, path: &str) -> Result<Option<stored::Stored>, FormatError> {
+        self.datasets.get(path).map_or(Ok(None), |entry| entry.form(path))
+    }
+
+    /// The names of layers that the file records, by folder.
+    pub fn layer_names(&self) -> &BTreeMap<String, String> {
+        &self.names
+    }
+
     /// What no layer has taken, but for the optimizer's state and the counters of random
     /// generators (older versions of Keras store one for each Dropout).
     pub fn unused(&self) -> Vec<String> {
@@ -148,24 +155,31 @@ impl WeightStore {
         self.datasets.keys().filter(|path| counts(path)).cloned().collect()
     }
 
-    /// What is no layer's: the optimizer's state by path below `optimizer/`, in order of number, and
-    /// the counters of random generators by their whole path.
+    /// What is no Variable's: the optimizer's state by path below `optimizer/`, in order of number;
+    /// and by whole path the counters of random generators, and what lies `aside`, such as the
+    /// weights of a vocabulary.
     ///
     /// # Errors
     /// If one cannot be read.
-    #[allow(clippy::type_complexity)]
-    pub fn rest(&self) -> Result<(Vec<(String, Tensor)>, Vec<(String, Tensor)>), FormatError> {
-        let (mut optimizer, mut extras) = (Vec::new(), Vec::new());
-        let others = self.datasets.iter().filter(|(path, _)| !self.taken.contains(*path));
+    pub fn rest(&self, aside: &BTreeSet<String>) -> Result<Rest, FormatError> {
+        let mut rest = Rest::default();
+        let others = self
+            .datasets
+            .iter()
+            .filter(|(path, _)| !self.taken.contains(*path) || aside.contains(*path));
         for (path, entry) in others {
+            let tensor = entry.read(path)?;
             match path.strip_prefix("optimizer/") {
-                Some(below) => optimizer.push((below.to_owned(), entry.read(path)?)),
-                None => extras.push((path.clone(), entry.read(path)?)),
+                Some(below) => rest.optimizer.push((below.to_owned(), tensor)),
+                None => rest.extras.push((path.clone(), tensor)),
+            }
+            if let Some(form) = entry.form(path)? {
+                rest.stored.insert(path.clone(), form);
             }
         }
         // `vars/10` comes behind `vars/9`.
-        optimizer.sort_by_key(|(path, _)| numbered(path));
-        Ok((optimizer, extras))
+        rest.optimizer.sort_by_key(|(path, _)| numbered(path));
+        Ok(rest)
     }
 
     /// Checks that the model has taken every weight.
@@ -178,8 +192,19 @@ impl WeightStore {
     }
 }
 
+/// What a weight file holds beside the Variables of layers.
+#[derive(Debug, Default)]
+pub struct Rest {
+    /// The optimizer's state, by path below `optimizer/`.
+    pub optimizer: Vec<(String, Tensor)>,
+    /// What else there is, by whole path.
+    pub extras: Vec<(String, Tensor)>,
+    /// How the file stores what the Graph would hold in another type, by whole path.
+    pub stored: BTreeMap<String, stored::Stored>,
+}
+
 /// A path whose last part, where it is a number, sorts by its size.
-fn numbered(path: &str) -> (String, Option<u64>, String) {
+pub fn numbered(path: &str) -> (String, Option<u64>, String) {
     let (folder, last) = path.rsplit_once('/').unwrap_or(("", path));
     (folder.to_owned(), last.parse().ok(), last.to_owned())
 }
@@ -271,27 +296,34 @@ fn fits(chunk: &Chunk, size: u64) -> bool {
 fn element_kind(dataset: &Dataset, path: &str) -> Result<Element, FormatError> {
     let fail = |error| failed(path, error);
     let other = |found: String| FormatError::WeightType { path: json::shorten(path), found };
+    let plain = |ty| Element { ty, swapped: false };
     Ok(match dataset.dtype().map_err(fail)? {
-        Stored::F32 => Element::F32,
-        Stored::F64 => Element::F64,
-        Stored::I8 | Stored::I16 | Stored::I32 | Stored::U8 | Stored::U16 => Element::Narrow,
-        Stored::I64 | Stored::U32 => Element::Wide,
-        Stored::U64 => Element::Unsigned64,
+        Stored::F32 => plain(StoredType::F32),
+        Stored::F64 => plain(StoredType::F64),
+        Stored::I8 => plain(StoredType::I8),
+        Stored::I16 => plain(StoredType::I16),
+        Stored::I32 => plain(StoredType::I32),
+        Stored::I64 => plain(StoredType::I64),
+        Stored::U8 => plain(StoredType::U8),
+        Stored::U16 => plain(StoredType::U16),
+        Stored::U32 => plain(StoredType::U32),
+        Stored::U64 => plain(StoredType::U64),
         stored => match dataset.datatype().map_err(fail)? {
             Datatype::FloatingPoint { size: 2, byte_order, layout }
                 if (layout.exponent_size, layout.mantissa_size) == (5, 10) =>
             {
-                Element::F16(byte_order)
+                let swapped = byte_order == DatatypeByteOrder::BigEndian;
+                Element { ty: StoredType::F16, swapped }
             }
             // h5py stores ml_dtypes' bfloat16 as two opaque bytes; Keras notes it in an attribute.
             Datatype::Opaque { size: 2, .. } => {
                 let attributes = dataset.attrs().map_err(fail)?;
                 match attributes.get("dtype").and_then(|dtype| dtype.as_str()) {
-                    Some("bfloat16") => Element::Bf16,
+                    Some("bfloat16") => plain(StoredType::Bf16),
                     _ => return Err(other("opaque bytes".to_owned())),
                 }
             }
-            Datatype::Enumeration { size: 1, .. } => Element::Bool,
+            Datatype::Enumeration { size: 1, .. } => plain(StoredType::Bool),
             _ => return Err(other(stored.to_string())),
         },
     })
@@ -301,24 +333,17 @@ impl Entry {
     fn read(&self, path: &str) -> Result<Tensor, FormatError> {
         let fail = |error| failed(path, error);
         let data = &self.dataset;
-        let elements = match self.stored {
-            Element::F32 => Data::F32(data.read_f32().map_err(fail)?),
-            Element::F64 => {
+        use StoredType::*;
+        let elements = match self.stored.ty {
+            F32 => Data::F32(data.read_f32().map_err(fail)?),
+            F64 => {
                 Data::F32(data.read_f64().map_err(fail)?.into_iter().map(|x| x as f32).collect())
             }
-            Element::F16(order) => Data::F32(
-                pairs(&data.read_raw().map_err(fail)?, order == DatatypeByteOrder::BigEndian)
-                    .map(f16_to_f32)
-                    .collect(),
-            ),
-            Element::Bf16 => Data::F32(
-                pairs(&data.read_raw().map_err(fail)?, false)
-                    .map(|bits| f32::from_bits(u32::from(bits) << 16))
-                    .collect(),
-            ),
-            Element::Narrow => Data::I32(data.read_i32().map_err(fail)?),
-            Element::Wide => Data::I64(data.read_i64().map_err(fail)?),
-            Element::Unsigned64 => Data::I64(
+            F16 => Data::F32(self.pairs(path)?.into_iter().map(stored::f16_to_f32).collect()),
+            Bf16 => Data::F32(self.pairs(path)?.into_iter().map(stored::bf16_to_f32).collect()),
+            I8 | I16 | I32 | U8 | U16 => Data::I32(data.read_i32().map_err(fail)?),
+            I64 | U32 => Data::I64(data.read_i64().map_err(fail)?),
+            U64 => Data::I64(
                 data.read_u64()
                     .map_err(fail)?
                     .into_iter()
@@ -326,33 +351,38 @@ impl Entry {
                     .collect::<Result<_, _>>()
                     .map_err(|_| damaged(path, "an integer is above 2^63 - 1"))?,
             ),
-            Element::Bool => {
+            Bool => {
                 Data::Bool(data.read_raw().map_err(fail)?.into_iter().map(|b| b != 0).collect())
             }
         };
         Tensor::new(self.shape.clone(), elements).map_err(|error| damaged(path, error.to_string()))
     }
-}
 
-fn pairs(bytes: &[u8], big_endian: bool) -> impl Iterator<Item = u16> {
-    bytes.chunks_exact(2).map(move |pair| {
-        let pair = [pair[0], pair[1]];
-        if big_endian { u16::from_be_bytes(pair) } else { u16::from_le_bytes(pair) }
-    })
-}
+    /// Elements of two bytes as they stand in the file.
+    fn pairs(&self, path: &str) -> Result<Vec<u16>, FormatError> {
+        let raw = self.dataset.read_raw().map_err(|error| failed(path, error))?;
+        let (pairs, _) = raw.as_chunks::<2>();
+        let swapped = self.stored.swapped;
+        let number = |pair: &[u8; 2]| {
+            if swapped { u16::from_be_bytes(*pair) } else { u16::from_le_bytes(*pair) }
+        };
+        Ok(pairs.iter().map(number).collect())
+    }
 
-/// IEEE 754 binary16 to binary32, which holds each of its values.
-fn f16_to_f32(bits: u16) -> f32 {
-    let sign = u32::from(bits & 0x8000) << 16;
-    let exponent = u32::from(bits >> 10) & 0x1f;
-    let mantissa = u32::from(bits & 0x3ff);
-    match exponent {
-        0 => {
-            let magnitude = mantissa as f32 * (1.0 / 16_777_216.0);
-            f32::from_bits(sign | magnitude.to_bits())
+    /// How the file stores it, where a [`Tensor`] holds its elements in another type.
+    fn form(&self, path: &str) -> Result<Option<stored::Stored>, FormatError> {
+        let ty = self.stored.ty;
+        if StoredType::of(ty.held_as()) == Some(ty) {
+            return Ok(None);
         }
-        0x1f => f32::from_bits(sign | 0x7f80_0000 | mantissa << 13),
-        _ => f32::from_bits(sign | (exponent + 112) << 23 | mantissa << 13),
+        let exact = match ty {
+            StoredType::F64 => {
+                let values = self.dataset.read_f64().map_err(|error| failed(path, error))?;
+                Some(values.into())
+            }
+            _ => None,
+        };
+        Ok(Some(stored::Stored { ty, exact }))
     }
 }
 
@@ -395,24 +425,6 @@ mod tests {
         assert!(absent.contains("dense_7") && absent.contains("dense/9"), "{absent}");
         let other = store.take("dense_7", "dense/0", &[3, 2]).expect_err("shape").to_string();
         assert!(other.contains("[2, 3]") && other.contains("[3, 2]"), "{other}");
-    }
-
-    #[test]
-    fn half_precision_keeps_every_kind_of_value() {
-        for (bits, value) in [
-            (0x0000, 0.0),
-            (0x3c00, 1.0),
-            (0xc000, -2.0),
-            (0x7bff, 65504.0),
-            (0x0001, 5.960_464_5e-8),
-            (0x03ff, 6.097_555_e-5),
-            (0x7c00, f32::INFINITY),
-            (0xfc00, f32::NEG_INFINITY),
-        ] {
-            assert_eq!(f16_to_f32(bits), value, "{bits:#x}");
-        }
-        assert_eq!(f16_to_f32(0x8000).to_bits(), (-0.0f32).to_bits());
-        assert!(f16_to_f32(0x7e00).is_nan());
     }
 
     #[test]

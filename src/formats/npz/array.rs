@@ -29,6 +29,12 @@ pub(super) fn read(bytes: &[u8], place: &str) -> Result<Tensor, FormatError> {
     let Some(elements) = rest.get(..needed) else {
         return Err(malformed(format!("{needed} bytes for shape {:?}", header.shape)));
     };
+    if rest.len() > needed {
+        return Err(malformed(format!(
+            "{needed} bytes for shape {:?} and nothing behind",
+            header.shape
+        )));
+    }
     // Strings of no width take no bytes, so the file's length does not bound their number.
     if size == 0 && count > (1 << 24) {
         return Err(malformed(format!("fewer empty texts than shape {:?} has", header.shape)));

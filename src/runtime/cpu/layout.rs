@@ -1,11 +1,11 @@
-//! Operators that move elements: transpose, slice, reverse, concat.
+//! Operators that move elements: transpose, slice, reverse, concat, pad, crop.
 
 use bytemuck::{AnyBitPattern, NoUninit};
-use seqfuse_kernels::layout::{self, MAX_RANK, SliceAxis};
+use seqfuse_kernels::layout::{self, MAX_RANK, PadCall, SliceAxis};
 
 use super::lowering::{CpuOp, Kernel, Lowering, Target, call};
 use super::{Buffer, Env};
-use crate::ops::{Concat, Reverse, Slice, Transpose};
+use crate::ops::{Concat, Crop, Pad, Reverse, Slice, Transpose};
 use crate::plan::Operand;
 use crate::runtime::RunError;
 
@@ -70,6 +70,24 @@ impl CpuOp for Slice {
     }
 }
 
+impl CpuOp for Crop {
+    fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
+        let (x, y) = (lowering.input(0)?, lowering.result()?);
+        check_rank(lowering, &x)?;
+        let sizes = x.shape.iter().zip(self.before.iter().zip(&self.after));
+        let axes: Vec<SliceAxis> = sizes
+            .map(|(&size, (&before, &after))| {
+                let count = size.saturating_sub(before).saturating_sub(after);
+                SliceAxis { start: before, step: 1, count }
+            })
+            .collect();
+        call(y, move |env, out| {
+            by_size!(x, slice(env, &x, &axes, out, y));
+            Ok(())
+        })
+    }
+}
+
 fn slice<T: Moved>(env: &Env<'_>, x: &Operand, axes: &[SliceAxis], out: &mut Buffer, y: Target) {
     layout::slice(env.cpu, env.get::<T>(x), &x.shape, axes, out.get_mut::<T>(y.len));
 }
@@ -122,4 +140,22 @@ fn concat<T: Moved>(
         *part = (env.get::<T>(x), x.shape[axis..].iter().product());
     }
     layout::concat(env.cpu, &parts[..inputs.len()], outer, out.get_mut::<T>(y.len));
+}
+
+impl CpuOp for Pad {
+    fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
+        let (x, y) = (lowering.input(0)?, lowering.result()?);
+        check_rank(lowering, &x)?;
+        let sizes = self.clone();
+        call(y, move |env, out| {
+            by_size!(x, pad(env, &x, &sizes, out, y));
+            Ok(())
+        })
+    }
+}
+
+fn pad<T: Moved>(env: &Env<'_>, x: &Operand, sizes: &Pad, out: &mut Buffer, y: Target) {
+    let Pad { before, after } = sizes;
+    let call = PadCall { x: env.get(x), shape: &x.shape, before, after, value: T::zeroed() };
+    layout::pad(env.cpu, call, out.get_mut::<T>(y.len));
 }

@@ -11,7 +11,7 @@ mod table;
 mod activate;
 mod arg_reduce;
 mod attention;
-mod conv1d;
+mod conv;
 mod cumsum;
 mod dense;
 mod elementwise;
@@ -29,6 +29,7 @@ mod select;
 mod softmax;
 mod take;
 mod tile;
+mod window_pool;
 
 pub use env::{Buffer, Env, Inputs, Values};
 pub use lowering::{CpuOp, Kernel, Lowering, Weights};

@@ -46,9 +46,9 @@ macro_rules! table {
     };
 }
 table!(
-    Activate, ArgReduce, Attention, Binary, Cast, Concat, Conv1d, Cumsum, Dense, Embedding,
-    FullLike, GlobalPool, Gru, LayerNorm, Lstm, MatMul, OneHot, Reduce, Reverse, Select, SimpleRnn,
-    Slice, Softmax, Take, Tile, Transpose, Unary,
+    Activate, ArgReduce, Attention, Binary, Cast, Concat, Conv, Crop, Cumsum, Dense, Embedding,
+    FullLike, GlobalPool, Gru, LayerNorm, Lstm, MatMul, OneHot, Pad, Reduce, Reverse, Select,
+    SimpleRnn, Slice, Softmax, Take, Tile, Transpose, Unary, WindowPool,
 );
 
 fn find(op: &dyn Operator) -> Option<&'static Entry> {

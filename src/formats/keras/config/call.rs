@@ -132,7 +132,11 @@ impl Structure {
 }
 
 impl CallNode {
-    pub(super) fn parse(value: &Value, place: &str) -> Result<CallNode, FormatError> {
+    /// Reads a call: `args` and `kwargs`.
+    ///
+    /// # Errors
+    /// If it is of another form.
+    pub fn parse(value: &Value, place: &str) -> Result<CallNode, FormatError> {
         let Some(node) = value.as_object() else {
             let expected = "an object with args and kwargs (a list is the form of Keras 2: load the \
                             model in Keras 3 and save it again)";
@@ -172,7 +176,11 @@ fn entries(map: &Map<String, Value>, place: &str) -> Result<Vec<(String, CallArg
 }
 
 impl CallArg {
-    fn parse(value: &Value, place: &str) -> Result<CallArg, FormatError> {
+    /// Reads an argument.
+    ///
+    /// # Errors
+    /// If it holds an object that is no argument.
+    pub fn parse(value: &Value, place: &str) -> Result<CallArg, FormatError> {
         match value {
             Value::Array(items) => items
                 .iter()

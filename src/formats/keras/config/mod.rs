@@ -9,9 +9,12 @@ pub use call::{CallArg, CallNode, Structure, TensorRef};
 pub use functional::{CallSite, FunctionalConfig, NodeLayer};
 pub use options::{Activation, ObjectConfig, Options};
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::archive::KerasArchive;
+use super::custom::Expanded;
 use super::json;
 use super::legacy::upgrade::{self, Version};
 use super::naming::Folders;
@@ -51,6 +54,8 @@ pub struct LayerConfig {
     /// Equal for entries that are one object, such as a layer used by two nested models. Its weights
     /// are stored once, in the folder that a walk in order of layers meets first.
     pub shared_object_id: Option<u64>,
+    /// What a template makes of a custom class.
+    pub custom: Option<Arc<Expanded>>,
     config: Map<String, Value>,
 }
 
@@ -124,6 +129,21 @@ impl Description {
     pub fn from_archive(archive: &KerasArchive) -> Result<Description, FormatError> {
         let mut description = Description::from_value(&archive.config)?;
         description.keras_version = Some(archive.keras_version.clone());
+        Ok(description)
+    }
+
+    /// A model's configuration in the form of `config.json`, that a file of another form holds.
+    ///
+    /// # Errors
+    /// As [`Description::from_archive`].
+    pub fn of_model(
+        config: &Value,
+        keras_version: Option<String>,
+    ) -> Result<Description, FormatError> {
+        let mut named = config.clone();
+        names::fill(&mut named);
+        let mut description = Description::from_value(&named)?;
+        description.keras_version = keras_version.or(description.keras_version);
         Ok(description)
     }
 
@@ -221,6 +241,13 @@ impl LayerConfig {
             None | Some(Value::Null) => class_name.to_owned(),
             Some(other) => return Err(malformed(&format!("{place}: name"), "a text", other)),
         };
+        if name.is_empty() {
+            return Err(malformed(
+                &format!("{place}: name"),
+                "a text that is not empty",
+                &"".into(),
+            ));
+        }
         if let Some((key, other)) = entries.iter().find(|(key, _)| !ENTRIES.contains(&key.as_str()))
         {
             let place = format!("layer '{name}': {}", json::shorten(key));
@@ -235,6 +262,7 @@ impl LayerConfig {
             kind: LayerKind::Layer,
             build_config: entries.get("build_config").filter(|v| !v.is_null()).cloned(),
             shared_object_id: entries.get("shared_object_id").and_then(Value::as_u64),
+            custom: None,
             config: Map::new(),
         };
         layer.kind = layer.read_kind(entries, config)?;
@@ -242,6 +270,16 @@ impl LayerConfig {
             layer.config = config.clone();
         }
         Ok(layer)
+    }
+
+    /// Reads a serialized layer that may leave names out, as those of a description may; they are
+    /// made as Keras makes them.
+    ///
+    /// # Errors
+    /// As [`Description::from_archive`].
+    pub fn parse_nameless(value: &mut Value, place: &str) -> Result<LayerConfig, FormatError> {
+        names::fill(value);
+        LayerConfig::parse(value, place)
     }
 
     fn read_kind(
@@ -285,7 +323,11 @@ impl LayerConfig {
         Ok(LayerKind::Layer)
     }
 
-    fn check_policy(&self, config: &Map<String, Value>) -> Result<(), FormatError> {
+    /// Refuses a precision other than float32.
+    ///
+    /// # Errors
+    /// If the config names one.
+    pub fn check_policy(&self, config: &Map<String, Value>) -> Result<(), FormatError> {
         let policy = match config.get("dtype") {
             None | Some(Value::Null) => return Ok(()),
             Some(Value::String(policy)) => policy.clone(),
@@ -339,13 +381,29 @@ impl LayerConfig {
         }
     }
 
+    /// How a template for this class begins.
+    fn template_hint(&self) -> String {
+        let base = ["name", "trainable", "dtype"];
+        let names = self.config.keys().map(String::as_str).filter(|name| !base.contains(name));
+        let names: Vec<String> = names.map(|name| format!("{{{name}}}")).collect();
+        let config = match names.is_empty() {
+            true => "its config holds nothing of its own".to_owned(),
+            false => format!("its config holds {}", json::shorten(&names.join(", "))),
+        };
+        let class = self.class_name.rsplit('>').next().unwrap_or("");
+        format!(
+            "it is a custom class: describe it with --custom FILE.json, a file of              {{\"class_name\": \"{}\", \"layers\": […], \"call\": […]}}; {config} (see \
+             docs/custom-classes.md)",
+            json::shorten(class)
+        )
+    }
+
     /// The error that says that this class is not supported.
     pub fn unknown(&self) -> FormatError {
         let (class, hint) = match (&self.kind, &self.registered_name) {
             (LayerKind::Custom, registered) => (
                 registered.clone().unwrap_or_else(|| self.class_name.clone()),
-                "it is a custom class: describe it by a template with --custom FILE.json"
-                    .to_owned(),
+                self.template_hint(),
             ),
             _ if self.class_name.starts_with("ConvLSTM") => (
                 self.class_name.clone(),

@@ -1,7 +1,7 @@
 use super::*;
 
 fn describe(json: &str) -> Result<Description, FormatError> {
-    Description::from_json(json.as_bytes())
+    Description::from_json(json.as_bytes(), None)
 }
 
 fn refusal(json: &str) -> String {

@@ -6,13 +6,13 @@ mod attention;
 mod axes;
 mod batch_normalization;
 mod call;
-mod conv1d;
+mod convolution;
 mod dense;
 mod dropout;
 mod einsum_dense;
 mod embedding;
 mod flatten;
-mod global_pool1d;
+mod global_pool;
 mod group_normalization;
 mod input_layer;
 mod layer_normalization;
@@ -20,10 +20,13 @@ mod masking;
 mod multi_head_attention;
 mod noise;
 pub mod operators;
+mod pooling;
 mod prelu;
 mod recurrent;
+mod resizing;
 mod rms_normalization;
 mod softmax;
+mod spatial;
 mod spectral_normalization;
 #[cfg(test)]
 mod tests;
@@ -100,10 +103,19 @@ const LAYERS: &[(&str, Parse)] = &[
     ("AdditiveAttention", attention::parse),
     ("AlphaDropout", noise::parse),
     ("Attention", attention::parse),
+    ("AveragePooling1D", pooling::parse_average_1d),
+    ("AveragePooling2D", pooling::parse_average_2d),
     ("BatchNormalization", batch_normalization::parse),
     ("Bidirectional", recurrent::parse_bidirectional),
-    ("Conv1D", conv1d::parse),
+    ("Conv1D", convolution::parse_conv_1d),
+    ("Conv1DTranspose", convolution::parse_transpose_1d),
+    ("Conv2D", convolution::parse_conv_2d),
+    ("Conv2DTranspose", convolution::parse_transpose_2d),
+    ("Cropping1D", resizing::parse_cropping_1d),
+    ("Cropping2D", resizing::parse_cropping_2d),
     ("Dense", dense::parse),
+    ("DepthwiseConv1D", convolution::parse_depthwise_1d),
+    ("DepthwiseConv2D", convolution::parse_depthwise_2d),
     ("Dropout", dropout::parse),
     ("ELU", activation::parse_function),
     ("EinsumDense", einsum_dense::parse),
@@ -112,19 +124,25 @@ const LAYERS: &[(&str, Parse)] = &[
     ("GRU", recurrent::parse),
     ("GaussianDropout", noise::parse),
     ("GaussianNoise", noise::parse),
-    ("GlobalAveragePooling1D", global_pool1d::parse_average),
-    ("GlobalMaxPooling1D", global_pool1d::parse_max),
+    ("GlobalAveragePooling1D", global_pool::parse_average_1d),
+    ("GlobalAveragePooling2D", global_pool::parse_average_2d),
+    ("GlobalMaxPooling1D", global_pool::parse_max_1d),
+    ("GlobalMaxPooling2D", global_pool::parse_max_2d),
     ("GroupNormalization", group_normalization::parse),
     ("GroupQueryAttention", multi_head_attention::parse_grouped),
     ("LSTM", recurrent::parse),
     ("LayerNormalization", layer_normalization::parse),
     ("LeakyReLU", activation::parse_function),
     ("Masking", masking::parse),
+    ("MaxPooling1D", pooling::parse_max_1d),
+    ("MaxPooling2D", pooling::parse_max_2d),
     ("MultiHeadAttention", multi_head_attention::parse),
     ("PReLU", prelu::parse),
     ("RMSNormalization", rms_normalization::parse),
     ("RNN", recurrent::parse),
     ("ReLU", activation::parse_function),
+    ("SeparableConv1D", convolution::parse_separable_1d),
+    ("SeparableConv2D", convolution::parse_separable_2d),
     ("SimpleRNN", recurrent::parse),
     ("Softmax", softmax::parse),
     ("SpatialDropout1D", noise::parse),
@@ -134,6 +152,10 @@ const LAYERS: &[(&str, Parse)] = &[
     ("TextVectorization", text_vectorization::parse),
     ("ThresholdedReLU", activation::parse_function),
     ("UnitNormalization", unit_normalization::parse),
+    ("UpSampling1D", resizing::parse_up_sampling_1d),
+    ("UpSampling2D", resizing::parse_up_sampling_2d),
+    ("ZeroPadding1D", resizing::parse_zero_padding_1d),
+    ("ZeroPadding2D", resizing::parse_zero_padding_2d),
 ];
 
 /// Reads the options of a layer.

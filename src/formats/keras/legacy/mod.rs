@@ -69,9 +69,7 @@ fn read_paths(
     let source = Source::file(file.into_store(), BTreeMap::new(), options);
     let mut lowered = lower::lower(description, source)?;
     if let Some(weights) = lowered.source.weights() {
-        let (optimizer, extras) = weights.rest()?;
-        lowered.document.optimizer = optimizer;
-        lowered.document.extras = extras;
+        lowered.document.keep_weights(weights, lowered.source.notes())?;
     }
     Ok(Loaded { graph: lowered.graph, document: lowered.document })
 }

@@ -59,6 +59,11 @@ impl Lowering {
             LayerGroup { layer: group.layer.clone(), variables: within }
         });
         document.groups = groups.collect();
+        let notes = self.source.notes();
+        document.stored.clone_from(&notes.stored);
+        for folder in &notes.given {
+            document.give_vocabulary(folder, self.source.vocabulary());
+        }
         if let Some(weights) = self.source.take_ordered() {
             bind_ordered(&mut self.graph, &document, weights)?;
         }

@@ -1,0 +1,89 @@
+//! `seqfuse convert`: a model from one file format to another.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::common::ModelArgs;
+use super::error::CliError;
+use super::output::{self, OutputFile};
+use crate::{Format, Model};
+
+/// Write a model in another file format
+///
+/// Formats are told by extension. A round trip keeps weights, the optimizer's state, compile
+/// settings and vocabularies; a .json description holds no weights. What a format has no place for
+/// is said on standard error.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  seqfuse convert models/sentiment.keras sentiment.safetensors
+  seqfuse convert untrained.h5 model.keras --vocabulary tokens.txt")]
+pub(super) struct ConvertArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// The file to write: .keras, .h5, .safetensors or .json
+    #[arg(value_name = "OUT")]
+    output: PathBuf,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &ConvertArgs) -> Result<(), CliError> {
+    let format = format(&args.output)?;
+    let file = OutputFile::create(&args.output)?;
+    let model = args.model.open()?;
+    let written = model.to_bytes(format).map_err(|error| {
+        let error: &dyn std::error::Error = &error;
+        let failed = CliError::failed(error.to_string());
+        match error.source() {
+            Some(source) => failed.caused_by(source),
+            None => failed,
+        }
+        .within(args.output.display())
+    })?;
+    file.write(&written.bytes)?;
+    for line in &written.left_out {
+        eprintln!("note: {}: {line}", args.output.display());
+    }
+    match std::io::stdout().is_terminal() {
+        true => output::print(&summary(&model, &args.output, written.bytes.len())),
+        false => Ok(()),
+    }
+}
+
+/// The format that the output's extension names.
+fn format(path: &Path) -> Result<Format, CliError> {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
+    Format::of(path).map_err(|_| {
+        CliError::usage(match extension {
+            "onnx" => format!("{}: writing .onnx is not built yet", path.display()),
+            _ => format!(
+                "{}: formats are told by extension; use .keras, .h5, .safetensors or .json",
+                path.display()
+            ),
+        })
+    })
+}
+
+/// What was written, in one line.
+fn summary(model: &Model, path: &Path, bytes: usize) -> String {
+    let graph = model.graph();
+    let layers = graph.layers().len();
+    let saved = model.document().map_or(&[][..], |document| &document.variables);
+    let parameters: usize =
+        saved.iter().map(|saved| graph.variable(saved.variable).value.len()).sum();
+    format!("{}: {layers} layers, {parameters} parameters, {bytes} bytes\n", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_that_are_not_there_are_refused_by_name() {
+        assert!(format(Path::new("a.onnx")).unwrap_err().text().contains(".onnx"));
+        let other = format(Path::new("a.pt")).unwrap_err();
+        assert!(other.text().contains(".safetensors") && other.exit() == 2);
+        assert_eq!(format(Path::new("A.H5")).unwrap(), Format::Hdf5);
+    }
+}

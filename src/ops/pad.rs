@@ -1,0 +1,54 @@
+//! Zeros around a tensor.
+
+use std::borrow::Cow;
+
+use crate::graph::{DType, Dim, OpError, Operator, Slots, TensorType};
+
+/// Puts zeros (or `false`) in front of and behind `x` along its axes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pad {
+    /// How many elements in front, one entry an axis.
+    pub before: Vec<usize>,
+    /// How many behind.
+    pub after: Vec<usize>,
+}
+
+impl Operator for Pad {
+    fn name(&self) -> &'static str {
+        "pad"
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        vec![("before", format!("{:?}", self.before)), ("after", format!("{:?}", self.after))]
+    }
+
+    fn input_name(&self, _: usize) -> Cow<'static, str> {
+        Cow::Borrowed("x")
+    }
+
+    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
+        use DType::{Bool, F32, I32, I64};
+        inputs.at_most(1)?;
+        let x = inputs.typed(0, &[F32, I32, I64, Bool], "not text")?;
+        check_margins(x, &self.before, &self.after)?;
+        let sizes = self.before.iter().zip(&self.after).map(|(a, b)| a.saturating_add(*b));
+        let dims: Vec<Dim> =
+            x.dims.iter().zip(sizes).map(|(dim, more)| dim.clone() + Dim::Known(more)).collect();
+        Ok(vec![TensorType::new(x.dtype, dims)])
+    }
+}
+
+/// Refuses margins of more or fewer axes than `x` has.
+pub(super) fn check_margins(
+    x: &TensorType,
+    before: &[usize],
+    after: &[usize],
+) -> Result<(), OpError> {
+    for (attribute, sizes) in [("before", before), ("after", after)] {
+        if sizes.len() != x.rank() {
+            let (value, expected) = (format!("{sizes:?}"), format!("{} sizes", x.rank()));
+            return Err(OpError::Attribute { attribute, value, expected });
+        }
+    }
+    Ok(())
+}
