@@ -145,7 +145,7 @@ fn missing_surplus_and_misshapen_weights_are_named() {
     refused(&twice, &["kernel", "listed twice"]);
     let two: &[Group<'_>] = &[GOOD[0], ("other", &["bias"], &[bias])];
     refused(&of(two), &["2 layers", "1 layers"]);
-    refused(&of(&[]), &["0 layers"]);
+    refused(&of(&[]), &["head", "missing"]);
 }
 
 #[test]
