@@ -94,6 +94,10 @@ pub trait KerasLayer: fmt::Debug {
     }
 }
 
+/// An option that no file holds: the reader of Keras 2's files adds it to layers that computed
+/// otherwise there, for its masks or for rows that are wholly masked.
+pub const KERAS2: &str = "keras2";
+
 /// Reads the options of a layer.
 type Parse = fn(&LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError>;
 
