@@ -40,6 +40,9 @@ impl Model {
         let path = path.as_ref();
         let beside = path.with_extension("json");
         let read = || {
+            if path.is_dir() {
+                return Err(formats::folder(path));
+            }
             let format = Format::of(path)?;
             let bytes = std::fs::read(path)?;
             match Model::from_bytes_with(&bytes, format, options) {

@@ -17,6 +17,9 @@ pub(super) struct ModelArgs {
     /// The tokens of the model's text layer, one a line, in place of those in the model's file
     #[arg(long, value_name = "FILE")]
     pub vocabulary: Option<PathBuf>,
+    /// Templates of the model's custom classes (docs/custom-classes.md); may be given several times
+    #[arg(long, value_name = "FILE.json")]
+    pub custom: Vec<PathBuf>,
     /// The description of the model whose weights an .h5 file holds; without it the file's own, or
     /// one of the same name beside it
     #[arg(long, value_name = "FILE.json")]
@@ -34,6 +37,10 @@ impl ModelArgs {
                 return Err(CliError::failed(what).within(path.display()));
             }
             options.vocabulary = Some(tokens);
+        }
+        for path in &self.custom {
+            let added = options.custom.register(&read_text(path)?);
+            added.map_err(|error| error.in_file(path.display()))?;
         }
         if let Some(path) = &self.architecture {
             options.architecture = Some(read_bytes(path)?);

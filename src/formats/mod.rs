@@ -36,6 +36,16 @@ impl Format {
     /// # Errors
     /// If the extension is none of them; the message says what to do.
     pub fn of(path: &Path) -> Result<Format, FormatError> {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+        if name.ends_with(".weights.json") {
+            return Err(FormatError::Unsupported {
+                what: "an index of weights in shards".to_owned(),
+                hint: format!(
+                    "in Python build the model and run `model.load_weights(\"{name}\")`, then \
+                     `model.save(\"model.keras\")`"
+                ),
+            });
+        }
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
         let found = match extension.to_ascii_lowercase().as_str() {
             "keras" => return Ok(Format::Keras),
@@ -49,6 +59,26 @@ impl Format {
         };
         Err(FormatError::WrongKind { expected: "model", found: found.to_owned() })
     }
+}
+
+/// Why a folder is no model file, and how it becomes one.
+pub(crate) fn folder(path: &Path) -> FormatError {
+    let name = path.display();
+    if path.join("saved_model.pb").is_file() {
+        let what = "a SavedModel folder, which holds a TensorFlow graph,".to_owned();
+        let hint = format!(
+            "if Keras saved it, `tf_keras.models.load_model(\"{name}\").save(\"model.h5\")` in Python \
+             converts it (pip install tf_keras)"
+        );
+        return FormatError::Unsupported { what, hint };
+    }
+    if path.join("config.json").is_file() && path.join("metadata.json").is_file() {
+        let hint = format!(
+            "in Python `keras.saving.load_model(\"{name}\").save(\"model.keras\")` makes a file of it"
+        );
+        return FormatError::Unsupported { what: "an unpacked .keras folder".to_owned(), hint };
+    }
+    FormatError::WrongKind { expected: "model", found: "it is a folder; name a file".to_owned() }
 }
 
 /// What a reader is told beside the file.

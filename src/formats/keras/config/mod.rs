@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use super::archive::KerasArchive;
 use super::custom::Expanded;
 use super::json;
+use super::layers;
 use super::legacy::upgrade::{self, Version};
 use super::naming::Folders;
 use crate::formats::FormatError;
@@ -196,7 +197,12 @@ impl Description {
 
     fn from_value(value: &Value) -> Result<Description, FormatError> {
         let keras_version = value.get("keras_version").and_then(Value::as_str).map(str::to_owned);
-        let model = LayerConfig::parse(value, "the model")?;
+        let mut model = LayerConfig::parse(value, "the model")?;
+        // `.h5` files do not say which classes are Keras's own.
+        let own = matches!(model.kind, LayerKind::Layer) && model.module.is_none();
+        if own && !layers::knows(&model.class_name) {
+            model.kind = LayerKind::Custom;
+        }
         if !matches!(model.kind, LayerKind::Model(_) | LayerKind::Custom) {
             return Err(FormatError::Malformed {
                 place: "the model".to_owned(),
@@ -392,7 +398,7 @@ impl LayerConfig {
         };
         let class = self.class_name.rsplit('>').next().unwrap_or("");
         format!(
-            "it is a custom class: describe it with --custom FILE.json, a file of              {{\"class_name\": \"{}\", \"layers\": […], \"call\": […]}}; {config} (see \
+            "it is a custom class, describe it with --custom FILE.json, a file of              {{\"class_name\": \"{}\", \"layers\": […], \"call\": […]}}; {config} (see \
              docs/custom-classes.md)",
             json::shorten(class)
         )
@@ -413,7 +419,16 @@ impl LayerConfig {
             ),
             _ => (
                 self.class_name.clone(),
-                "rebuild the model from supported layers, and save it again".to_owned(),
+                match self.module {
+                    Some(_) => {
+                        "rebuild the model from supported layers, and save it again".to_owned()
+                    }
+                    // Such a file does not say which classes are Keras's own.
+                    None => format!(
+                        "rebuild the model from supported layers, and save it again; or, if {}",
+                        self.template_hint()
+                    ),
+                },
             ),
         };
         FormatError::UnknownLayer { layer: self.name.clone(), class: json::shorten(&class), hint }

@@ -23,8 +23,15 @@ const MAX_PARTS: usize = 20_000;
 /// Templates within templates.
 const MAX_DEPTH: usize = 16;
 /// Names that a layer's config holds for the class that all layers come from.
-const OF_EVERY_LAYER: [&str; 5] =
-    ["name", "trainable", "dtype", "batch_input_shape", "batch_shape"];
+const OF_EVERY_LAYER: [&str; 7] = [
+    "name",
+    "trainable",
+    "dtype",
+    "autocast",
+    "activity_regularizer",
+    "batch_input_shape",
+    "batch_shape",
+];
 
 /// A template filled in for one object of its class.
 #[derive(Clone, Debug)]
@@ -213,12 +220,7 @@ impl Expansion<'_> {
         let template = Arc::clone(self.template);
         let inputs = self.fill(&template.inputs)?;
         let inputs = InputDecl::list(&template, &inputs)?;
-        let weights = template
-            .weights
-            .iter()
-            .map(|weight| self.fill(weight))
-            .collect::<Result<Vec<_>, _>>()?;
-        let weights = WeightDecl::list(&template, &weights)?;
+        let weights = self.weights(&template)?;
         let mut layers = Vec::new();
         self.layers(&template.layers, 0, &mut layers)?;
         let layers = self.placed(layers)?;
@@ -249,6 +251,26 @@ impl Expansion<'_> {
             template,
             registry: self.registry.clone(),
         })
+    }
+
+    /// The weights that the config asks for.
+    fn weights(&mut self, template: &Template) -> Result<Vec<WeightDecl>, FormatError> {
+        let mut filled = Vec::new();
+        for weight in &template.weights {
+            self.count_part()?;
+            let mut weight = self.fill(weight)?;
+            if let Some(entries) = weight.as_object_mut() {
+                match self.applies(entries)? {
+                    None => continue,
+                    Some(later) if later.is_empty() => {}
+                    Some(_) => {
+                        return Err(self.problem("a weight's `if` depends on the config alone"));
+                    }
+                }
+            }
+            filled.push(weight);
+        }
+        WeightDecl::list(template, &filled)
     }
 
     fn problem(&self, problem: impl Into<String>) -> FormatError {

@@ -94,6 +94,10 @@ pub trait KerasLayer: fmt::Debug {
     }
 }
 
+/// An option that no file holds: the reader of Keras 2's files adds it to layers that computed
+/// otherwise there, for its masks or for rows that are wholly masked.
+pub const KERAS2: &str = "keras2";
+
 /// Reads the options of a layer.
 type Parse = fn(&LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError>;
 
@@ -177,6 +181,11 @@ const LAYERS: &[(&str, Parse)] = &[
     ("ZeroPadding1D", resizing::parse_zero_padding_1d),
     ("ZeroPadding2D", resizing::parse_zero_padding_2d),
 ];
+
+/// Whether a class is one of the layers of Keras that are built in.
+pub fn knows(class: &str) -> bool {
+    LAYERS.iter().any(|(known, _)| *known == class)
+}
 
 /// Reads the options of a layer.
 ///

@@ -6,7 +6,7 @@ mod masks;
 use serde_json::Value;
 
 use super::axes::{inverse, position, product};
-use super::{Call, KerasLayer, LoweredTensor, VariableSpec, initial, width};
+use super::{Call, KERAS2, KerasLayer, LoweredTensor, VariableSpec, initial, width};
 use crate::formats::FormatError;
 use crate::formats::keras::config::{LayerConfig, Options};
 use crate::graph::{Dim, TensorType, ValueId};
@@ -30,6 +30,8 @@ struct MultiHeadAttention {
     sliding_window: Option<usize>,
     kernel: Value,
     bias: Value,
+    /// Whether it is one of Keras 2: a wholly masked row is uniform there, and masks stay on.
+    keras2: bool,
 }
 
 pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
@@ -49,6 +51,7 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
         dropout: options.rate_or("dropout", 0.0)?,
         use_bias: options.bool_or("use_bias", true)?,
         use_gate: options.bool_or("use_gate", false)?,
+        keras2: options.bool_or(KERAS2, false)?,
         // An empty shape and 0 mean the query's, as in Python.
         output_shape: options
             .optional_usizes("output_shape")?
@@ -81,6 +84,7 @@ pub(super) fn parse_grouped(config: &LayerConfig) -> Result<Box<dyn KerasLayer>,
         dropout: options.rate_or("dropout", 0.0)?,
         use_bias: options.bool_or("use_bias", true)?,
         use_gate: options.bool_or("use_gate", false)?,
+        keras2: options.bool_or(KERAS2, false)?,
         output_shape: None,
         axes: None,
         sliding_window: window(&options)?,
@@ -278,7 +282,7 @@ impl MultiHeadAttention {
 
 impl KerasLayer for MultiHeadAttention {
     fn takes_masks_off(&self) -> bool {
-        !self.grouped
+        !self.grouped && !self.keras2
     }
 
     fn variables(&self, call: &Call<'_>) -> Result<Vec<VariableSpec>, FormatError> {
@@ -341,7 +345,7 @@ impl KerasLayer for MultiHeadAttention {
             scale: (1.0 / (self.key_dim as f64).sqrt()) as f32,
             causal,
             sliding_window: self.sliding_window,
-            masked_row: if fused { MaskedRow::Uniform } else { MaskedRow::Zero },
+            masked_row: if fused || self.keras2 { MaskedRow::Uniform } else { MaskedRow::Zero },
         };
         let mut inputs = vec![Some(q), Some(k), Some(v)];
         inputs.extend(mask.map(Some));

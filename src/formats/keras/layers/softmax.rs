@@ -1,7 +1,7 @@
 //! `Softmax` over one axis or several, with a mask.
 
 use super::axes::{inverse, position, product};
-use super::{Call, KerasLayer, LoweredTensor};
+use super::{Call, KERAS2, KerasLayer, LoweredTensor};
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
 use crate::graph::{DType, Tensor, ValueId};
@@ -13,6 +13,8 @@ const MASKED: f32 = -1e9;
 #[derive(Debug)]
 struct Softmax {
     axes: Vec<i64>,
+    /// Whether a wholly masked row stays uniform, as before Keras 3.
+    keras2: bool,
 }
 
 pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
@@ -21,9 +23,10 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
     if axes.is_empty() {
         return Err(options.bad("axis", "at least one axis"));
     }
+    let keras2 = options.bool_or(KERAS2, false)?;
     options.ignore(&["activity_regularizer"]);
     options.finish()?;
-    Ok(Box::new(Softmax { axes }))
+    Ok(Box::new(Softmax { axes, keras2 }))
 }
 
 /// The mask as truth values, by the rule of Keras's `Softmax`: a number above one half keeps.
@@ -94,7 +97,7 @@ impl KerasLayer for Softmax {
             x = call.add(Select, &[mask, x, masked])?;
         }
         let mut value = self.over_axes(call, x)?;
-        if let Some(mask) = mask {
+        if let Some(mask) = mask.filter(|_| !self.keras2) {
             let zero = call.constant(Tensor::scalar(0.0_f32));
             value = call.add(Select, &[mask, value, zero])?;
         }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::formats::FormatError;
+use crate::formats::keras::layers::KERAS2;
 use crate::formats::keras::{Document, json};
 use crate::graph::{DType, Dim, Graph, TensorType};
 
@@ -32,6 +33,15 @@ pub fn complete(
                 "Keras 3 computes another function under that name; write .safetensors or .json, \
                    which keep it"
                     .to_owned(),
+        });
+    }
+    let taken = take_keras2(&mut config, "the model");
+    if let Some(layer) = taken.filter(|_| makes_masks(&config)) {
+        return Err(FormatError::Unwritable {
+            what: format!("layer '{layer}': masks as Keras 2 treats them"),
+            format,
+            hint: "Keras 3 would give other results; write .safetensors or .json, which keep it"
+                .to_owned(),
         });
     }
     object(&mut config);
@@ -106,6 +116,39 @@ fn old_activation(value: &Value, layer: &str) -> Option<String> {
             entries.values().find_map(|item| old_activation(item, name))
         }
         _ => None,
+    }
+}
+
+/// Takes out the mark of what Keras 2 does otherwise with masks; gives the first layer that has it.
+fn take_keras2(value: &mut Value, layer: &str) -> Option<String> {
+    match value {
+        Value::Array(items) => items.iter_mut().fold(None, |first, item| {
+            let taken = take_keras2(item, layer);
+            first.or(taken)
+        }),
+        Value::Object(entries) => {
+            let name = entries.get("config").and_then(|config| config.get("name"));
+            let name = name.and_then(Value::as_str).unwrap_or(layer).to_owned();
+            let own = entries.shift_remove(KERAS2).map(|_| name.clone());
+            entries.values_mut().fold(own, |first, item| {
+                let taken = take_keras2(item, &name);
+                first.or(taken)
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Whether a layer of the model gives its output a mask.
+fn makes_masks(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(makes_masks),
+        Value::Object(entries) => {
+            entries.get("mask_zero") == Some(&Value::Bool(true))
+                || entries.get("class_name").is_some_and(|class| class == "Masking")
+                || entries.values().any(makes_masks)
+        }
+        _ => false,
     }
 }
 

@@ -127,8 +127,9 @@ impl Expansion<'_> {
             }
         }
         let CallNode { mut args, kwargs } = CallNode::parse(&Value::Object(node), &place)?;
-        let (layer, op, value) =
-            (take(&mut entries, "layer"), take(&mut entries, "op"), take(&mut entries, "value"));
+        // A value may be null.
+        let value = entries.shift_remove("value");
+        let (layer, op) = (take(&mut entries, "layer"), take(&mut entries, "op"));
         let options = take(&mut entries, "config");
         if let Some(key) = entries.keys().next() {
             let key = json::shorten(key);
@@ -204,7 +205,7 @@ impl Expansion<'_> {
     /// Takes `if`, `unless` and `comment` out of an entry. Nothing where the config says that it is
     /// left out; else the conditions on values of a call.
     #[allow(clippy::type_complexity)]
-    fn applies(
+    pub(super) fn applies(
         &self,
         entries: &mut Map<String, Value>,
     ) -> Result<Option<Vec<(CallArg, bool)>>, FormatError> {

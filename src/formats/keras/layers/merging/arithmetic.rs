@@ -1,6 +1,6 @@
 //! `Add`, `Subtract` and `Average`: element by element, whatever the masks say.
 
-use super::{aligned, any_mask, inputs_of, no_options};
+use super::{aligned, inputs_of, merged_mask, merges_as_keras2};
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
 use crate::formats::keras::layers::{Call, KerasLayer, LoweredTensor};
@@ -18,9 +18,14 @@ enum Arithmetic {
     Average,
 }
 
+#[derive(Debug)]
+struct Merge {
+    arithmetic: Arithmetic,
+    keras2: bool,
+}
+
 fn parse(config: &LayerConfig, arithmetic: Arithmetic) -> Result<Box<dyn KerasLayer>, FormatError> {
-    no_options(config)?;
-    Ok(Box::new(arithmetic))
+    Ok(Box::new(Merge { arithmetic, keras2: merges_as_keras2(config)? }))
 }
 
 pub(in super::super) fn parse_add(
@@ -41,14 +46,14 @@ pub(in super::super) fn parse_average(
     parse(config, Arithmetic::Average)
 }
 
-impl KerasLayer for Arithmetic {
+impl KerasLayer for Merge {
     fn call(&self, call: &mut Call<'_>) -> Result<Vec<LoweredTensor>, FormatError> {
         let inputs = inputs_of(call)?;
-        let kind = match self {
+        let kind = match self.arithmetic {
             Arithmetic::Subtract => BinaryKind::Subtract,
             Arithmetic::Add | Arithmetic::Average => BinaryKind::Add,
         };
-        if matches!(self, Arithmetic::Subtract) && inputs.len() != 2 {
+        if matches!(self.arithmetic, Arithmetic::Subtract) && inputs.len() != 2 {
             return Err(call.bad("inputs", format_args!("{} tensors", inputs.len()), "two"));
         }
         let mut total = None;
@@ -59,11 +64,11 @@ impl KerasLayer for Arithmetic {
             });
         }
         let mut value = total.ok_or_else(|| call.refuse("it merges nothing"))?;
-        if matches!(self, Arithmetic::Average) {
+        if matches!(self.arithmetic, Arithmetic::Average) {
             value = call.cast(value, DType::F32)?;
             let count = call.constant(Tensor::scalar(inputs.len() as f32));
             value = call.binary(BinaryKind::Divide, value, count)?;
         }
-        Ok(vec![LoweredTensor { value, mask: any_mask(call, &inputs)? }])
+        Ok(vec![LoweredTensor { value, mask: merged_mask(call, &inputs, self.keras2)? }])
     }
 }

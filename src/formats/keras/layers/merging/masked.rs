@@ -3,7 +3,7 @@
 //! What a masked step holds does not take part: to a product it gives 1, and of two tensors the
 //! other alone counts. Steps that are masked throughout become 0 in a product.
 
-use super::{aligned, any_mask, inputs_of, no_options};
+use super::{aligned, inputs_of, merged_mask, merges_as_keras2};
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
 use crate::formats::keras::layers::{Call, KerasLayer, LoweredTensor};
@@ -14,11 +14,12 @@ use crate::ops::{BinaryKind, Select};
 #[derive(Clone, Copy, Debug)]
 struct Masked {
     kind: BinaryKind,
+    /// In Keras 2 masked steps take part as they stand.
+    keras2: bool,
 }
 
 fn parse(config: &LayerConfig, kind: BinaryKind) -> Result<Box<dyn KerasLayer>, FormatError> {
-    no_options(config)?;
-    Ok(Box::new(Masked { kind }))
+    Ok(Box::new(Masked { kind, keras2: merges_as_keras2(config)? }))
 }
 
 pub(in super::super) fn parse_multiply(
@@ -45,7 +46,9 @@ impl KerasLayer for Masked {
         let tensors = aligned(call, &inputs)?;
         let masks = tensors
             .iter()
-            .map(|x| x.mask.map(|mask| column(call, x.value, mask)).transpose())
+            .map(|x| {
+                x.mask.filter(|_| !self.keras2).map(|mask| column(call, x.value, mask)).transpose()
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let value = match self.kind {
             BinaryKind::Multiply => product(call, &tensors, &masks)?,
@@ -53,7 +56,7 @@ impl KerasLayer for Masked {
         };
         // Where all masks took part, their union is what the layer sets; else `compute_mask`
         // gives the union of the inputs' own masks, which is the same.
-        Ok(vec![LoweredTensor { value, mask: any_mask(call, &inputs)? }])
+        Ok(vec![LoweredTensor { value, mask: merged_mask(call, &inputs, self.keras2)? }])
     }
 }
 

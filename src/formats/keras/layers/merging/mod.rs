@@ -10,17 +10,19 @@ pub(super) use concatenate::parse as parse_concatenate;
 pub(super) use dot::parse as parse_dot;
 pub(super) use masked::{parse_maximum, parse_minimum, parse_multiply};
 
-use super::{Call, LoweredTensor};
+use super::{Call, KERAS2, LoweredTensor};
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
 use crate::graph::{DType, Dim, ValueId};
 use crate::ops::BinaryKind;
 
-/// Reads the options of a layer that has none of its own.
-fn no_options(config: &LayerConfig) -> Result<(), FormatError> {
+/// Reads the options of a layer that has none of its own: whether it merges masks as Keras 2 does.
+fn merges_as_keras2(config: &LayerConfig) -> Result<bool, FormatError> {
     let options = config.options();
     options.ignore(&["activity_regularizer"]);
-    options.finish()
+    let keras2 = options.bool_or(KERAS2, false)?;
+    options.finish()?;
+    Ok(keras2)
 }
 
 /// Takes the list of inputs.
@@ -71,15 +73,24 @@ fn aligned(
         .collect()
 }
 
-/// Whether any input counts a step; no mask where an input has none.
-fn any_mask(call: &mut Call<'_>, inputs: &[LoweredTensor]) -> Result<Option<ValueId>, FormatError> {
-    let masks: Option<Vec<ValueId>> = inputs.iter().map(|input| input.mask).collect();
+/// Whether any input counts a step; no mask where an input has none. In Keras 2 whether all inputs
+/// that have a mask count it.
+fn merged_mask(
+    call: &mut Call<'_>,
+    inputs: &[LoweredTensor],
+    keras2: bool,
+) -> Result<Option<ValueId>, FormatError> {
+    let masks: Option<Vec<ValueId>> = match keras2 {
+        true => Some(inputs.iter().filter_map(|input| input.mask).collect()),
+        false => inputs.iter().map(|input| input.mask).collect(),
+    };
+    let kind = if keras2 { BinaryKind::And } else { BinaryKind::Or };
     let Some((first, others)) = masks.as_deref().and_then(<[_]>::split_first) else {
         return Ok(None);
     };
     let mut merged = *first;
     for mask in others.iter().filter(|mask| *mask != first) {
-        merged = call.binary(BinaryKind::Or, merged, *mask)?;
+        merged = call.binary(kind, merged, *mask)?;
     }
     Ok(Some(merged))
 }

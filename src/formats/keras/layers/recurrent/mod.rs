@@ -9,7 +9,7 @@ use serde_json::Value;
 pub(super) use bidirectional::parse as parse_bidirectional;
 use cell::Cell;
 
-use super::{Arg, Call, KerasLayer, LoweredTensor, VariableSpec};
+use super::{Arg, Call, KERAS2, KerasLayer, LoweredTensor, VariableSpec};
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
 use crate::graph::{DType, Dim, TensorType, ValueId};
@@ -231,8 +231,10 @@ fn arguments(call: &mut Call<'_>) -> Result<(Steps, Option<Vec<Arg>>), FormatErr
     });
     let given = call.optional_tensor(2, "mask")?.map(|mask| mask.value);
     let x = call.float(input.value)?;
-    // Keras fills a mask in only where a call has one tensor alone, so not beside initial states.
-    let mask = given.or(if initial.is_some() { None } else { input.mask });
+    // Keras fills a mask in only where a call has one tensor alone, so not beside initial states;
+    // Keras 2 does.
+    let alone = initial.is_none() || call.flag(usize::MAX, KERAS2)? == Some(true);
+    let mask = given.or(input.mask.filter(|_| alone));
     let mask = mask.map(|mask| call.cast(mask, DType::Bool)).transpose()?;
     Ok((Steps { x, mask, passed: given.or(input.mask) }, initial))
 }

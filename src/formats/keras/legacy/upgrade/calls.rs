@@ -3,21 +3,24 @@
 use serde_json::{Map, Value, json};
 
 use super::reference::References;
-use super::{class_name, unsupported};
+use super::{class_name, name_of, unsupported};
 use crate::formats::FormatError;
 use crate::formats::keras::json as text_of;
+use crate::formats::keras::layers::KERAS2;
 
 /// Layers that Keras 2 called with their initial states behind the sequence, in one list.
 const RECURRENT: [&str; 7] =
     ["RNN", "SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", "Bidirectional"];
 
-/// Brings `inbound_nodes` into the form `{"args": […], "kwargs": {…}}`.
+/// Brings `inbound_nodes` into the form `{"args": […], "kwargs": {…}}`. Gives operators that take
+/// the masks off tensors which the layer is called on with `mask=None`: Keras 3 heeds them there.
 ///
 /// # Errors
 /// If a call is not of the form that Keras gives it.
-pub fn upgrade(layer: &mut Value, references: &References) -> Result<(), FormatError> {
+pub fn upgrade(layer: &mut Value, references: &References) -> Result<Vec<Value>, FormatError> {
+    let mut unmasking = Vec::new();
     let nodes = match layer.get("inbound_nodes") {
-        None | Some(Value::Null) => return Ok(()),
+        None | Some(Value::Null) => return Ok(unmasking),
         Some(Value::Array(nodes)) => nodes,
         Some(_) => return Err(unsupported(layer, "its inbound_nodes are no list")),
     };
@@ -36,6 +39,12 @@ pub fn upgrade(layer: &mut Value, references: &References) -> Result<(), FormatE
             let states = items.split_off(1.min(items.len()));
             argument = items.pop().unwrap_or(Value::Null);
             kwargs.insert("initial_state".to_owned(), Value::Array(states));
+            kwargs.insert(KERAS2.to_owned(), Value::Bool(true));
+        }
+        let (explicit, null) = (kwargs.get("mask"), Value::Null);
+        if explicit == Some(&null) {
+            kwargs.remove("mask");
+            unmask(layer, &mut argument, &mut unmasking);
         }
         if causal {
             kwargs.insert("use_causal_mask".to_owned(), Value::Bool(true));
@@ -49,7 +58,28 @@ pub fn upgrade(layer: &mut Value, references: &References) -> Result<(), FormatE
     if let Some(nodes) = layer.get_mut("inbound_nodes") {
         *nodes = Value::Array(upgraded);
     }
-    Ok(())
+    Ok(unmasking)
+}
+
+/// Puts an operator that gives its tensor without a mask in front of each tensor of an argument.
+fn unmask(layer: &Value, argument: &mut Value, operators: &mut Vec<Value>) {
+    match argument {
+        Value::Array(items) => items.iter_mut().for_each(|item| unmask(layer, item, operators)),
+        Value::Object(map) if map.get("class_name") == Some(&json!("__keras_tensor__")) => {
+            let name = format!("{}/unmasked/{}", name_of(layer), operators.len());
+            let all = json!({"class_name": "__ellipsis__", "config": {}});
+            operators.push(json!({
+                "module": "keras.src.ops.numpy",
+                "class_name": "GetItem",
+                "name": name,
+                "config": {"name": name},
+                "inbound_nodes": [{"args": [map, all], "kwargs": {}}],
+            }));
+            map.insert("config".to_owned(), json!({"keras_history": [name, 0, 0]}));
+        }
+        Value::Object(map) => map.values_mut().for_each(|item| unmask(layer, item, operators)),
+        _ => {}
+    }
 }
 
 /// The first argument of a call, which may be a structure of tensors and constants, and the others

@@ -195,8 +195,9 @@ impl Calls<'_> {
             "l2_normalize" => self.normalize(first)?,
             "identity" | "stop_gradient" | "ensure_shape" => {
                 self.option("shape")?;
-                let wider = self.step("ExpandDims", json!({"axis": -1}), &[first]);
-                self.step("Squeeze", json!({"axis": -1}), &[wider]);
+                let all = json!({"class_name": "__ellipsis__", "config": {}});
+                let all = vec![all; self.calls.len()];
+                self.step("GetItem", json!({}), &[first, all]);
             }
             _ => return self.arrangement(short, first),
         }

@@ -164,7 +164,7 @@ impl Upgrade {
                 }
                 "TensorFlowOpLayer" => upgraded.extend(op_layers::upgrade(&layer, &references)?),
                 _ => {
-                    calls::upgrade(&mut layer, &references)?;
+                    upgraded.extend(calls::upgrade(&mut layer, &references)?);
                     self.layer(&mut layer)?;
                     upgraded.push(layer);
                 }

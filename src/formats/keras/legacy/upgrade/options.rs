@@ -4,6 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Version, class_of};
 use crate::formats::FormatError;
+use crate::formats::keras::json as text_of;
+use crate::formats::keras::layers::KERAS2;
 
 /// Today's class for one that Keras 2 had under another name.
 const CLASSES: [(&str, &str); 12] = [
@@ -56,6 +58,22 @@ pub fn upgrade(entry: &mut Map<String, Value>, version: Version) -> Result<(), F
             config.entry("threshold").or_insert(json!(1.0));
         }
         "BatchNormalization" => normalization(config),
+        "LayerNormalization" => {
+            // Keras 2 lays scales out in the order of the option, and reads them in that of the input.
+            let axes = config.get("axis").filter(|axes| axes.is_array()).cloned();
+            let sorted = axes
+                .iter()
+                .filter_map(Value::as_array)
+                .all(|axes| axes.iter().map(Value::as_i64).is_sorted());
+            if !sorted {
+                return Err(FormatError::UnsupportedOption {
+                    layer: config.get("name").and_then(Value::as_str).unwrap_or("?").to_owned(),
+                    option: "axis".to_owned(),
+                    value: text_of::show(&axes.unwrap_or_default()),
+                    hint: "in Keras 2 give the axes in ascending order".to_owned(),
+                });
+            }
+        }
         "MultiHeadAttention" => {
             for key in ["query_shape", "key_shape", "value_shape"] {
                 config.remove(key);
@@ -67,6 +85,12 @@ pub fn upgrade(entry: &mut Map<String, Value>, version: Version) -> Result<(), F
         }
         "TextVectorization" | "StringLookup" | "IntegerLookup" => lookup(config),
         _ => {}
+    }
+    // What Keras 2 did otherwise with masks.
+    if let "MultiHeadAttention" | "Softmax" | "Add" | "Subtract" | "Multiply" | "Average"
+    | "Maximum" | "Minimum" = new
+    {
+        config.insert(KERAS2.to_owned(), json!(true));
     }
     Ok(())
 }
