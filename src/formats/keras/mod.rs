@@ -100,4 +100,6 @@ pub fn read_description(bytes: &[u8], options: &ReadOptions) -> Result<Loaded, F
 }
 
 #[cfg(test)]
+mod coverage_tests;
+#[cfg(test)]
 mod fixture_tests;

@@ -4,6 +4,8 @@ mod call;
 mod functional;
 mod names;
 mod options;
+#[cfg(test)]
+pub mod record;
 
 pub use call::{CallArg, CallNode, Structure, TensorRef};
 pub use functional::{CallSite, FunctionalConfig, NodeLayer};
@@ -155,12 +157,13 @@ impl Description {
     /// As [`Description::from_archive`].
     ///
     /// `weights` is the version of Keras that wrote the weights which belong to it: where the
-    /// description does not name its own, and has no form that Keras 2 alone has, it is of that one.
+    /// description does not name its own, and has no form that one version alone has, it is of that.
     pub fn from_json(bytes: &[u8], weights: Option<Version>) -> Result<Description, FormatError> {
         let mut value = json::parse("the description", bytes)?;
         let version = match value.get("keras_version").and_then(Value::as_str) {
             Some(named) => Version::parse(Some(named))?,
             None if upgrade::is_old(&value) => weights.unwrap_or(Version { major: 2, minor: 15 }),
+            None if upgrade::is_new(&value) => Version { major: 3, minor: 0 },
             None => weights.unwrap_or(Version { major: 3, minor: 0 }),
         };
         if version.major < 3 {

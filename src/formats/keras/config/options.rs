@@ -5,6 +5,8 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
+#[cfg(test)]
+use super::record;
 use super::{LayerConfig, LayerKind};
 use crate::formats::FormatError;
 use crate::formats::keras::json;
@@ -51,6 +53,8 @@ impl<'a> Options<'a> {
     pub fn value(&self, option: &str) -> Option<&'a Value> {
         let (key, value) = self.values.get_key_value(option)?;
         self.read.borrow_mut().insert(key);
+        #[cfg(test)]
+        record::note(self.class, key, record::Use::Honoured);
         Some(value).filter(|value| !value.is_null())
     }
 
@@ -346,6 +350,8 @@ impl<'a> Options<'a> {
     pub fn ignore(&self, options: &[&str]) {
         options.iter().for_each(|option| {
             self.value(option);
+            #[cfg(test)]
+            record::note(self.class, option, record::Use::Ignored);
         });
     }
 
@@ -354,7 +360,10 @@ impl<'a> Options<'a> {
     /// # Errors
     /// If it has another value, with `hint` saying what to do.
     pub fn only(&self, option: &str, value: &Value, hint: &str) -> Result<(), FormatError> {
-        match self.value(option) {
+        let found = self.value(option);
+        #[cfg(test)]
+        record::note(self.class, option, record::Use::Only);
+        match found {
             Some(found) if found != value => Err(self.unsupported(option, hint)),
             _ => Ok(()),
         }

@@ -187,6 +187,12 @@ pub fn knows(class: &str) -> bool {
     LAYERS.iter().any(|(known, _)| *known == class)
 }
 
+/// The classes of all layers, in order of the table.
+#[cfg(test)]
+pub fn classes() -> impl Iterator<Item = &'static str> {
+    LAYERS.iter().map(|(class, _)| *class)
+}
+
 /// Reads the options of a layer.
 ///
 /// # Errors

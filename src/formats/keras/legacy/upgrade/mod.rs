@@ -73,6 +73,16 @@ pub fn is_old(model: &Value) -> bool {
     layers.and_then(Value::as_array).is_some_and(|layers| layers.iter().any(old))
 }
 
+/// Whether a description that names no version has calls in the form of Keras 3.
+pub fn is_new(model: &Value) -> bool {
+    let layers = model.pointer("/config/layers").and_then(Value::as_array);
+    let new = |layer: &Value| {
+        let calls = layer.get("inbound_nodes").and_then(Value::as_array);
+        calls.is_some_and(|calls| calls.first().is_some_and(Value::is_object))
+    };
+    layers.is_some_and(|layers| layers.iter().any(new))
+}
+
 /// Operators of `keras.ops` stand in Keras 3's `.h5` without their module. Unlike layers they have
 /// no option `trainable`, nor has an InputLayer.
 fn mark_operators(value: &mut Value) {

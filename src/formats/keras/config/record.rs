@@ -1,0 +1,34 @@
+//! For the table in the documentation: which options each class reads, as the readers themselves say.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// What becomes of an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Use {
+    /// It has no influence on results.
+    Ignored,
+    /// One value alone is accepted.
+    Only,
+    /// It is honoured.
+    Honoured,
+}
+
+/// The uses of options, by class and name.
+pub type Record = BTreeMap<String, BTreeMap<String, Use>>;
+
+thread_local! {
+    static RECORD: RefCell<Record> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Notes what becomes of an option; what is said last holds.
+pub fn note(class: &str, option: &str, found: Use) {
+    RECORD.with_borrow_mut(|record| {
+        record.entry(class.to_owned()).or_default().insert(option.to_owned(), found);
+    });
+}
+
+/// What this thread has noted so far.
+pub fn taken() -> Record {
+    RECORD.take()
+}
