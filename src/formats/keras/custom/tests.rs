@@ -135,7 +135,7 @@ fn what_a_template_does_not_heed_is_refused() {
     assert!(refusal(json!({"rate": 0.5}), &plain).contains("rate = 0.5"));
     let ignoring = json!({"class_name": "Mine", "ignore": ["rate"], "call": step});
     assert!(read(json!({"rate": 0.5}), &ignoring).is_ok());
-    assert!(refusal(json!({"dtype": "mixed_float16"}), &plain).contains("mixed_float16"));
+    assert!(refusal(json!({"dtype": "float64"}), &plain).contains("float64"));
     for (template, part) in [
         (json!({"class_name": "Mine", "call": step, "masking": true}), "'masking'"),
         (json!({"class_name": "Mine"}), "`call` is missing"),
