@@ -15,6 +15,9 @@ use crate::formats::keras::Document;
 use crate::formats::{FormatError, Written};
 use crate::graph::Graph;
 
+/// The group of weights that are the model's own, of no layer.
+const OF_MODEL: &str = "top_level_model_weights";
+
 /// Bytes of names that Keras puts into one attribute.
 const ATTRIBUTE_LIMIT: usize = 64512;
 
@@ -80,7 +83,9 @@ fn layers(
     let group = tree.group("model_weights")?;
     group.set("backend", AttrValue::VarLenString("tensorflow".to_owned()));
     group.set("keras_version", AttrValue::VarLenString(version(document).to_owned()));
-    let names = document.groups.iter().map(|group| group.layer.clone()).collect();
+    // What a subclassed model has of its own is listed under no layer.
+    let layers = document.groups.iter().map(|group| &group.layer);
+    let names = layers.filter(|layer| *layer != OF_MODEL).cloned().collect();
     list(group, "layer_names", names)?;
     let mut widened = 0;
     for layer in &document.groups {
@@ -96,7 +101,9 @@ fn layers(
         }
         list(group, "weight_names", names)?;
     }
-    list(group.group("top_level_model_weights")?, "weight_names", Vec::new())?;
+    if !document.groups.iter().any(|group| group.layer == OF_MODEL) {
+        list(group.group(OF_MODEL)?, "weight_names", Vec::new())?;
+    }
     if widened > 0 {
         left_out.push(format!(
             "{widened} weights in bfloat16 are written as float32, the same values: Keras reads no \
