@@ -169,8 +169,15 @@ fn outputs_beyond_memory_are_errors() {
         vocabulary: Some(vec!["a".into()]),
         ..Default::default()
     };
-    let vectorizer = TextVectorizer::new(config).unwrap();
-    assert!(matches!(vectorizer.vectorize_ids(&["a"]), Err(TextError::TooLarge { .. })));
+    let refused = TextVectorizer::new(config).unwrap_err();
+    assert!(refused.to_string().contains("output_sequence_length"), "{refused}");
+    let longest = TextVectorizationConfig {
+        output_sequence_length: Some(1 << 20),
+        vocabulary: Some(vec!["a".into()]),
+        ..Default::default()
+    };
+    let vectorizer = TextVectorizer::new(longest).unwrap();
+    assert_eq!(vectorizer.vectorize_ids(&["a"]).unwrap().width, 1 << 20);
 }
 
 #[test]
