@@ -368,7 +368,10 @@ impl LayerConfig {
         let own_dtype = OWN_DTYPE.contains(&self.class_name.as_str());
         let read: &[&str] =
             if own_dtype { &["name", "trainable"] } else { &["name", "trainable", "dtype"] };
-        Options::new(&self.name, &self.class_name, &self.config, read)
+        let options = Options::new(&self.name, &self.class_name, &self.config, read);
+        #[cfg(test)]
+        let options = options.of_operator(matches!(self.kind, LayerKind::Operator));
+        options
     }
 
     /// The options as they stand in the file.
@@ -401,7 +404,8 @@ impl LayerConfig {
         };
         let class = self.class_name.rsplit('>').next().unwrap_or("");
         format!(
-            "it is a custom class, describe it with --custom FILE.json, a file of              {{\"class_name\": \"{}\", \"layers\": […], \"call\": […]}}; {config} (see \
+            "it is a custom class, describe it with --custom FILE.json, a file of \
+             {{\"class_name\": \"{}\", \"layers\": […], \"call\": […]}}; {config} (see \
              docs/custom-classes.md)",
             json::shorten(class)
         )

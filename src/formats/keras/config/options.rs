@@ -19,6 +19,8 @@ pub struct Options<'a> {
     class: &'a str,
     values: &'a Map<String, Value>,
     read: RefCell<HashSet<&'a str>>,
+    #[cfg(test)]
+    operator: bool,
 }
 
 /// An activation function.
@@ -46,16 +48,40 @@ impl<'a> Options<'a> {
         values: &'a Map<String, Value>,
         read: &[&'a str],
     ) -> Options<'a> {
-        Options { layer, class, values, read: RefCell::new(read.iter().copied().collect()) }
+        Options {
+            layer,
+            class,
+            values,
+            read: RefCell::new(read.iter().copied().collect()),
+            #[cfg(test)]
+            operator: false,
+        }
+    }
+
+    /// Whether the class is an operator's, several of which are called as layers are.
+    #[cfg(test)]
+    pub(super) fn of_operator(self, operator: bool) -> Options<'a> {
+        Options { operator, ..self }
     }
 
     /// The value as it stands; null counts as absent. Marks the option as read.
     pub fn value(&self, option: &str) -> Option<&'a Value> {
+        #[cfg(test)]
+        self.note(option, record::Use::Honoured);
+        self.mark(option)
+    }
+
+    fn mark(&self, option: &str) -> Option<&'a Value> {
         let (key, value) = self.values.get_key_value(option)?;
         self.read.borrow_mut().insert(key);
-        #[cfg(test)]
-        record::note(self.class, key, record::Use::Honoured);
         Some(value).filter(|value| !value.is_null())
+    }
+
+    #[cfg(test)]
+    fn note(&self, option: &str, found: record::Use) {
+        if !self.operator && self.values.contains_key(option) {
+            record::note(self.class, option, found);
+        }
     }
 
     /// An error that says what the option's value should be.
@@ -349,9 +375,9 @@ impl<'a> Options<'a> {
     /// Marks options as read that have no influence on results.
     pub fn ignore(&self, options: &[&str]) {
         options.iter().for_each(|option| {
-            self.value(option);
+            self.mark(option);
             #[cfg(test)]
-            record::note(self.class, option, record::Use::Ignored);
+            self.note(option, record::Use::Ignored);
         });
     }
 
@@ -360,9 +386,9 @@ impl<'a> Options<'a> {
     /// # Errors
     /// If it has another value, with `hint` saying what to do.
     pub fn only(&self, option: &str, value: &Value, hint: &str) -> Result<(), FormatError> {
-        let found = self.value(option);
+        let found = self.mark(option);
         #[cfg(test)]
-        record::note(self.class, option, record::Use::Only);
+        self.note(option, record::Use::Only);
         match found {
             Some(found) if found != value => Err(self.unsupported(option, hint)),
             _ => Ok(()),

@@ -21,10 +21,12 @@ thread_local! {
     static RECORD: RefCell<Record> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// Notes what becomes of an option; what is said last holds.
+/// Notes what becomes of an option: the most that any layer of the class makes of it.
 pub fn note(class: &str, option: &str, found: Use) {
     RECORD.with_borrow_mut(|record| {
-        record.entry(class.to_owned()).or_default().insert(option.to_owned(), found);
+        let options = record.entry(class.to_owned()).or_default();
+        let noted = options.entry(option.to_owned()).or_insert(found);
+        *noted = found.max(*noted);
     });
 }
 
