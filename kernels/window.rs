@@ -126,7 +126,8 @@ impl Window {
             return Taps { first, count: end - first, step: 1, input, input_step: dilation };
         }
         let step = self.tap_period();
-        let meets = |tap: usize| (at + tap * dilation).abs_diff(before) % input_dilation == 0;
+        let meets =
+            |tap: usize| (at + tap * dilation).abs_diff(before).is_multiple_of(input_dilation);
         let end = inside.end.min(inside.start + step);
         let Some(first) = (inside.start..end).find(|&tap| meets(tap)) else {
             return Taps { first: 0, count: 0, step, input: 0, input_step: 1 };

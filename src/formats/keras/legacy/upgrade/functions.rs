@@ -393,8 +393,8 @@ impl Calls<'_> {
     /// Gives the last operator the layer's name, and checks that every argument was heeded.
     fn finish(mut self) -> Result<Vec<Value>, FormatError> {
         let left = self.calls.iter().flat_map(|(_, kwargs)| kwargs);
-        let left = left.filter(|(key, value)| *key != "name" && !value.is_null()).next();
-        if let Some((key, value)) = left {
+        let mut left = left.filter(|(key, value)| *key != "name" && !value.is_null());
+        if let Some((key, value)) = left.next() {
             return Err(self.refuse(format!("argument '{key}' = {}", text_of::show(value))));
         }
         let name = json!(name_of(self.layer));
