@@ -139,3 +139,33 @@ fn a_reader_that_goes_away_is_no_error() {
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
+
+#[test]
+fn an_architecture_is_refused_where_the_file_holds_its_own() {
+    let description = "models/sentiment-lstm.json";
+    for model in ["models/sentiment.keras", description] {
+        let text = refused(1, &["inspect", model, "--architecture", description]);
+        assert!(text.contains(model) && text.contains("leave --architecture out"), "{text}");
+    }
+}
+
+#[test]
+fn an_architecture_that_is_no_description_is_named_itself() {
+    let file = "models/sentiment.keras";
+    let text = refused(1, &["inspect", "some.weights.h5", "--architecture", file]);
+    assert!(text.contains("models/sentiment.keras: the description is not valid JSON"), "{text}");
+    assert!(text.contains("to_json()"), "{text}");
+}
+
+#[test]
+fn weights_that_were_drawn_are_told_where_they_are_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("drawn.keras");
+    let out = out.to_str().expect("UTF-8");
+    let output = seqfuse(&["convert", "models/sentiment-lstm.json", out]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("drawn by its initializers"), "{}", stderr(&output));
+    let again = folder.path().join("again.json");
+    let output = seqfuse(&["convert", out, again.to_str().expect("UTF-8")]);
+    assert!(!stderr(&output).contains("drawn"), "{}", stderr(&output));
+}

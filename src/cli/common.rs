@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::error::CliError;
 use crate::text::parse_vocabulary_file;
-use crate::{Device, Model, Options, ReadOptions};
+use crate::{Device, Format, Model, Options, ReadOptions};
 
 /// Which model, and what is said about it beside the file.
 #[derive(Debug, Args)]
@@ -43,7 +43,7 @@ impl ModelArgs {
             added.map_err(|error| error.in_file(path.display()))?;
         }
         if let Some(path) = &self.architecture {
-            options.architecture = Some(read_bytes(path)?);
+            options.architecture = Some(read_description(path)?);
         }
         Ok(Model::open_with(&self.model, &options)?)
     }
@@ -99,6 +99,25 @@ pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, CliError> {
     read.map_err(|error| {
         CliError::failed(format!("{}: the file cannot be read", path.display())).caused_by(&error)
     })
+}
+
+/// Reads a description whole; what is no JSON is refused here, where its own file can be named.
+fn read_description(path: &Path) -> Result<Vec<u8>, CliError> {
+    let bytes = read_bytes(path)?;
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let parsed = serde_json::from_slice::<serde::de::IgnoredAny>(text);
+    parsed.map_err(|error| {
+        let what = "the description is not valid JSON; `model.to_json()` in Python gives one";
+        CliError::failed(what).caused_by(&error).within(path.display())
+    })?;
+    Ok(bytes)
+}
+
+/// Says that a description has no weights: what is computed from it means nothing yet.
+pub(super) fn note_untrained(model: &Path) {
+    if Format::of(model).is_ok_and(|format| format == Format::Description) {
+        eprintln!("note: a description holds no weights; they are drawn by its initializers");
+    }
 }
 
 /// Reads a file of UTF-8 text whole, without a byte order mark.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::common::ModelArgs;
+use super::common::{self, ModelArgs};
 use super::error::CliError;
 use super::output::{self, OutputFile};
 use crate::{Format, Model};
@@ -42,6 +42,9 @@ pub(super) fn run(args: &ConvertArgs) -> Result<(), CliError> {
         .within(args.output.display())
     })?;
     file.write(&written.bytes)?;
+    if format != Format::Description {
+        common::note_untrained(&args.model.model);
+    }
     for line in &written.left_out {
         eprintln!("note: {}: {line}", args.output.display());
     }
@@ -54,6 +57,13 @@ pub(super) fn run(args: &ConvertArgs) -> Result<(), CliError> {
 /// The format that the output's extension names.
 fn format(path: &Path) -> Result<Format, CliError> {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
+    // Keras reads such a name as weights alone, in a layout that is not written.
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+    if name.to_ascii_lowercase().ends_with(".weights.h5") {
+        let what = "weights alone cannot be written; a name in .h5 without .weights takes the whole \
+                    model, from which Keras's load_weights reads them too";
+        return Err(CliError::usage(format!("{}: {what}", path.display())));
+    }
     Format::of(path).map_err(|_| {
         CliError::usage(match extension {
             "onnx" => format!("{}: writing .onnx is not built yet", path.display()),
@@ -84,6 +94,8 @@ mod tests {
         assert!(format(Path::new("a.onnx")).unwrap_err().text().contains(".onnx"));
         let other = format(Path::new("a.pt")).unwrap_err();
         assert!(other.text().contains(".safetensors") && other.exit() == 2);
+        let weights = format(Path::new("a.weights.h5")).unwrap_err();
+        assert!(weights.text().contains("weights alone") && weights.exit() == 2);
         assert_eq!(format(Path::new("A.H5")).unwrap(), Format::Hdf5);
     }
 }

@@ -48,7 +48,7 @@ impl CliError {
     /// Prints the error and gives the exit code.
     pub fn report(&self) -> ExitCode {
         let mut stderr = std::io::stderr().lock();
-        let mut lines = self.lines.iter().map(|line| line.replace(['\n', '\r'], " "));
+        let mut lines = self.lines.iter().map(|line| plain(line));
         let first = lines.next().unwrap_or_default();
         // Nothing can be done where even this cannot be written.
         let _ = writeln!(stderr, "{} {first}", label(stderr.is_terminal()));
@@ -68,6 +68,20 @@ impl CliError {
     pub fn exit(&self) -> u8 {
         self.exit
     }
+}
+
+/// A text from a file or a user as one line that no terminal obeys: breaks are spaces, other control
+/// characters are written as escapes.
+pub(super) fn plain(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\r' => line.push(' '),
+            control if control.is_control() => line.extend(control.escape_default()),
+            other => line.push(other),
+        }
+    }
+    line
 }
 
 /// `error:`, red where a person reads it and wants colour.
@@ -94,6 +108,11 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("{0}")]
     struct Plain(String, #[source] Option<Box<Plain>>);
+
+    #[test]
+    fn no_terminal_obeys_what_a_file_says() {
+        assert_eq!(plain("layer 'a\u{1b}[2J\n\0é'"), "layer 'a\\u{1b}[2J \\u{0}é'");
+    }
 
     #[test]
     fn causes_are_told_once() {

@@ -9,7 +9,7 @@ use super::common::{self, DeviceArgs, ModelArgs};
 use super::error::CliError;
 use super::output::{self, OutputFile};
 use super::{inputs, json, show};
-use crate::formats::{Format, npz};
+use crate::formats::npz;
 use crate::graph::{DType, Graph};
 use crate::runtime::{Profile, Session, Tensors};
 
@@ -107,7 +107,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
     let profile = args.profile.as_deref().map(OutputFile::create).transpose()?;
     let labels = args.labels.as_deref().map(common::read_labels).transpose()?;
     let model = args.model.open()?;
-    note_untrained(args);
+    common::note_untrained(&args.model.model);
     let inputs = args.source.read(model.graph())?;
     let options = args.device.options().outputs(args.outputs.iter().cloned());
     let mut session = model.session(&options)?;
@@ -137,13 +137,6 @@ impl SourceArgs {
                 .map_err(|error| error.within(path.display())),
             (None, None) => inputs::texts(self.text.clone(), graph),
         }
-    }
-}
-
-/// A description has no weights: numbers from it mean nothing yet.
-fn note_untrained(args: &RunArgs) {
-    if Format::of(&args.model.model).is_ok_and(|format| format == Format::Description) {
-        eprintln!("note: a description holds no weights; they are drawn by its initializers");
     }
 }
 

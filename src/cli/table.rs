@@ -1,5 +1,6 @@
 //! Tables of text that keep to a width.
 
+use super::error::plain;
 use super::show::{columns, pad};
 
 /// What a column does with its cells.
@@ -28,7 +29,7 @@ impl Table {
     }
 
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        self.rows.push(cells.into_iter().map(|cell| plain(&cell)).collect());
     }
 
     /// The table, at most `width` columns wide unless numbers alone take more.

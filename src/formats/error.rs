@@ -326,7 +326,7 @@ pub enum FormatError {
         source: Box<InitializerError>,
     },
     /// A text layer's options or vocabulary are refused.
-    #[error("layer '{layer}': its texts cannot be taken apart as its options say")]
+    #[error("layer '{layer}': {source}")]
     Text {
         /// The layer's name.
         layer: String,

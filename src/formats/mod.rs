@@ -91,7 +91,7 @@ pub struct ReadOptions {
     /// What the first values of an untrained model are drawn from.
     pub seed: u64,
     /// The description of the model, as JSON, for a file that holds weights alone; in place of its
-    /// own for an HDF5 file that has one.
+    /// own for an HDF5 file that has one. Refused for other formats.
     pub architecture: Option<Vec<u8>>,
 }
 
@@ -107,8 +107,15 @@ pub struct Loaded {
 /// Reads a model.
 ///
 /// # Errors
-/// If the bytes are damaged, or hold what is not supported; the error names it.
+/// If the bytes are damaged, or hold what is not supported; the error names it. Also if `options`
+/// give an architecture for a format whose files always hold their own.
 pub fn read(bytes: &[u8], format: Format, options: &ReadOptions) -> Result<Loaded, FormatError> {
+    if options.architecture.is_some() && format != Format::Hdf5 {
+        return Err(FormatError::Unsupported {
+            what: "a description beside a file that holds its own".to_owned(),
+            hint: "leave --architecture out: it goes with the weights of an .h5 file".to_owned(),
+        });
+    }
     match format {
         Format::Keras => keras::read(bytes, options),
         Format::Hdf5 => keras::legacy::read(bytes, options),

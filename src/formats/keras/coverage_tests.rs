@@ -104,7 +104,11 @@ fn chain(error: &FormatError) -> String {
     let mut line = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        let _ = write!(line, ": {error}");
+        let text = error.to_string();
+        // Some errors tell their cause in their own line; the command prints it once too.
+        if !line.contains(&text) {
+            let _ = write!(line, ": {text}");
+        }
         cause = error.source();
     }
     line

@@ -144,7 +144,9 @@ impl EinsumDense {
             true => Ok(elided),
             false => {
                 let expected = format!("{} sizes", letters.output.len() - batch);
-                Err(call.bad("output_shape", format!("{:?}", self.output_shape), expected))
+                let size = |size: &Option<usize>| size.map_or("None".to_owned(), |n| n.to_string());
+                let found: Vec<String> = self.output_shape.iter().map(size).collect();
+                Err(call.bad("output_shape", format!("[{}]", found.join(", ")), expected))
             }
         }
     }

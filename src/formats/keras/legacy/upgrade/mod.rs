@@ -84,15 +84,20 @@ pub fn is_new(model: &Value) -> bool {
 }
 
 /// Operators of `keras.ops` stand in Keras 3's `.h5` without their module. Unlike layers they have
-/// no option `trainable`, nor has an InputLayer.
+/// no option `trainable`, nor has an InputLayer; a `dtype` of theirs is a name, where a layer of the
+/// versions that leave `trainable` out has a policy. One layer stands under its name in Python.
 fn mark_operators(value: &mut Value) {
     let Some(entry) = value.as_object_mut() else { return };
+    if !entry.contains_key("module") && class_of(entry) == "GroupedQueryAttention" {
+        entry.insert("class_name".to_owned(), json!("GroupQueryAttention"));
+    }
     let config = entry.get("config").and_then(Value::as_object);
     let operator = entry.contains_key("inbound_nodes")
         && !entry.contains_key("module")
         && entry.get("class_name").is_some_and(|class| class != "InputLayer")
         && config.is_some_and(|config| {
-            !["trainable", "layers", "dtype"].iter().any(|key| config.contains_key(*key))
+            !["trainable", "layers"].iter().any(|key| config.contains_key(*key))
+                && !config.get("dtype").is_some_and(Value::is_object)
         });
     if operator {
         entry.insert("module".to_owned(), json!("keras.src.ops.numpy"));
@@ -266,5 +271,30 @@ fn unsupported(layer: &Value, what: impl std::fmt::Display) -> FormatError {
         what: format!("layer '{}': {what}", text_of::shorten(name_of(layer))),
         hint: "build the model in Keras 3 with keras.ops, set its weights, and save it again"
             .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What Keras 3.15 writes for `concatenate([embedding, input], axis=1)`, `Attention` with masks
+    /// and `GroupQueryAttention` in an `.h5` file, shortened.
+    #[test]
+    fn operators_of_keras_3_are_known_by_their_options() {
+        let layer = |class: &str, config: Value| json!({"class_name": class, "config": config, "inbound_nodes": []});
+        let layers = [
+            layer("ZerosLike", json!({"name": "zeros_like", "dtype": "bool"})),
+            layer("ConvertToTensor", json!({"name": "c", "dtype": null, "sparse": null})),
+            layer("Dense", json!({"name": "dense", "trainable": true, "dtype": "float32"})),
+            layer("Own", json!({"name": "own", "dtype": {"class_name": "DTypePolicy"}})),
+            layer("GroupedQueryAttention", json!({"name": "gqa", "trainable": true})),
+        ];
+        let model = json!({"class_name": "Functional", "config": {"layers": layers}});
+        let model = upgrade(model, Version { major: 3, minor: 15 }).expect("it is of Keras 3");
+        let layers = model["config"]["layers"].as_array().expect("a list");
+        let operators: Vec<bool> = layers.iter().map(|layer| layer["module"].is_string()).collect();
+        assert_eq!(operators, [true, true, false, false, false]);
+        assert_eq!(layers[4]["class_name"], "GroupQueryAttention");
     }
 }
