@@ -58,7 +58,7 @@ fn an_input_that_is_shorter_than_a_window_is_refused_with_the_least_length() {
             let least = ["at least 5 elements along axis 1", "more than 4 elements along axis 1"];
             assert!(least.iter().any(|least| error.contains(least)), "{layer}: {error}");
         }
-        let error = open(&[Some(4), Some(3)], &layer).err().expect("too short");
+        let error = open(&[Some(4), Some(3)], &layer).expect_err("too short");
         assert!(error.contains("elements along axis 1"), "{layer}: {error}");
     }
 }
@@ -135,10 +135,10 @@ fn options_that_suit_nothing_are_refused_by_name() {
         (layer("Cropping2D", json!({"cropping": [1, 2, 3]})), "cropping"),
         (layer("UpSampling1D", json!({"size": 0})), "size"),
     ] {
-        let error = open(&[None, Some(6)], &layer).err().expect("refused");
+        let error = open(&[None, Some(6)], &layer).expect_err("refused");
         assert!(error.contains(named), "{layer}: {error}");
     }
     let plane = layer("MaxPooling2D", json!({}));
-    let error = open(&[None, Some(6)], &plane).err().expect("refused");
+    let error = open(&[None, Some(6)], &plane).expect_err("refused");
     assert!(error.contains("3 dimensions, not 4"), "{error}");
 }

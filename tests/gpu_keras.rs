@@ -11,7 +11,7 @@ use seqfuse::runtime::gpu::GpuDevice;
 use seqfuse::{Data, Device, Model, Options, RunError, Session, Tensor, Tensors};
 use serde_json::Value;
 
-use common::cases::all;
+use common::cases::{all, list};
 use common::npz;
 
 /// Absolute plus relative.

@@ -331,7 +331,7 @@ impl Calls<'_> {
     fn normalize(&mut self, first: Column) -> Result<(), FormatError> {
         let axis = self.option("axis")?.or(self.option("dim")?);
         let epsilon = self.option("epsilon")?.unwrap_or(json!(1e-12));
-        let squares = self.step("Square", json!({}), &[first.clone()]);
+        let squares = self.step("Square", json!({}), std::slice::from_ref(&first));
         let sums = self.step("Sum", json!({"axis": axis, "keepdims": true}), &[squares]);
         let epsilon = vec![epsilon; self.calls.len()];
         let bounded = self.step("Maximum", json!({}), &[sums, epsilon]);
