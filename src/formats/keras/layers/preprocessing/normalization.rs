@@ -7,7 +7,7 @@ use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
 use crate::formats::keras::layers::axes::positions;
 use crate::formats::keras::layers::compose::EPSILON;
-use crate::formats::keras::layers::{Call, KerasLayer, LoweredTensor, VariableSpec};
+use crate::formats::keras::layers::{Call, KERAS2, KerasLayer, LoweredTensor, VariableSpec};
 use crate::graph::{DType, Dim, Tensor, TensorType, ValueId};
 use crate::ops::{BinaryKind, UnaryKind};
 
@@ -18,6 +18,8 @@ struct Normalization {
     /// Mean and variance, where the layer was given them.
     given: Option<(Tensor, Tensor)>,
     invert: bool,
+    /// Keras 2 gives the output no mask.
+    keras2: bool,
 }
 
 pub(in super::super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
@@ -38,9 +40,10 @@ pub(in super::super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer
         return Err(options.bad("mean", format!("at most {} axes, as 'axis' has", axes.len())));
     }
     let invert = options.bool_or("invert", false)?;
+    let keras2 = options.bool_or(KERAS2, false)?;
     options.ignore(&["activity_regularizer"]);
     options.finish()?;
-    Ok(Box::new(Normalization { axes, given, invert }))
+    Ok(Box::new(Normalization { axes, given, invert, keras2 }))
 }
 
 impl KerasLayer for Normalization {
@@ -83,7 +86,8 @@ impl KerasLayer for Normalization {
             let centred = call.binary(BinaryKind::Subtract, x, mean)?;
             call.binary(BinaryKind::Divide, centred, deviation)?
         };
-        Ok(vec![LoweredTensor { value, mask: input.mask }])
+        let mask = input.mask.filter(|_| !self.keras2);
+        Ok(vec![LoweredTensor { value, mask }])
     }
 }
 

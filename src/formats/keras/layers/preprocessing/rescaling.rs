@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::formats::FormatError;
 use crate::formats::keras::config::{LayerConfig, Options};
 use crate::formats::keras::json;
-use crate::formats::keras::layers::{Call, KerasLayer, LoweredTensor};
+use crate::formats::keras::layers::{Call, KERAS2, KerasLayer, LoweredTensor};
 use crate::graph::Tensor;
 use crate::ops::BinaryKind;
 
@@ -13,6 +13,8 @@ use crate::ops::BinaryKind;
 struct Rescaling {
     scale: Tensor,
     offset: Tensor,
+    /// Keras 2 gives the output no mask.
+    keras2: bool,
 }
 
 pub(in super::super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
@@ -20,9 +22,10 @@ pub(in super::super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer
     let scale = numbers(&options, "scale")?
         .ok_or_else(|| options.bad("scale", "a number or lists of numbers"))?;
     let offset = numbers(&options, "offset")?.unwrap_or_else(|| Tensor::scalar(0.0f32));
+    let keras2 = options.bool_or(KERAS2, false)?;
     options.ignore(&["activity_regularizer"]);
     options.finish()?;
-    Ok(Box::new(Rescaling { scale, offset }))
+    Ok(Box::new(Rescaling { scale, offset, keras2 }))
 }
 
 /// A number, or lists of numbers in rows of one length, as JSON or as a serialized array.
@@ -71,6 +74,7 @@ impl KerasLayer for Rescaling {
         let (scale, offset) = (call.constant(scale), call.constant(offset));
         let scaled = call.binary(BinaryKind::Multiply, x, scale)?;
         let value = call.binary(BinaryKind::Add, scaled, offset)?;
-        Ok(vec![LoweredTensor { value, mask: input.mask }])
+        let mask = input.mask.filter(|_| !self.keras2);
+        Ok(vec![LoweredTensor { value, mask }])
     }
 }

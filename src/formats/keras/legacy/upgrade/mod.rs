@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::formats::FormatError;
 use crate::formats::keras::json as text_of;
+use crate::formats::keras::layers::knows;
 use reference::References;
 
 /// The version of Keras that wrote a file.
@@ -52,7 +53,7 @@ impl Version {
 /// If it is not of the form that Keras gives it, or holds what cannot be said in Keras 3's form.
 pub fn upgrade(mut model: Value, version: Version) -> Result<Value, FormatError> {
     if version.major >= 3 {
-        mark_operators(&mut model);
+        name_classes(&mut model);
         return Ok(model);
     }
     unwrap_values(&mut model);
@@ -83,29 +84,38 @@ pub fn is_new(model: &Value) -> bool {
     layers.is_some_and(|layers| layers.iter().any(new))
 }
 
-/// Operators of `keras.ops` stand in Keras 3's `.h5` without their module. Unlike layers they have
-/// no option `trainable`, nor has an InputLayer; a `dtype` of theirs is a name, where a layer of the
-/// versions that leave `trainable` out has a policy. One layer stands under its name in Python.
-fn mark_operators(value: &mut Value) {
-    let Some(entry) = value.as_object_mut() else { return };
-    if !entry.contains_key("module") && class_of(entry) == "GroupedQueryAttention" {
-        entry.insert("class_name".to_owned(), json!("GroupQueryAttention"));
+/// Names the classes of Keras 3's `.h5`, which stand there without their module, as `.keras` files
+/// name them, at every depth.
+fn name_classes(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(name_classes),
+        Value::Object(entry) => {
+            if is_operator(entry) {
+                entry.insert("module".to_owned(), json!("keras.src.ops.numpy"));
+            } else if class_of(entry) == "GroupedQueryAttention" && !entry.contains_key("module") {
+                // The one layer whose Python class has another name than its export.
+                entry.insert("class_name".to_owned(), json!("GroupQueryAttention"));
+            }
+            entry.values_mut().for_each(name_classes);
+        }
+        _ => {}
     }
+}
+
+/// Whether an entry without a module is an operator of `keras.ops`. Unlike layers these have no
+/// option `trainable`, which only InputLayer and SpatialDropout lack; a `dtype` of theirs is a name
+/// and no policy.
+fn is_operator(entry: &Map<String, Value>) -> bool {
     let config = entry.get("config").and_then(Value::as_object);
-    let operator = entry.contains_key("inbound_nodes")
+    let class = class_of(entry);
+    entry.contains_key("inbound_nodes")
         && !entry.contains_key("module")
-        && entry.get("class_name").is_some_and(|class| class != "InputLayer")
+        && class != "InputLayer"
+        && !class.contains('>')
         && config.is_some_and(|config| {
             !["trainable", "layers"].iter().any(|key| config.contains_key(*key))
-                && !config.get("dtype").is_some_and(Value::is_object)
-        });
-    if operator {
-        entry.insert("module".to_owned(), json!("keras.src.ops.numpy"));
-    }
-    let inner = entry.get_mut("config").and_then(|config| config.get_mut("layers"));
-    if let Some(Value::Array(layers)) = inner {
-        layers.iter_mut().for_each(mark_operators);
-    }
+                && config.get("dtype").is_none_or(|dtype| !dtype.is_object() && !knows(class))
+        })
 }
 
 /// Replaces Python's tuples, shapes and arrays by plain lists and numbers.
@@ -278,23 +288,49 @@ fn unsupported(layer: &Value, what: impl std::fmt::Display) -> FormatError {
 mod tests {
     use super::*;
 
-    /// What Keras 3.15 writes for `concatenate([embedding, input], axis=1)`, `Attention` with masks
-    /// and `GroupQueryAttention` in an `.h5` file, shortened.
+    const KERAS3: Version = Version { major: 3, minor: 15 };
+
+    /// What becomes of one entry of a model of Keras 3.
+    fn upgraded(entry: Value) -> Value {
+        let model = json!({"class_name": "Functional", "config": {"layers": [entry]}});
+        upgrade(model, KERAS3).unwrap().pointer("/config/layers/0").unwrap().clone()
+    }
+
+    fn entry(class: &str, config: Value) -> Value {
+        json!({"class_name": class, "config": config, "name": "x", "inbound_nodes": []})
+    }
+
     #[test]
-    fn operators_of_keras_3_are_known_by_their_options() {
-        let layer = |class: &str, config: Value| json!({"class_name": class, "config": config, "inbound_nodes": []});
-        let layers = [
-            layer("ZerosLike", json!({"name": "zeros_like", "dtype": "bool"})),
-            layer("ConvertToTensor", json!({"name": "c", "dtype": null, "sparse": null})),
-            layer("Dense", json!({"name": "dense", "trainable": true, "dtype": "float32"})),
-            layer("Own", json!({"name": "own", "dtype": {"class_name": "DTypePolicy"}})),
-            layer("GroupedQueryAttention", json!({"name": "gqa", "trainable": true})),
-        ];
-        let model = json!({"class_name": "Functional", "config": {"layers": layers}});
-        let model = upgrade(model, Version { major: 3, minor: 15 }).expect("it is of Keras 3");
-        let layers = model["config"]["layers"].as_array().expect("a list");
-        let operators: Vec<bool> = layers.iter().map(|layer| layer["module"].is_string()).collect();
-        assert_eq!(operators, [true, true, false, false, false]);
-        assert_eq!(layers[4]["class_name"], "GroupQueryAttention");
+    fn operators_are_told_from_layers_also_where_they_have_a_type() {
+        for config in [json!({"name": "x"}), json!({"dtype": "float32"}), json!({"dtype": null})] {
+            assert_eq!(upgraded(entry("Cast", config))["module"], "keras.src.ops.numpy");
+        }
+        let policy = json!({"class_name": "DTypePolicy", "config": {"name": "float32"}});
+        for config in [
+            json!({"trainable": true, "dtype": "float32"}),
+            json!({"dtype": policy}),
+            json!({"layers": []}),
+        ] {
+            assert_eq!(upgraded(entry("Add", config)).get("module"), None);
+        }
+        for class in ["InputLayer", "SpatialDropout1D", "mine>Add"] {
+            assert_eq!(upgraded(entry(class, json!({"dtype": "float32"}))).get("module"), None);
+        }
+    }
+
+    #[test]
+    fn operators_within_wrapped_models_are_found() {
+        let inner = json!({"class_name": "Functional", "module": "keras.src.models.functional",
+                           "config": {"layers": [entry("Cumsum", json!({"axis": 1}))]}});
+        let wrapper = entry("TimeDistributed", json!({"trainable": true, "layer": inner}));
+        let found = upgraded(wrapper);
+        let operator = found.pointer("/config/layer/config/layers/0/module").unwrap();
+        assert_eq!(operator, "keras.src.ops.numpy");
+    }
+
+    #[test]
+    fn a_python_class_is_named_as_it_is_exported() {
+        let found = upgraded(entry("GroupedQueryAttention", json!({"trainable": true})));
+        assert_eq!(found["class_name"], "GroupQueryAttention");
     }
 }

@@ -57,6 +57,16 @@ pub fn upgrade(entry: &mut Map<String, Value>, version: Version) -> Result<(), F
             rename(config, "theta", "threshold");
             config.entry("threshold").or_insert(json!(1.0));
         }
+        // Keras 2 notes what only plain convolutions have, and passes over it in these.
+        "DepthwiseConv1D" | "DepthwiseConv2D" | "SeparableConv1D" | "SeparableConv2D"
+        | "Conv1DTranspose" | "Conv2DTranspose" => {
+            remove_if(config, "groups", &[json!(1)]);
+            if new.starts_with("Separable") {
+                for key in ["kernel_initializer", "kernel_regularizer", "kernel_constraint"] {
+                    config.remove(key);
+                }
+            }
+        }
         "BatchNormalization" => normalization(config),
         "LayerNormalization" => {
             // Keras 2 lays scales out in the order of the option, and reads them in that of the input.
@@ -88,7 +98,7 @@ pub fn upgrade(entry: &mut Map<String, Value>, version: Version) -> Result<(), F
     }
     // What Keras 2 did otherwise with masks.
     if let "MultiHeadAttention" | "Softmax" | "Add" | "Subtract" | "Multiply" | "Average"
-    | "Maximum" | "Minimum" = new
+    | "Maximum" | "Minimum" | "Identity" | "Normalization" | "Rescaling" = new
     {
         config.insert(KERAS2.to_owned(), json!(true));
     }
