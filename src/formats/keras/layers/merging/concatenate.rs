@@ -4,21 +4,24 @@ use super::{common_type, inputs_of};
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
 use crate::formats::keras::layers::axes::position;
-use crate::formats::keras::layers::{Call, KerasLayer, LoweredTensor};
+use crate::formats::keras::layers::{Call, KERAS2, KerasLayer, LoweredTensor};
 use crate::graph::{Dim, Tensor, ValueId};
 use crate::ops::{BinaryKind, Concat, FullLike, Reduce, ReduceKind};
 
 #[derive(Debug)]
 struct Concatenate {
     axis: i64,
+    /// In Keras 2 a step counts where all features do, in Keras 3 where any does.
+    keras2: bool,
 }
 
 pub(in super::super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
     let options = config.options();
     let axis = options.i64_or("axis", -1)?;
     options.ignore(&["activity_regularizer"]);
+    let keras2 = options.bool_or(KERAS2, false)?;
     options.finish()?;
-    Ok(Box::new(Concatenate { axis }))
+    Ok(Box::new(Concatenate { axis, keras2 }))
 }
 
 impl KerasLayer for Concatenate {
@@ -49,7 +52,8 @@ impl Concatenate {
         }
         let steps = inputs.iter().map(|input| steps(call, input)).collect::<Option<Vec<_>>>();
         if let Some(steps) = steps {
-            return joined_steps(call, &steps, inputs, axis).map(Some);
+            let kind = if self.keras2 { BinaryKind::And } else { BinaryKind::Or };
+            return joined_steps(call, &steps, inputs, axis, kind).map(Some);
         }
         let spread =
             inputs.iter().map(|input| spread(call, input)).collect::<Result<Vec<_>, _>>()?;
@@ -59,8 +63,9 @@ impl Concatenate {
             _ => call.add(Concat { axis }, &spread)?,
         };
         let Some(last) = call.ty(joined).rank().checked_sub(1) else { return Ok(None) };
-        let any = Reduce { kind: ReduceKind::Any, first: last, count: 1, keepdims: false };
-        call.add(any, &[joined]).map(Some)
+        let kind = if self.keras2 { ReduceKind::All } else { ReduceKind::Any };
+        let steps = Reduce { kind, first: last, count: 1, keepdims: false };
+        call.add(steps, &[joined]).map(Some)
     }
 }
 
@@ -78,6 +83,7 @@ fn joined_steps(
     steps: &[ValueId],
     inputs: &[LoweredTensor],
     axis: usize,
+    kind: BinaryKind,
 ) -> Result<ValueId, FormatError> {
     let rank = inputs.first().map_or(0, |input| call.ty(input.value).rank());
     if axis + 1 < rank {
@@ -86,7 +92,7 @@ fn joined_steps(
     let mut united = steps.first().copied();
     for &mask in steps.iter().skip(1) {
         united = match united {
-            Some(other) if other != mask => Some(call.binary(BinaryKind::Or, other, mask)?),
+            Some(other) if other != mask => Some(call.binary(kind, other, mask)?),
             _ => Some(mask),
         };
     }

@@ -98,7 +98,7 @@ pub fn upgrade(entry: &mut Map<String, Value>, version: Version) -> Result<(), F
     }
     // What Keras 2 did otherwise with masks.
     if let "MultiHeadAttention" | "Softmax" | "Add" | "Subtract" | "Multiply" | "Average"
-    | "Maximum" | "Minimum" | "Identity" | "Normalization" | "Rescaling" = new
+    | "Maximum" | "Minimum" | "Concatenate" | "Identity" | "Normalization" | "Rescaling" = new
     {
         config.insert(KERAS2.to_owned(), json!(true));
     }
