@@ -104,6 +104,17 @@ impl Model {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<Vec<String>, SaveError> {
         let path = path.as_ref();
         let write = || {
+            // Keras reads such a name as weights alone, in another layout.
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+            if name.to_ascii_lowercase().ends_with(".weights.h5") {
+                return Err(FormatError::Unwritable {
+                    what: "a file of weights alone".to_owned(),
+                    format: ".weights.h5",
+                    hint: "save the whole model under a name in .h5 without .weights, from which \
+                           Keras's load_weights reads them too"
+                        .to_owned(),
+                });
+            }
             let written = self.to_bytes(Format::of(path)?)?;
             formats::write_whole(path, &written.bytes).map_err(FormatError::Write)?;
             Ok(written.left_out)

@@ -397,3 +397,14 @@ fn real_keras_loads_what_is_written() {
     assert!(done.status.success(), "{text}\n{}", String::from_utf8_lossy(&done.stderr));
     eprintln!("{text}");
 }
+
+#[test]
+fn weights_alone_are_not_written_under_their_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("model.weights.h5");
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/sentiment.keras");
+    let model = Model::open(model).expect("the sample opens");
+    let refused = model.save(&path).expect_err("Keras reads such a name otherwise");
+    assert!(refused.to_string().contains("model.weights.h5"), "{refused}");
+    assert!(!path.exists());
+}

@@ -81,3 +81,24 @@ fn every_h5_file_of_keras_2_gives_what_keras_2_gives() {
         },
     ));
 }
+
+/// Keras 2 orders the state of an optimizer otherwise than Keras 3, which would take it for its own.
+#[test]
+fn the_optimizer_state_of_keras_2_is_kept_from_files_of_keras_3_with_a_note() {
+    let archives = archives("keras2");
+    let bytes = member(&archives["topology"], "compiled_adam.h5").expect("the file is there");
+    let model = Model::from_bytes(bytes, Format::Hdf5).expect("opens");
+    let state = |model: &Model| model.document().expect("it was read").optimizer.clone();
+    let kept = model.to_bytes(Format::Safetensors).expect("is written");
+    let kept = Model::from_bytes(&kept.bytes, Format::Safetensors).expect("opens");
+    assert_eq!(state(&kept), state(&model));
+    for format in [Format::Keras, Format::Hdf5] {
+        for model in [&model, &kept] {
+            let written = model.to_bytes(format).expect("is written");
+            let again = Model::from_bytes(&written.bytes, format).expect("opens");
+            assert!(state(&again).is_empty());
+            let noted = written.left_out.iter().any(|note| note.contains("optimizer"));
+            assert_eq!(noted, !state(model).is_empty(), "{:?}", written.left_out);
+        }
+    }
+}

@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::{KERAS, OPTIMIZER, TYPES, VARS};
-use crate::formats::keras::{Document, StoredType, encode, to_python, version};
+use crate::formats::keras::{Document, StoredType, encode, to_python};
 use crate::formats::{FormatError, Written};
 use crate::graph::{Graph, Tensor};
 
@@ -66,8 +66,8 @@ fn metadata(document: &Document) -> Map<String, Value> {
         let compile = to_python(&Value::Object(compile.clone()));
         metadata.insert("compile_config".to_owned(), compile.into());
     }
-    if document.keras_version.is_some() {
-        metadata.insert("keras_version".to_owned(), version(document).into());
+    if let Some(version) = &document.keras_version {
+        metadata.insert("keras_version".to_owned(), version.clone().into());
     }
     if !document.assets.is_empty() {
         let assets: Map<String, Value> =

@@ -122,6 +122,10 @@ fn optimizer(
     if document.optimizer.is_empty() {
         return Ok(());
     }
+    if let Some(note) = super::foreign_state(document) {
+        left_out.push(note);
+        return Ok(());
+    }
     let plain = |path: &str| path.strip_prefix("vars/").is_some_and(|rest| !rest.contains('/'));
     if !document.optimizer.iter().all(|(path, _)| plain(path)) {
         left_out.push(format!(

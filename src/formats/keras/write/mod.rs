@@ -35,6 +35,12 @@ pub fn write_archive(graph: &Graph, document: &Document) -> Result<Written, Form
         entries.insert("compile_config".to_owned(), compile);
     }
     let metadata = json!({"keras_version": version(document), "date_saved": DATE});
+    let mut document = std::borrow::Cow::Borrowed(document);
+    let left_out = foreign_state(&document).map(|note| {
+        document.to_mut().optimizer.clear();
+        note
+    });
+    let document = document.as_ref();
     let weights = weights(graph, document, &model)?.finish()?;
     let mut zip = Archive::new();
     zip.add("metadata.json", metadata.to_string().as_bytes())?;
@@ -43,7 +49,20 @@ pub fn write_archive(graph: &Graph, document: &Document) -> Result<Written, Form
     for (path, bytes) in &document.assets {
         zip.add(&format!("assets/{path}"), bytes)?;
     }
-    Ok(Written { bytes: zip.finish()?, left_out: Vec::new() })
+    Ok(Written { bytes: zip.finish()?, left_out: left_out.into_iter().collect() })
+}
+
+/// A note on an optimizer's state that Keras 3 would take for another: Keras 2 orders it otherwise
+/// and keeps no learning rate in it.
+fn foreign_state(document: &Document) -> Option<String> {
+    let version = document.keras_version.as_deref().unwrap_or("3");
+    (!document.optimizer.is_empty() && !version.starts_with("3")).then(|| {
+        format!(
+            "the optimizer's state ({} tensors) is left out: Keras {version} orders it otherwise \
+             than Keras 3",
+            document.optimizer.len()
+        )
+    })
 }
 
 /// Writes a description: the model and its compile settings, without weights.
