@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::axes::{inverse, position};
-use super::{Call, KerasLayer, LoweredTensor, VariableSpec, initial};
+use super::{Call, KERAS2, KerasLayer, LoweredTensor, VariableSpec, initial};
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
 use crate::graph::{Dim, TensorType};
@@ -20,6 +20,7 @@ struct GroupNormalization {
     scale: bool,
     beta: Value,
     gamma: Value,
+    keras2: bool,
 }
 
 pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
@@ -39,6 +40,7 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
         scale: options.bool_or("scale", true)?,
         beta: initial(&options, "beta_initializer", "zeros")?,
         gamma: initial(&options, "gamma_initializer", "ones")?,
+        keras2: options.bool_or(KERAS2, false)?,
     };
     options.ignore(&[
         "beta_regularizer",
@@ -120,6 +122,12 @@ impl KerasLayer for GroupNormalization {
             let beta = call.variable(usize::from(self.scale))?;
             let beta = call.reshape(beta, per_channel)?;
             value = call.binary(BinaryKind::Add, value, beta)?;
+        }
+        if self.keras2 && input.mask.is_some() {
+            return Err(call.refuse(
+                "Keras 2 leaves masked steps out of its moments, and Keras 3 does not; take the \
+                 mask off, or save the model with Keras 3",
+            ));
         }
         let value = call.back_to(value, input.value)?;
         let value = call.float(value)?;

@@ -338,6 +338,13 @@ impl KerasLayer for MultiHeadAttention {
         let projections = masks::Projections { query: q, key: k };
         let as_is = self.grouped && !fused && !causal && self.sliding_window.is_none();
         let mask = given.combine(call, &axes, projections, as_is)?;
+        let several = self.axes.as_ref().is_some_and(|axes| axes.len() > 1);
+        if self.keras2 && several && mask.is_some() {
+            return Err(call.refuse(
+                "Keras 2 treats masks of attention over several axes in a way of its own, which is \
+                 not followed; save the model with Keras 3",
+            ));
+        }
         let (q, k, v) =
             (self.fold(call, &axes, q)?, self.fold(call, &axes, k)?, self.fold(call, &axes, v)?);
 

@@ -81,6 +81,16 @@ impl KerasLayer for Softmax {
         });
         let mut x = call.float(input.value)?;
         let mask = match call.mask(1, input)? {
+            // Keras 2 adds a multiple of such a mask to the values, and of the values of several
+            // axes takes a logarithm that loses them.
+            Some(mask)
+                if self.keras2 && (self.axes.len() > 1 || call.ty(mask).dtype != DType::Bool) =>
+            {
+                return Err(call.refuse(
+                    "Keras 2 treats masks of numbers, and masks over several axes, in a way of its \
+                     own, which is not followed; give truth values and one axis",
+                ));
+            }
             Some(mask) => Some(kept(call, mask)?),
             None => None,
         };

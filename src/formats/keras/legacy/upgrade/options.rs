@@ -94,11 +94,22 @@ pub fn upgrade(entry: &mut Map<String, Value>, version: Version) -> Result<(), F
             remove_if(config, "causal", &[json!(true), json!(false)]);
         }
         "TextVectorization" | "StringLookup" | "IntegerLookup" => lookup(config),
+        "TimeDistributed" if config.get("layer").is_some_and(makes_masks) => {
+            return Err(FormatError::UnsupportedOption {
+                layer: config.get("name").and_then(Value::as_str).unwrap_or("?").to_owned(),
+                option: "layer".to_owned(),
+                value: "a layer that makes masks".to_owned(),
+                hint: "Keras 2 hands the masks of the layer within on, and Keras 3 does not; save \
+                       the model with Keras 3"
+                    .to_owned(),
+            });
+        }
         _ => {}
     }
     // What Keras 2 did otherwise with masks.
     if let "MultiHeadAttention" | "Softmax" | "Add" | "Subtract" | "Multiply" | "Average"
-    | "Maximum" | "Minimum" | "Concatenate" | "Identity" | "Normalization" | "Rescaling" = new
+    | "Maximum" | "Minimum" | "Concatenate" | "GroupNormalization" | "Identity"
+    | "Normalization" | "Rescaling" = new
     {
         config.insert(KERAS2.to_owned(), json!(true));
     }
@@ -181,5 +192,18 @@ fn remove_if(config: &mut Map<String, Value>, option: &str, values: &[Value]) {
 fn rename(config: &mut Map<String, Value>, old: &str, new: &str) {
     if let Some(value) = config.remove(old) {
         config.entry(new).or_insert(value);
+    }
+}
+
+/// Whether a layer, or one within it, gives its output a mask.
+fn makes_masks(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(makes_masks),
+        Value::Object(entries) => {
+            entries.get("mask_zero") == Some(&json!(true))
+                || entries.get("class_name") == Some(&json!("Masking"))
+                || entries.values().any(makes_masks)
+        }
+        _ => false,
     }
 }
