@@ -36,10 +36,10 @@ pub fn write_archive(graph: &Graph, document: &Document) -> Result<Written, Form
     }
     let metadata = json!({"keras_version": version(document), "date_saved": DATE});
     let mut document = std::borrow::Cow::Borrowed(document);
-    let left_out = foreign_state(&document).map(|note| {
+    let left_out = foreign_state(&document);
+    if left_out.is_some() {
         document.to_mut().optimizer.clear();
-        note
-    });
+    }
     let document = document.as_ref();
     let weights = weights(graph, document, &model)?.finish()?;
     let mut zip = Archive::new();
