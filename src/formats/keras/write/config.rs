@@ -35,6 +35,14 @@ pub fn complete(
                     .to_owned(),
         });
     }
+    if let Some(layer) = unit_of_keras2(&config) {
+        return Err(FormatError::Unwritable {
+            what: format!("layer '{layer}': UnitNormalization as Keras 2 bounds it"),
+            format,
+            hint: "Keras 3 scales rows of almost zero otherwise; write .safetensors or .json"
+                .to_owned(),
+        });
+    }
     let taken = take_keras2(&mut config, "the model");
     if let Some(layer) = taken.filter(|_| makes_masks(&config)) {
         return Err(FormatError::Unwritable {
@@ -134,6 +142,24 @@ fn take_keras2(value: &mut Value, layer: &str) -> Option<String> {
                 let taken = take_keras2(item, &name);
                 first.or(taken)
             })
+        }
+        _ => None,
+    }
+}
+
+/// The first layer whose largest factor is that of Keras 2.
+fn unit_of_keras2(value: &Value) -> Option<String> {
+    match value {
+        Value::Array(items) => items.iter().find_map(unit_of_keras2),
+        Value::Object(entries) => {
+            let config = entries.get("config");
+            let own = entries.get("class_name").is_some_and(|class| class == "UnitNormalization")
+                && config.and_then(|config| config.get(KERAS2)).is_some();
+            let name = config.and_then(|config| config.get("name")).and_then(Value::as_str);
+            match own {
+                true => Some(name.unwrap_or("?").to_owned()),
+                false => entries.values().find_map(unit_of_keras2),
+            }
         }
         _ => None,
     }

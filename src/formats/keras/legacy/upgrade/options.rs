@@ -106,10 +106,10 @@ pub fn upgrade(entry: &mut Map<String, Value>, version: Version) -> Result<(), F
         }
         _ => {}
     }
-    // What Keras 2 did otherwise with masks.
+    // What Keras 2 did otherwise with masks, and with rows of almost zero.
     if let "MultiHeadAttention" | "Softmax" | "Add" | "Subtract" | "Multiply" | "Average"
     | "Maximum" | "Minimum" | "Concatenate" | "GroupNormalization" | "Identity"
-    | "Normalization" | "Rescaling" = new
+    | "UnitNormalization" | "Normalization" | "Rescaling" = new
     {
         config.insert(KERAS2.to_owned(), json!(true));
     }
