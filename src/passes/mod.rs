@@ -1,10 +1,12 @@
 //! Passes over the Graph: one file each, all of them through [`Graph::rewrite`].
 
 mod dead;
+mod differentiate;
 mod inference;
 mod simplify;
 
 pub use dead::remove_dead;
+pub use differentiate::differentiate;
 pub use inference::for_inference;
 pub use simplify::simplify;
 
