@@ -22,6 +22,7 @@ mod gru;
 mod hash_buckets;
 mod layer_norm;
 mod lookup;
+mod loss;
 mod lstm;
 mod mat_mul;
 mod one_hot;
@@ -41,6 +42,7 @@ mod text_vectorization;
 mod tile;
 mod transpose;
 mod unary;
+mod update;
 pub mod window;
 mod window_pool;
 
@@ -64,6 +66,9 @@ pub use gru::Gru;
 pub use hash_buckets::HashBuckets;
 pub use layer_norm::{LayerNorm, NormForm};
 pub use lookup::Lookup;
+pub use loss::{
+    Loss, LossGradient, LossKind, SparseCrossentropy, SparseCrossentropyGradient,
+};
 pub use lstm::Lstm;
 pub use mat_mul::MatMul;
 pub use one_hot::OneHot;
@@ -83,6 +88,7 @@ pub use text_vectorization::TextVectorization;
 pub use tile::Tile;
 pub use transpose::Transpose;
 pub use unary::{Unary, UnaryKind};
+pub use update::{MoveAverage, Optimizer, Update};
 pub use window::{Padding, Window};
 pub use window_pool::WindowPool;
 

@@ -23,3 +23,14 @@ pub fn prepare(graph: &Graph) -> Result<Graph, GraphError> {
     graph.verify()?;
     Ok(graph)
 }
+
+/// The passes before differentiation, in order.
+///
+/// # Errors
+/// If a pass makes a Graph that is not valid.
+pub fn prepare_training(graph: &Graph) -> Result<Graph, GraphError> {
+    let graph = remove_dead(&simplify(graph)?)?;
+    #[cfg(debug_assertions)]
+    graph.verify()?;
+    Ok(graph)
+}
