@@ -66,9 +66,7 @@ pub use gru::Gru;
 pub use hash_buckets::HashBuckets;
 pub use layer_norm::{LayerNorm, NormForm};
 pub use lookup::Lookup;
-pub use loss::{
-    Loss, LossGradient, LossKind, SparseCrossentropy, SparseCrossentropyGradient,
-};
+pub use loss::{Loss, LossGradient, LossKind, SparseCrossentropy, SparseCrossentropyGradient};
 pub use lstm::Lstm;
 pub use mat_mul::MatMul;
 pub use one_hot::OneHot;

@@ -39,7 +39,8 @@ impl Bound {
         }
         let trained: Vec<bool> = outputs.iter().map(OutputConfig::wants_targets).collect();
         let names: Vec<&str> = graph.outputs().iter().map(|output| output.name.as_str()).collect();
-        let wanted: Vec<&str> = (0..names.len()).filter(|&i| trained[i]).map(|i| names[i]).collect();
+        let wanted: Vec<&str> =
+            (0..names.len()).filter(|&i| trained[i]).map(|i| names[i]).collect();
         let mut bound = Bound {
             arrays,
             targets: vec![None; names.len()],
@@ -105,11 +106,6 @@ impl Bound {
             self.arrays.insert(weights_of(&name), tensor);
         }
         Ok(())
-    }
-
-    /// The array of a step's input.
-    pub fn get(&self, name: &str) -> Option<&Tensor> {
-        self.arrays.get(name)
     }
 
     /// Writes the rows `order` of every array to `batch`, whose memory is used again.

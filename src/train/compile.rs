@@ -31,6 +31,13 @@ pub struct OutputConfig {
     pub weighted_metrics: Vec<Value>,
 }
 
+impl OutputConfig {
+    /// Whether its targets are of use.
+    pub(super) fn wants_targets(&self) -> bool {
+        self.loss.is_some() || !self.metrics.is_empty() || !self.weighted_metrics.is_empty()
+    }
+}
+
 impl CompileConfig {
     /// Reads Keras's `compile_config`.
     ///

@@ -172,9 +172,6 @@ mod tests {
     fn rows_that_are_not_finite_are_named() {
         let x = Tensor::new([3, 2], vec![0.0, 1.0, 2.0, f32::NAN, 4.0, 5.0]).unwrap();
         let error = Dataset::new(Tensors::new().with("x", x), Tensors::new()).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "input `x`: the value at row 1 is NaN; take such rows out"
-        );
+        assert_eq!(error.to_string(), "input `x`: the value at row 1 is NaN; take such rows out");
     }
 }

@@ -53,7 +53,9 @@ impl Meters {
             .collect();
         // The losses of single outputs are reported where there are several.
         if trained.len() > 1 {
-            losses.extend(trained.iter().map(|name| (format!("loss/{name}"), format!("{name}_loss"))));
+            losses.extend(
+                trained.iter().map(|name| (format!("loss/{name}"), format!("{name}_loss"))),
+            );
         }
         Ok(Meters { means: vec![Mean::default(); losses.len()], losses })
     }

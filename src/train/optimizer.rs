@@ -87,9 +87,8 @@ impl OptimizerConfig {
         let clip = clip(&mut object)?;
         let momentum = object.number("ema_momentum")?.unwrap_or(0.99);
         let overwrite_frequency = count(&mut object, "ema_overwrite_frequency", 1)?;
-        let average = object
-            .bool_or("use_ema", false)?
-            .then_some(Average { momentum, overwrite_frequency });
+        let average =
+            object.bool_or("use_ema", false)?.then_some(Average { momentum, overwrite_frequency });
         let loss_scale = object.number("loss_scale_factor")?;
         let accumulation = count(&mut object, "gradient_accumulation_steps", 2)?;
         // Kept by Keras 2 alone: XLA does not change what is computed, its decay is gone.

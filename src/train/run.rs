@@ -112,11 +112,11 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Trains on the rows `rows` of `data`; outputs are in `results`, the batch is returned.
+    /// Trains on the rows `rows` of `data`; outputs are in `results`.
     ///
     /// # Errors
     /// If an operator refuses the data.
-    pub fn step(&mut self, data: &Bound, rows: &[usize]) -> Result<&Tensors, TrainError> {
+    pub fn step(&mut self, data: &Bound, rows: &[usize]) -> Result<(), TrainError> {
         let optimizer = &self.setup.compile.optimizer;
         let every = optimizer.accumulation.unwrap_or(1) as u64;
         let (batches, iterations) = (self.progress.batches, self.progress.batches / every);
@@ -146,7 +146,7 @@ impl<'a> Run<'a> {
         session.run_into(&self.batch, &mut self.results)?;
         self.progress.batches += 1;
         self.overwrite_with_averages(iterations + 1);
-        Ok(&self.batch)
+        Ok(())
     }
 
     /// Moves the values of now to the Session that is about to run.
@@ -183,6 +183,11 @@ impl<'a> Run<'a> {
             let value = self.value(*average).clone();
             self.set_variable(*parameter, &value);
         }
+    }
+
+    /// What the last step was fed.
+    pub fn batch(&self) -> &Tensors {
+        &self.batch
     }
 
     fn set_variable(&mut self, id: VariableId, value: &Tensor) {

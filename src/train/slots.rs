@@ -31,7 +31,8 @@ impl Slots {
         let mut slots = Slots { parameters, ..Slots::default() };
         for index in 0..slots.parameters.len() {
             if optimizer.average.is_some() {
-                let average = slots.add_one(graph, index, Slot { name: "average", initial: 0.0 })?;
+                let average =
+                    slots.add_one(graph, index, Slot { name: "average", initial: 0.0 })?;
                 slots.averages.push(average);
             }
         }

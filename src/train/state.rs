@@ -48,9 +48,9 @@ impl Progress {
 pub(super) fn parameters(model: &Model) -> Vec<VariableId> {
     let graph = model.graph();
     let is_parameter = |id: &VariableId| graph.variable(*id).kind == VariableKind::Parameter;
-    let listed = model.document().map(|document| {
-        document.variables.iter().map(|saved| saved.variable).collect::<Vec<_>>()
-    });
+    let listed = model
+        .document()
+        .map(|document| document.variables.iter().map(|saved| saved.variable).collect::<Vec<_>>());
     let listed = listed.unwrap_or_else(|| weights(graph).collect());
     listed.into_iter().filter(is_parameter).collect()
 }
@@ -59,7 +59,11 @@ pub(super) fn parameters(model: &Model) -> Vec<VariableId> {
 pub(super) fn weights(graph: &Graph) -> impl Iterator<Item = VariableId> {
     let kinds: Vec<VariableKind> = graph.variables().iter().map(|variable| variable.kind).collect();
     let is_weight = |kind| !matches!(kind, VariableKind::Slot | VariableKind::State);
-    kinds.into_iter().enumerate().filter(move |(_, kind)| is_weight(*kind)).map(|(i, _)| VariableId(i))
+    kinds
+        .into_iter()
+        .enumerate()
+        .filter(move |(_, kind)| is_weight(*kind))
+        .map(|(i, _)| VariableId(i))
 }
 
 /// The settings of a compiled model under those that are set over them; a learning rate of its own

@@ -12,8 +12,7 @@ use crate::graph::{
     DType, Dim, Graph, GraphError, Operator, Tensor, TensorType, ValueId, VariableId, VariableKind,
 };
 use crate::ops::{
-    Binary, BinaryKind, FullLike, MoveAverage, Reduce, ReduceKind, Reshape, Select, Unary,
-    UnaryKind, Update,
+    Binary, BinaryKind, FullLike, MoveAverage, Reduce, ReduceKind, Unary, UnaryKind, Update,
 };
 use crate::passes;
 
@@ -143,8 +142,7 @@ impl Recipe<'_> {
             }
         }
         for entry in graph.penalties().to_vec() {
-            let size =
-                penalty(graph, entry.value, entry.regularizer.l1, entry.regularizer.l2)?;
+            let size = penalty(graph, entry.value, entry.regularizer.l1, entry.regularizer.l2)?;
             let rows = rows_of(graph, entry.value)?;
             let size = binary(graph, BinaryKind::Divide, size, rows)?;
             total = Some(sum(graph, total, size)?);
@@ -155,10 +153,9 @@ impl Recipe<'_> {
     /// Appends gradients, clipping and the optimizer.
     fn add_updates(&self, graph: &mut Graph, mode: Mode) -> Result<(), TrainError> {
         let found = graph.outputs().iter().find(|output| output.name == "loss");
-        let mut loss = found.map(|output| output.value).ok_or(TrainError::Missing {
-            what: "loss",
-            example: "binary_crossentropy",
-        })?;
+        let mut loss = found
+            .map(|output| output.value)
+            .ok_or(TrainError::Missing { what: "loss", example: "binary_crossentropy" })?;
         let scale = self.optimizer.loss_scale.map(|scale| scale as f32);
         if let Some(scale) = scale {
             let scale = graph.constant(Tensor::scalar(scale));
@@ -247,7 +244,8 @@ impl Recipe<'_> {
                 optimizer: self.optimizer.rule,
                 weight_decay: self.optimizer.weight_decay,
             };
-            let mut inputs = vec![Some(value), Some(gradient), Some(rate), Some(iteration), product];
+            let mut inputs =
+                vec![Some(value), Some(gradient), Some(rate), Some(iteration), product];
             inputs.extend(slots.iter().map(|id| Some(graph.read(*id))));
             let name = format!("{}/update", graph.variable(parameter).name);
             let outputs = graph.add_node(&name, Arc::new(op), inputs)?;

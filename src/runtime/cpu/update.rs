@@ -93,7 +93,7 @@ where
         for (slot, written) in taken.iter_mut().zip(&self.written) {
             *slot = Some(written.take(env)?);
         }
-        let mut elements: [&mut [f32]; MOST] = [const { &mut [] }; MOST];
+        let mut elements: [&mut [f32]; MOST] = Default::default();
         for ((slot, taken), written) in elements.iter_mut().zip(&mut taken).zip(&self.written) {
             if let Some(taken) = taken {
                 *slot = written.elements(taken);

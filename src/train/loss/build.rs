@@ -171,7 +171,8 @@ impl Build<'_> {
         } else if given.len() + 1 != wanted.len() {
             return Err(self.misfit("an id for each row of predictions"));
         }
-        let loss = SparseCrossentropy { from_logits: from_logits || logits.is_some(), ignore_class };
+        let loss =
+            SparseCrossentropy { from_logits: from_logits || logits.is_some(), ignore_class };
         let values = self.add(loss, &[targets, logits.unwrap_or(prediction)]);
         let values = values.map_err(|_| self.misfit("an id for each row of predictions"))?;
         let counted = match ignore_class {
@@ -236,11 +237,7 @@ impl Build<'_> {
 
     /// What the losses of samples are multiplied with for their mask: for a mean over the batch the
     /// inverse of the share of samples that count, so that the mean is over those alone.
-    fn mask_factors(
-        &mut self,
-        mask: ValueId,
-        reduction: Reduction,
-    ) -> Result<ValueId, GraphError> {
+    fn mask_factors(&mut self, mask: ValueId, reduction: Reduction) -> Result<ValueId, GraphError> {
         let float = self.add(Cast { to: DType::F32 }, &[mask])?;
         if reduction != Reduction::Mean {
             return Ok(float);
@@ -281,8 +278,7 @@ impl Build<'_> {
             weights = self.with_last(weights, false)?;
         }
         let given = self.dims(weights);
-        let one_or_equal =
-            |(a, b): (&Dim, &Dim)| *a == Dim::Known(1) || a.may_equal(b);
+        let one_or_equal = |(a, b): (&Dim, &Dim)| *a == Dim::Known(1) || a.may_equal(b);
         if given.len() == wanted.len() && given.iter().zip(&wanted).all(one_or_equal) {
             return Ok(weights);
         }

@@ -79,7 +79,11 @@ impl LossConfig {
         if let Some(axis) = object.integer("axis")?
             && axis != -1
         {
-            return Err(object.bad("axis", &axis.to_string(), "only the last axis, -1, is possible"));
+            return Err(object.bad(
+                "axis",
+                &axis.to_string(),
+                "only the last axis, -1, is possible",
+            ));
         }
         let reduction = match object.text("reduction")?.as_deref() {
             None | Some("sum_over_batch_size" | "mean" | "auto") => Reduction::Mean,
@@ -97,7 +101,7 @@ impl LossConfig {
 
 fn function(object: &mut Object) -> Result<LossFunction, TrainError> {
     let key = object.key();
-    let mut crossentropy = |object: &mut Object| -> Result<(bool, f32), TrainError> {
+    let crossentropy = |object: &mut Object| -> Result<(bool, f32), TrainError> {
         Ok((object.bool_or("from_logits", false)?, object.number_or("label_smoothing", 0.0)?))
     };
     Ok(LossFunction::Dense(match key.as_str() {
