@@ -4,11 +4,13 @@ mod dead;
 mod differentiate;
 mod inference;
 mod simplify;
+mod training;
 
 pub use dead::remove_dead;
 pub use differentiate::differentiate;
 pub use inference::for_inference;
 pub use simplify::simplify;
+pub use training::{TRAINING_STEP, for_training};
 
 use crate::graph::{Graph, GraphError};
 
