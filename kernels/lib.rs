@@ -25,6 +25,7 @@ pub mod matmul;
 mod panel;
 pub mod pool;
 pub mod pool1d;
+pub mod random;
 pub mod real;
 pub mod recurrent;
 pub mod reduce;
