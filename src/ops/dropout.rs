@@ -16,7 +16,7 @@ pub struct Dropout {
     /// The axes along which all elements share one number.
     pub shared: Vec<usize>,
     /// The position among the streams of random numbers, in training.
-    pub stream: Option<u64>,
+    pub stream: Option<u32>,
 }
 
 impl Dropout {

@@ -6,7 +6,7 @@ use crate::ops::{Dropout, Noise};
 
 /// Hands out streams of random numbers in order, and the input that chooses among their numbers.
 pub(super) struct Streams {
-    next: u64,
+    next: u32,
 }
 
 impl Streams {
