@@ -248,7 +248,8 @@ fn an_update_has_the_type_of_its_variable() {
 fn passes_leave_what_outputs_need_and_the_result_is_valid() {
     let mut graph = Graph::new("model");
     let x = graph.add_input("x", ty("f32 batch 3")).expect("an input");
-    let dropped = graph.add_one("dropout", Dropout::new(Noise::Dropout { rate: 0.5 }), &[x]).expect("a node");
+    let dropped =
+        graph.add_one("dropout", Dropout::new(Noise::Dropout { rate: 0.5 }), &[x]).expect("a node");
     let same = graph.add_one("cast", Cast { to: DType::F32 }, &[dropped]).expect("a node");
     let y =
         graph.add_one("relu", Activate { activation: Activation::Relu }, &[same]).expect("a node");

@@ -315,18 +315,3 @@ impl Activation {
         }
     }
 }
-
-// TEMPORARY until the branch act is merged.
-impl Activation {
-    /// Whether the derivative is taken from the argument, not from the result.
-    pub fn needs_input(&self) -> bool {
-        !matches!(
-            self,
-            Activation::Linear
-                | Activation::Relu
-                | Activation::Tanh
-                | Activation::Sigmoid
-                | Activation::Softmax
-        )
-    }
-}

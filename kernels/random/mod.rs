@@ -10,5 +10,5 @@ mod philox;
 mod tests;
 
 pub use dropout::{Noise, NoiseCall, backward, dropout_mask, forward};
-pub use philox::{Stream, normal, philox4x32, uniform};
 pub(crate) use philox::uniforms;
+pub use philox::{Stream, normal, philox4x32, uniform};

@@ -2,9 +2,7 @@
 
 use seqfuse_kernels::matmul::{self, Size};
 
-use super::lowering::{
-    CpuOp, Kernel, Lowering, Weights, call, call_many, elements_of, shape_of,
-};
+use super::lowering::{CpuOp, Kernel, Lowering, Weights, call, call_many, elements_of, shape_of};
 use crate::ops::{Activation, Dense, DenseGradient};
 use crate::plan::NodeShapes;
 use crate::runtime::RunError;

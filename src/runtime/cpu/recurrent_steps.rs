@@ -3,10 +3,8 @@
 use seqfuse_kernels::recurrent::training::{Steps, StepsBackward, StepsCall};
 use seqfuse_kernels::{Cpu, Isa, gru, lstm, simple_rnn};
 
-use super::lowering::{
-    CpuOp, Kernel, Lowering, Target, Weights, call_many, elements_of, shape_of,
-};
 use super::Env;
+use super::lowering::{CpuOp, Kernel, Lowering, Target, Weights, call_many, elements_of, shape_of};
 use crate::graph::{TensorType, elements};
 use crate::ops::{RecurrentCell, RecurrentSteps, RecurrentStepsGradient};
 use crate::plan::{NodeShapes, Operand};
@@ -53,11 +51,7 @@ impl RecurrentCell {
 }
 
 /// The sizes of a walk: batch, time, units, and the sets of factors of h.
-fn size(
-    op: &RecurrentSteps,
-    node: &NodeShapes<'_>,
-    factors: usize,
-) -> Option<([usize; 3], usize)> {
+fn size(op: &RecurrentSteps, node: &NodeShapes<'_>, factors: usize) -> Option<([usize; 3], usize)> {
     let &[batch, time, _] = &shape_of(node, 0)?[..] else { return None };
     let sets = shape_of(node, factors).and_then(|shape| shape.first().copied()).unwrap_or(0);
     Some(([batch, time, op.units], sets))
