@@ -88,13 +88,13 @@ impl CpuOp for ActivateGradient {
             let (kept, dy) = (env.get::<f32>(&kept), env.get::<f32>(&dy));
             let (width, out_width) =
                 if activation.is_elementwise() { (1, 1) } else { (width, out_width) };
-            let rows = (BLOCK / width).max(1);
-            env.cpu.pool.for_each_chunk(out, rows * width, &|index, dx| {
+            let (rows, cpu) = ((BLOCK / width).max(1), env.cpu);
+            cpu.pool.for_each_chunk(out, rows * width, &|index, dx| {
                 let kept = &kept[index * rows * width..][..dx.len()];
                 let dy = &dy[index * rows * out_width..][..dx.len() / width * out_width];
                 let x = activation.needs_input().then_some(kept);
                 let y = if x.is_some() { &[][..] } else { kept };
-                activation.backward_rows(env.cpu.isa, x, y, dy, dx, width);
+                activation.backward_rows(cpu.isa, x, y, dy, dx, width);
             });
             Ok(())
         })

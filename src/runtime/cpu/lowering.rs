@@ -137,6 +137,12 @@ impl Weights<'_> {
         Ok(self.packs.get(self.isa, &ids, || pack(weights)))
     }
 
+    /// Whether slot `slot` holds the same tensor in every run, so that it can be packed once.
+    pub fn is_fixed(&self, slot: usize) -> bool {
+        let id = self.node.inputs.get(slot).copied().flatten();
+        id.is_some_and(|id| self.tensor(id).is_some())
+    }
+
     /// The tensor behind a value that is the same in every run.
     fn tensor(&self, mut id: ValueId) -> Option<(WeightId, &Tensor)> {
         loop {

@@ -11,6 +11,7 @@ mod table;
 mod activate;
 mod arg_reduce;
 mod attention;
+mod batch_norm;
 mod bincount;
 mod conv;
 mod cumsum;

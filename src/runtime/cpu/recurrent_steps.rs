@@ -130,14 +130,12 @@ impl CpuOp for RecurrentSteps {
         let targets = [a, b, c, d, e, f, lowering.workspace()];
         call_many(targets, move |env, [sequence, last, h, c, gates, saved, room]| {
             let mut room = elements_of(room, targets[6]).unwrap_or_default();
-            let mut keep = |wanted: Option<&'_ mut [f32]>, len: usize| match wanted {
-                Some(_) => None,
-                None => room.split_off_mut(..len),
+            let mut place = |wanted, len: usize| match wanted {
+                Some(wanted) => wanted,
+                None => room.split_off_mut(..len).unwrap_or_default(),
             };
-            let own_gates = keep(elements_of(gates, targets[4]), kept[0]);
-            let own_saved = keep(elements_of(saved, targets[5]), kept[1]);
-            let gates = own_gates.or(elements_of(gates, targets[4])).unwrap_or_default();
-            let saved = own_saved.or(elements_of(saved, targets[5])).unwrap_or_default();
+            let gates = place(elements_of(gates, targets[4]), kept[0]);
+            let saved = place(elements_of(saved, targets[5]), kept[1]);
             let call = StepsCall {
                 steps: common.steps(env),
                 products: env.get(&products),
