@@ -14,6 +14,7 @@ use super::step::{ITERATION, LEARNING_RATE, Mode, Recipe, U_PRODUCT};
 use super::{TrainConfig, TrainError};
 use crate::graph::{Graph, Tensor, VariableId};
 use crate::model::Model;
+use crate::passes::TRAINING_STEP;
 use crate::plan::PackCache;
 use crate::runtime::{Session, Tensors};
 
@@ -137,6 +138,7 @@ impl<'a> Run<'a> {
                 LEARNING_RATE => Some(Tensor::scalar(self.progress.learning_rate)),
                 ITERATION => Some(Tensor::scalar(iterations as i64)),
                 U_PRODUCT => Some(Tensor::scalar(self.progress.u_product)),
+                TRAINING_STEP => Some(Tensor::from([self.setup.config.seed as i64, batches as i64])),
                 _ => None,
             };
             if let Some(value) = value {
