@@ -11,6 +11,8 @@ pub mod activation;
 pub mod attention;
 pub mod bincount;
 pub mod conv;
+#[cfg(test)]
+mod differences;
 pub mod elementwise;
 pub mod embedding;
 #[cfg(test)]
