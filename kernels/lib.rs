@@ -30,6 +30,7 @@ pub mod pool1d;
 pub mod real;
 pub mod recurrent;
 pub mod reduce;
+pub mod scatter;
 pub mod simple_rnn;
 pub mod softmax;
 pub mod wgsl;
