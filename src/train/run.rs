@@ -138,7 +138,9 @@ impl<'a> Run<'a> {
                 LEARNING_RATE => Some(Tensor::scalar(self.progress.learning_rate)),
                 ITERATION => Some(Tensor::scalar(iterations as i64)),
                 U_PRODUCT => Some(Tensor::scalar(self.progress.u_product)),
-                TRAINING_STEP => Some(Tensor::from([self.setup.config.seed as i64, batches as i64])),
+                TRAINING_STEP => {
+                    Tensor::new([2], vec![self.setup.config.seed as i64, batches as i64]).ok()
+                }
                 _ => None,
             };
             if let Some(value) = value {
