@@ -302,8 +302,7 @@ fn sparsemax_row(x: &[f32], dy: &[f32], dx: &mut [f32]) {
     let sum: f32 = x.iter().zip(dy).map(|(&x, &dy)| if passes(x) { dy } else { 0.0 }).sum();
     for (index, (dx, (&value, &dy))) in dx.iter_mut().zip(x.iter().zip(dy)).enumerate() {
         let part = if belongs(value) {
-            let before =
-                |&(other, &y): &(usize, &f32)| y > value || (y == value && other < index);
+            let before = |&(other, &y): &(usize, &f32)| y > value || (y == value && other < index);
             let rank = x.iter().enumerate().filter(before).count();
             size.saturating_sub(rank) as f32 / size.max(1) as f32
         } else {

@@ -1,7 +1,9 @@
 //! The derivatives of the activations as defined, generic over the number type.
 
 use super::math::GELU_TANH_SCALE;
-use super::reference::{hard_sigmoid, log_softmax, normal_distribution, sigmoid, softmax, softplus};
+use super::reference::{
+    hard_sigmoid, log_softmax, normal_distribution, sigmoid, softmax, softplus,
+};
 use super::{Activation, SELU_ALPHA, SELU_SCALE};
 use crate::real::Real;
 
@@ -63,9 +65,7 @@ pub fn derivative<T: Real>(activation: Activation, x: T) -> T {
         Activation::HardSigmoid => one_if(x > c(-3.0) && x < c(3.0)) / c(6.0),
         Activation::LegacyHardSigmoid => one_if(x >= c(-2.5) && x <= c(2.5)) / c(5.0),
         Activation::HardTanh => one_if(x >= -one && x <= one),
-        Activation::HardSilu => {
-            hard_sigmoid(x) + if x.abs() < c(3.0) { x / c(6.0) } else { zero }
-        }
+        Activation::HardSilu => hard_sigmoid(x) + if x.abs() < c(3.0) { x / c(6.0) } else { zero },
         Activation::Threshold { threshold, .. } => one_if(x > f(threshold)),
         _ => smooth(activation, x),
     }
@@ -100,12 +100,7 @@ fn smooth<T: Real>(activation: Activation, x: T) -> T {
 
 /// Keras composes its `relu` of `leaky_relu`, of `relu6`, or of `relu`, `where` and `clip`; each
 /// has a gradient of its own where they bend.
-fn bounded_relu<T: Real>(
-    x: T,
-    negative_slope: f32,
-    max_value: Option<f32>,
-    threshold: f32,
-) -> T {
+fn bounded_relu<T: Real>(x: T, negative_slope: f32, max_value: Option<f32>, threshold: f32) -> T {
     let f = |value: f32| T::from_f64(f64::from(value));
     let leaky = threshold == 0.0 && max_value.is_none();
     if x < f(threshold) || (leaky && x == T::zero()) {

@@ -222,8 +222,7 @@ fn fast_rows_are_the_plain_ones() {
                 let dy = numbers(3 * activation.output_width(width), 7);
                 let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect();
                 let (wide_x, wide_dy): (Vec<f64>, Vec<f64>) = (wide(&x), wide(&dy));
-                let want =
-                    backward_reference::backward_rows(activation, &wide_x, &wide_dy, width);
+                let want = backward_reference::backward_rows(activation, &wide_x, &wide_dy, width);
                 let mut y = x.clone();
                 activation.apply_rows(isa, &mut y, width);
                 let mut dx = vec![f32::NAN; x.len()];

@@ -9,10 +9,7 @@ const STREAM: Stream = Stream { seed: 7, step: 3, node: 1 };
 fn philox_gives_the_known_answers() {
     // Random123's `kat_vectors` for philox4x32 with ten rounds.
     let ones = u32::MAX;
-    assert_eq!(
-        philox4x32([0; 4], [0; 2]),
-        [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]
-    );
+    assert_eq!(philox4x32([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
     assert_eq!(
         philox4x32([ones; 4], [ones; 2]),
         [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]
@@ -242,9 +239,12 @@ fn a_rate_of_nought_changes_nothing_and_one_drops_all() {
         Noise::GaussianNoise { stddev: 0.0 },
     ] {
         let [y, dx] = applied(noise, &[300], &[300], &x);
-        assert!(x.iter().zip(&y).zip(&dx).all(|((x, y), dx)| {
-            (x.to_bits(), x.to_bits()) == (y.to_bits(), dx.to_bits())
-        }));
+        assert!(
+            x.iter()
+                .zip(&y)
+                .zip(&dx)
+                .all(|((x, y), dx)| { (x.to_bits(), x.to_bits()) == (y.to_bits(), dx.to_bits()) })
+        );
     }
     assert!(!Noise::AlphaDropout { rate: 1.0 }.is_valid());
     assert!(!Noise::GaussianDropout { rate: 1.0 }.is_valid());
