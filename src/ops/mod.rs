@@ -23,9 +23,11 @@ mod gru;
 mod hash_buckets;
 mod layer_norm;
 mod lookup;
+mod loss;
 mod lstm;
 mod mat_mul;
 mod one_hot;
+mod optimizer;
 mod pad;
 pub mod recurrent;
 mod recurrent_steps;
@@ -67,9 +69,14 @@ pub use gru::Gru;
 pub use hash_buckets::HashBuckets;
 pub use layer_norm::{LayerNorm, LayerNormGradient, NormForm};
 pub use lookup::Lookup;
+pub use loss::{Loss, LossGradient, LossKind, SparseCrossentropy, SparseCrossentropyGradient};
 pub use lstm::Lstm;
 pub use mat_mul::MatMul;
 pub use one_hot::OneHot;
+pub use optimizer::{
+    Clip, ClipKind, GlobalScale, MoveAverage, NextUProduct, SlotSpec, SumOfSquares, Update,
+    UpdateRule,
+};
 pub use pad::Pad;
 pub use recurrent::Direction;
 pub use recurrent_steps::{RecurrentCell, RecurrentSteps, RecurrentStepsGradient};

@@ -102,6 +102,21 @@ pub enum RunError {
         /// The size of the axis.
         size: usize,
     },
+    /// A target of a loss names a class that the predictions do not have.
+    #[error(
+        "node `{node}`: the target of sample {sample} is class {id}, but the predictions have \
+         {classes} classes; targets are 0 to classes - 1"
+    )]
+    Class {
+        /// The loss's name.
+        node: String,
+        /// The class given.
+        id: i64,
+        /// Which sample, counted over all leading axes.
+        sample: usize,
+        /// How many classes there are.
+        classes: usize,
+    },
     /// A node cannot be run on the device.
     #[error("node `{node}` ({op}) cannot run on {device}: {reason}")]
     Unsupported {
