@@ -50,7 +50,7 @@ mod window_pool;
 
 pub use activate::{Activate, ActivateGradient};
 pub use arg_reduce::ArgReduce;
-pub use attention::{Attention, AttentionGradient, MaskedRow};
+pub use attention::{Attention, AttentionGradient, AttentionTraining, MaskedRow};
 pub use batch_norm::{BatchNorm, BatchNormGradient, BatchNormTraining};
 pub use binary::{Binary, BinaryKind};
 pub use bincount::Bincount;

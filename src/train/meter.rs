@@ -82,7 +82,13 @@ impl Meters {
         let mut names = Names::default();
         for weighted in [false, true] {
             for index in 0..outputs.len() {
-                meters.add_metrics(graph, outputs, data, (index, training, weighted), &mut names)?;
+                meters.add_metrics(
+                    graph,
+                    outputs,
+                    data,
+                    (index, training, weighted),
+                    &mut names,
+                )?;
             }
         }
         Ok(meters)
@@ -106,7 +112,8 @@ impl Meters {
             let mut metric = metric::from_keras(value, target.shape(), &prediction)?;
             let from_logits = activation
                 .is_some_and(|activation| metric.take_logits(activation == Activation::Sigmoid));
-            let prefix = if outputs.len() > 1 { format!("{}_", output.name) } else { String::new() };
+            let prefix =
+                if outputs.len() > 1 { format!("{}_", output.name) } else { String::new() };
             let name = names.unique(&prefix, metric.name(), weighted);
             let output = output.name.clone();
             self.metrics.push(Metered { output, name, metric, weighted, from_logits });

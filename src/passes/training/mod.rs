@@ -23,7 +23,7 @@ pub const TRAINING_STEP: &str = "training_step";
 ///   apart into the linear part and the activation.
 /// - A recurrent layer becomes the products of its input and [`RecurrentSteps`] for each direction,
 ///   with its dropout between.
-/// - Attention with dropout comes apart, so that its probabilities can be dropped.
+/// - Attention with dropout becomes an operator that drops weights.
 /// - Batch normalization takes the batch's statistics and updates the moving ones, unless frozen.
 ///
 /// [`RecurrentSteps`]: crate::ops::RecurrentSteps

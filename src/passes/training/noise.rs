@@ -2,7 +2,7 @@
 
 use super::TRAINING_STEP;
 use crate::graph::{DType, Graph, GraphError, Source, TensorType, ValueId};
-use crate::ops::{Dropout, Noise};
+use crate::ops::{AttentionTraining, Dropout, Noise};
 
 /// Hands out streams of random numbers in order, and the input that chooses among their numbers.
 pub(super) struct Streams {
@@ -13,7 +13,8 @@ impl Streams {
     /// Streams behind those that noise in `graph` has already.
     pub fn new(graph: &Graph) -> Streams {
         let taken = graph.nodes().iter().filter_map(|node| {
-            node.op.downcast_ref::<Dropout>().and_then(|dropout| dropout.stream)
+            let attention = node.op.downcast_ref::<AttentionTraining>().map(|op| op.stream);
+            attention.or(node.op.downcast_ref::<Dropout>().and_then(|dropout| dropout.stream))
         });
         Streams { next: taken.max().map_or(0, |last| last + 1) }
     }
@@ -26,10 +27,15 @@ impl Streams {
         dropout: Dropout,
         x: ValueId,
     ) -> Result<ValueId, GraphError> {
-        let step = training_step(graph)?;
-        let dropout = Dropout { stream: Some(self.next), ..dropout };
+        let (stream, step) = self.next(graph)?;
+        graph.add_one(name, Dropout { stream: Some(stream), ..dropout }, &[x, step])
+    }
+
+    /// The next stream, and the input that chooses among its numbers.
+    pub fn next(&mut self, graph: &mut Graph) -> Result<(u32, ValueId), GraphError> {
+        let stream = self.next;
         self.next += 1;
-        graph.add_one(name, dropout, &[x, step])
+        Ok((stream, training_step(graph)?))
     }
 
     /// `x` with dropout of `rate` whose factors are the same along the axes `shared`.

@@ -50,6 +50,8 @@ table!(
     ActivateGradient,
     ArgReduce,
     Attention,
+    AttentionGradient,
+    AttentionTraining,
     BatchNormGradient,
     BatchNormTraining,
     Binary,
