@@ -6,10 +6,12 @@
 
 mod batch;
 pub mod callback;
+mod checkpoint;
 mod compile;
 mod config;
 mod data;
 mod error;
+mod fit;
 mod history;
 mod logits;
 mod loss;
