@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use common::broken::{Members, members};
-use common::cases::{all, fixtures, object};
+use common::cases::{all, fixtures, object, options as reading};
 use common::check::{Arrays, chain, check_model, text, wanted};
 use common::npz;
 use seqfuse::{Format, Model, Options, ReadOptions};
@@ -76,7 +76,7 @@ fn every_h5_file_of_keras_2_gives_what_keras_2_gives() {
             let arrays = member(members, &format!("{name}.npz")).expect("the arrays are there");
             let arrays = npz::read_from(Cursor::new(arrays));
             let architecture = member(members, &format!("{name}.json")).map(<[u8]>::to_vec);
-            let options = ReadOptions { architecture, ..ReadOptions::default() };
+            let options = ReadOptions { architecture, ..reading() };
             (format!("keras2/{label}"), check(bytes, &options, &arrays, case))
         },
     ));

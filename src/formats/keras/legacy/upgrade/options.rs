@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Version, class_of};
+use super::{Version, class_name, class_of};
 use crate::formats::FormatError;
 use crate::formats::keras::json as text_of;
 use crate::formats::keras::layers::KERAS2;
@@ -94,15 +94,8 @@ pub fn upgrade(entry: &mut Map<String, Value>, version: Version) -> Result<(), F
             remove_if(config, "causal", &[json!(true), json!(false)]);
         }
         "TextVectorization" | "StringLookup" | "IntegerLookup" => lookup(config),
-        "TimeDistributed" if config.get("layer").is_some_and(makes_masks) => {
-            return Err(FormatError::UnsupportedOption {
-                layer: config.get("name").and_then(Value::as_str).unwrap_or("?").to_owned(),
-                option: "layer".to_owned(),
-                value: "a layer that makes masks".to_owned(),
-                hint: "Keras 2 hands the masks of the layer within on, and Keras 3 does not; save \
-                       the model with Keras 3"
-                    .to_owned(),
-            });
+        "TimeDistributed" if !config.get("layer").is_some_and(hands_masks_on) => {
+            config.insert(KERAS2.to_owned(), json!(true));
         }
         _ => {}
     }
@@ -195,15 +188,33 @@ fn rename(config: &mut Map<String, Value>, old: &str, new: &str) {
     }
 }
 
-/// Whether a layer, or one within it, gives its output a mask.
-fn makes_masks(value: &Value) -> bool {
-    match value {
-        Value::Array(items) => items.iter().any(makes_masks),
-        Value::Object(entries) => {
-            entries.get("mask_zero") == Some(&json!(true))
-                || entries.get("class_name") == Some(&json!("Masking"))
-                || entries.values().any(makes_masks)
+/// Layers that hand a mask on as it is, in Keras 2 as in Keras 3.
+const HAND_MASKS_ON: [&str; 16] = [
+    "InputLayer",
+    "Activation",
+    "ActivityRegularization",
+    "AlphaDropout",
+    "BatchNormalization",
+    "Dense",
+    "Dropout",
+    "ELU",
+    "GaussianDropout",
+    "GaussianNoise",
+    "LayerNormalization",
+    "LeakyReLU",
+    "PReLU",
+    "ReLU",
+    "SpatialDropout1D",
+    "ThresholdedReLU",
+];
+
+/// Whether a layer, or a model all of whose layers do, hands a mask on as it is.
+fn hands_masks_on(layer: &Value) -> bool {
+    match class_name(layer) {
+        "Sequential" | "Functional" | "Model" => {
+            let layers = layer.pointer("/config/layers").and_then(Value::as_array);
+            layers.is_some_and(|layers| layers.iter().all(hands_masks_on))
         }
-        _ => false,
+        class => HAND_MASKS_ON.contains(&class),
     }
 }
