@@ -11,6 +11,7 @@ mod op_layers;
 mod options;
 mod reference;
 
+pub use options::of_keras2;
 use serde_json::{Map, Value, json};
 
 use crate::formats::FormatError;
@@ -212,6 +213,9 @@ impl Upgrade {
         let class = class_of(entry).to_owned();
         if class.contains('>') {
             entry.insert("registered_name".to_owned(), json!(class));
+            if let Some(config) = entry.get_mut("config").and_then(Value::as_object_mut) {
+                options::mark(&class, config);
+            }
             return Ok(());
         }
         if matches!(class.as_str(), "Sequential" | "Functional" | "Model") {

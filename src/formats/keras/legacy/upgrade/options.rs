@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{Version, class_name, class_of};
 use crate::formats::FormatError;
 use crate::formats::keras::json as text_of;
-use crate::formats::keras::layers::KERAS2;
+use crate::formats::keras::layers::{KERAS2, knows};
 
 /// Today's class for one that Keras 2 had under another name.
 const CLASSES: [(&str, &str); 12] = [
@@ -21,6 +21,17 @@ const CLASSES: [(&str, &str); 12] = [
     ("DenseAttention", "Attention"),
     ("Convolution1D", "Conv1D"),
     ("ThresholdedReLU", "ReLU"),
+];
+
+/// Classes of Keras that are no layers of their own.
+const OF_KERAS: [&str; 7] = [
+    "Bidirectional",
+    "GRUCell",
+    "InputLayer",
+    "Lambda",
+    "LSTMCell",
+    "SimpleRNNCell",
+    "StackedRNNCells",
 ];
 
 /// Brings a layer's class and options into the form of Keras 3.
@@ -94,19 +105,40 @@ pub fn upgrade(entry: &mut Map<String, Value>, version: Version) -> Result<(), F
             remove_if(config, "causal", &[json!(true), json!(false)]);
         }
         "TextVectorization" | "StringLookup" | "IntegerLookup" => lookup(config),
-        "TimeDistributed" if !config.get("layer").is_some_and(hands_masks_on) => {
-            config.insert(KERAS2.to_owned(), json!(true));
-        }
         _ => {}
     }
-    // What Keras 2 did otherwise with masks, and with rows of almost zero.
-    if let "MultiHeadAttention" | "Softmax" | "Add" | "Subtract" | "Multiply" | "Average"
-    | "Maximum" | "Minimum" | "Concatenate" | "GroupNormalization" | "Identity"
-    | "UnitNormalization" | "Normalization" | "Rescaling" = new
-    {
+    mark(new, config);
+    Ok(())
+}
+
+/// Marks a layer that Keras 2 computed otherwise, with masks or with rows of almost zero.
+pub fn mark(class: &str, config: &mut Map<String, Value>) {
+    let otherwise = match class {
+        "MultiHeadAttention" | "Softmax" | "Add" | "Subtract" | "Multiply" | "Average"
+        | "Maximum" | "Minimum" | "Concatenate" | "GroupNormalization" | "Identity"
+        | "UnitNormalization" | "Normalization" | "Rescaling" => true,
+        "TimeDistributed" => !config.get("layer").is_some_and(hands_masks_on),
+        // The layers that a template gives a class of the user's own are of Keras 2 as well.
+        class => !knows(class) && !OF_KERAS.contains(&class) && !config.contains_key("layers"),
+    };
+    if otherwise {
         config.insert(KERAS2.to_owned(), json!(true));
     }
-    Ok(())
+}
+
+/// Makes a layer that a template describes, and those within it, layers of Keras 2.
+pub fn of_keras2(layer: &mut Value) {
+    let class = class_name(layer).to_owned();
+    let Some(config) = layer.get_mut("config").and_then(Value::as_object_mut) else { return };
+    functions(config);
+    mark(&class, config);
+    for key in ["layer", "backward_layer", "cell", "layers", "cells"] {
+        match config.get_mut(key) {
+            Some(Value::Array(within)) => within.iter_mut().for_each(of_keras2),
+            Some(within) => of_keras2(within),
+            None => {}
+        }
+    }
 }
 
 /// Activations under today's names. `hard_sigmoid` was another function.
