@@ -23,13 +23,15 @@ const CLASSES: [(&str, &str); 12] = [
     ("ThresholdedReLU", "ReLU"),
 ];
 
-/// Classes of Keras that are no layers of their own.
-const OF_KERAS: [&str; 7] = [
-    "Bidirectional",
+/// Classes of Keras beside those of its layers.
+const OF_KERAS: [&str; 9] = [
+    "Functional",
     "GRUCell",
     "InputLayer",
     "Lambda",
     "LSTMCell",
+    "Model",
+    "Sequential",
     "SimpleRNNCell",
     "StackedRNNCells",
 ];
@@ -119,7 +121,7 @@ pub fn mark(class: &str, config: &mut Map<String, Value>) {
         | "UnitNormalization" | "Normalization" | "Rescaling" => true,
         "TimeDistributed" => !config.get("layer").is_some_and(hands_masks_on),
         // The layers that a template gives a class of the user's own are of Keras 2 as well.
-        class => !knows(class) && !OF_KERAS.contains(&class) && !config.contains_key("layers"),
+        class => !knows(class) && !OF_KERAS.contains(&class),
     };
     if otherwise {
         config.insert(KERAS2.to_owned(), json!(true));
@@ -129,7 +131,9 @@ pub fn mark(class: &str, config: &mut Map<String, Value>) {
 /// Makes a layer that a template describes, and those within it, layers of Keras 2.
 pub fn of_keras2(layer: &mut Value) {
     let class = class_name(layer).to_owned();
-    let Some(config) = layer.get_mut("config").and_then(Value::as_object_mut) else { return };
+    let Some(entry) = layer.as_object_mut() else { return };
+    let config = entry.entry("config").or_insert_with(|| json!({}));
+    let Some(config) = config.as_object_mut() else { return };
     functions(config);
     mark(&class, config);
     for key in ["layer", "backward_layer", "cell", "layers", "cells"] {
