@@ -227,7 +227,7 @@ fn exp_sum<S: Simd>(row: &[f32], max: f64) -> f64 {
 /// Keras's threshold (see the reference): the sum of all partial sums over the support in falling
 /// order, less 1, over its size. The value of rank `r` of `k` is part of `k - r` partial sums.
 #[inline(always)]
-fn partial_sums_threshold(row: &[f32], threshold: f64) -> f64 {
+pub(super) fn partial_sums_threshold(row: &[f32], threshold: f64) -> f64 {
     let inside = |x: f32| f64::from(x) > threshold || x.is_nan();
     let support = row.iter().filter(|&&x| inside(x)).count();
     let mut sums = 0.0f64;
@@ -240,15 +240,16 @@ fn partial_sums_threshold(row: &[f32], threshold: f64) -> f64 {
     (sums - 1.0) / support.max(1) as f64
 }
 
-/// Michelot's algorithm: shrinks the support until no value in it lies below the threshold. It
-/// needs no sorting and so no memory; each round drops a value, most rounds many.
+/// Michelot's algorithm: shrinks the support until no value in it lies below the threshold, and
+/// gives the last one. It needs no sorting and so no memory; each round drops a value, most rounds
+/// many.
 #[inline(always)]
-fn sparsemax(row: &mut [f32]) {
+pub(super) fn sparsemax_support(row: &[f32]) -> f64 {
     let mut threshold = f64::NEG_INFINITY;
     let mut support = usize::MAX;
     loop {
         let (mut sum, mut count) = (0.0f64, 0usize);
-        for &x in row.iter() {
+        for &x in row {
             let x = f64::from(x);
             // A NaN stays in the support, and so reaches every result.
             let inside = x > threshold || x.is_nan();
@@ -256,12 +257,16 @@ fn sparsemax(row: &mut [f32]) {
             count += usize::from(inside);
         }
         if count >= support || count == 0 {
-            break;
+            return threshold;
         }
         support = count;
         threshold = (sum - 1.0) / count as f64;
     }
-    let threshold = partial_sums_threshold(row, threshold);
+}
+
+#[inline(always)]
+fn sparsemax(row: &mut [f32]) {
+    let threshold = partial_sums_threshold(row, sparsemax_support(row));
     for x in row {
         let y = f64::from(*x) - threshold;
         *x = if y < 0.0 { 0.0 } else { y as f32 };

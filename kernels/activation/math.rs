@@ -184,6 +184,16 @@ pub fn gelu64<S: Simd>(x: f64) -> f64 {
     if x < 0.0 { -u * tail } else { x * (1.0 - tail) }
 }
 
+/// The derivative of x Φ(x): Φ(x) + x φ(x), φ the density.
+#[inline(always)]
+pub fn gelu_slope64<S: Simd>(x: f64) -> f64 {
+    let u = x.abs();
+    let u = if u > 15.0 { 15.0 } else { u };
+    let tail = normal_tail64::<S>(u);
+    let rest = u * exp64::<S>(-0.5 * u * u) * 0.398_942_280_401_432_7;
+    if x < 0.0 { tail - rest } else { (1.0 - tail) + rest }
+}
+
 /// Φ(-u) = exp(-u²/2) P(1 / (1 + u/3)), where P fits erfcx(u/√2)/2 for u in 0..=15 to 2e-10;
 /// below -15 the result rounds to 0.
 #[inline(always)]

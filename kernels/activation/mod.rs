@@ -1,12 +1,19 @@
 //! Activation functions: every one that Keras 3 has, with Keras's defaults.
 
+mod backward;
+pub mod backward_reference;
+#[cfg(test)]
+mod backward_tests;
 mod cpu;
 pub mod math;
 pub mod reference;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use backward::{log_softmax_row, softmax_row};
+
 use crate::isa::Isa;
+use backward::Slices;
 
 /// α of SELU (Klambauer et al. 2017, arXiv:1706.02515).
 pub(crate) const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
@@ -225,5 +232,86 @@ impl Activation {
             "glu: a row of {width} values has no two halves"
         );
         cpu::apply_rows(self, isa, data, width);
+    }
+
+    /// Whether the derivative needs the argument; else the result alone gives it.
+    ///
+    /// The argument is needed where several arguments with different derivatives give one result:
+    /// by functions that fall and rise (SiLU, GELU, Mish, HardSilu), by those that are flat beside
+    /// a kink at which TensorFlow's gradient is not 0 (hard_tanh, the hard_sigmoid of Keras 2, a
+    /// `relu` with a largest value other than 6), and by unusual arguments such as negative slopes.
+    pub fn needs_input(self) -> bool {
+        match self {
+            Activation::Silu
+            | Activation::Gelu { .. }
+            | Activation::Mish
+            | Activation::TanhShrink
+            | Activation::HardSilu
+            | Activation::HardTanh
+            | Activation::LegacyHardSigmoid
+            | Activation::Sparsemax
+            | Activation::Glu => true,
+            Activation::LeakyRelu { negative_slope } => negative_slope < 0.0,
+            Activation::BoundedRelu { negative_slope, max_value, threshold } => {
+                let plain = max_value.is_none_or(|max_value| max_value == 6.0);
+                threshold != 0.0 || negative_slope < 0.0 || !plain
+            }
+            Activation::Celu { alpha } => alpha.is_nan() || alpha <= 0.0,
+            Activation::Elu { alpha } => alpha.is_nan() || alpha < 0.0,
+            Activation::HardShrink { threshold } => threshold < 0.0,
+            Activation::Threshold { threshold, value } => value > threshold,
+            _ => false,
+        }
+    }
+
+    /// Writes `dx = dy · f'(x)` for an element-wise activation.
+    ///
+    /// `x` is read if [`needs_input`](Activation::needs_input) says so, else `y`; the other may be
+    /// absent or empty. Derivatives at kinks are TensorFlow's: that of `relu` at 0 is 0, of
+    /// `leaky_relu` the slope below, of `relu6` and `hard_sigmoid` 0 at both ends, of `hard_tanh`
+    /// 1 at both ends, of `celu` 2 at 0.
+    ///
+    /// # Panics
+    /// If the activation works on rows, its argument is needed and absent, or lengths differ.
+    pub fn backward(self, isa: Isa, x: Option<&[f32]>, y: &[f32], dy: &[f32], dx: &mut [f32]) {
+        assert!(self.is_elementwise(), "{} works on rows: call backward_rows", self.name());
+        self.backward_rows(isa, x, y, dy, dx, 1);
+    }
+
+    /// The same for any activation, on rows of `width` values of x and dx; those of y and dy have
+    /// [`output_width`](Activation::output_width) values.
+    ///
+    /// Softmax: `dx = y (dy - Σ y dy)`. Its logarithm: `dx = dy - exp(y) Σ dy`.
+    ///
+    /// # Panics
+    /// As [`backward`](Activation::backward), or if the slices are not whole rows.
+    pub fn backward_rows(
+        self,
+        isa: Isa,
+        x: Option<&[f32]>,
+        y: &[f32],
+        dy: &[f32],
+        dx: &mut [f32],
+        width: usize,
+    ) {
+        let name = self.name();
+        let kept = match (self.needs_input(), x) {
+            (true, x) => x.unwrap_or_else(|| panic!("{name}: its argument is needed")),
+            (false, _) => y,
+        };
+        assert_eq!(kept.len(), dx.len(), "{name}: the length of what was kept");
+        if dx.is_empty() {
+            return;
+        }
+        assert!(width > 0 && dx.len().is_multiple_of(width), "{name}: rows of {width}");
+        assert!(self != Activation::Glu || width.is_multiple_of(2), "glu: a row of {width}");
+        let out = dx.len() / width * self.output_width(width);
+        assert_eq!(dy.len(), out, "{name}: the gradient's length");
+        let slices = Slices { kept, dy, dx };
+        match (self.is_elementwise(), self.needs_input()) {
+            (true, true) => backward::from_input(self, isa, slices),
+            (true, false) => backward::from_output(self, isa, slices),
+            (false, _) => backward::rows(self, isa, slices, width),
+        }
     }
 }

@@ -125,11 +125,11 @@ pub fn sigmoid<T: Real>(x: T) -> T {
     T::one() / (T::one() + (-x).exp())
 }
 
-fn hard_sigmoid<T: Real>(x: T) -> T {
+pub(super) fn hard_sigmoid<T: Real>(x: T) -> T {
     (x + T::from_f64(3.0)).at_least(T::zero()).at_most(T::from_f64(6.0)) / T::from_f64(6.0)
 }
 
-fn softplus<T: Real>(x: T) -> T {
+pub(super) fn softplus<T: Real>(x: T) -> T {
     x.at_least(T::zero()) + (-x.abs()).exp().ln_1p()
 }
 
@@ -148,7 +148,7 @@ fn tanh_shrink<T: Real>(x: T) -> T {
 /// Φ(x) = erfc(-x/√2) / 2: the series x + x³/3 + x⁵/15 + … times the density near 0, Laplace's
 /// continued fraction 1/(u + 1/(u + 2/(u + …))) in the tails (Abramowitz and Stegun
 /// 26.2.11 and 26.2.14). The series keeps 13 digits down to Φ(-3) = 1.3e-3.
-fn normal_distribution<T: Real>(x: T) -> T {
+pub(super) fn normal_distribution<T: Real>(x: T) -> T {
     let c = T::from_f64;
     let u = x.abs();
     if u.to_f64().is_nan() {
@@ -184,13 +184,13 @@ fn maximum<T: Real>(row: &[T]) -> T {
     row.iter().fold(T::from_f64(f64::NEG_INFINITY), |max, &x| max.at_least(x))
 }
 
-fn softmax<T: Real>(row: &[T]) -> Vec<T> {
+pub(super) fn softmax<T: Real>(row: &[T]) -> Vec<T> {
     let max = maximum(row);
     let sum: T = row.iter().map(|&x| (x - max).exp()).sum();
     row.iter().map(|&x| (x - max).exp() / sum).collect()
 }
 
-fn log_softmax<T: Real>(row: &[T]) -> Vec<T> {
+pub(super) fn log_softmax<T: Real>(row: &[T]) -> Vec<T> {
     let max = maximum(row);
     let log: T = row.iter().map(|&x| (x - max).exp()).sum::<T>().ln();
     row.iter().map(|&x| x - max - log).collect()

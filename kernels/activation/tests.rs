@@ -3,7 +3,7 @@ use crate::isa::Isa;
 use std::ops::RangeInclusive;
 
 /// Every element-wise activation, defaults and other arguments.
-fn elementwise() -> Vec<Activation> {
+pub(super) fn elementwise() -> Vec<Activation> {
     let mut all: Vec<Activation> = NAMES.iter().map(|&(_, activation)| activation).collect();
     all.retain(|activation| activation.is_elementwise());
     let relu = |negative_slope, max_value, threshold| Activation::BoundedRelu {

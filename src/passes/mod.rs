@@ -1,10 +1,12 @@
 //! Passes over the Graph: one file each, all of them through [`Graph::rewrite`].
 
 mod dead;
+mod differentiate;
 mod inference;
 mod simplify;
 
 pub use dead::remove_dead;
+pub use differentiate::differentiate;
 pub use inference::for_inference;
 pub use simplify::simplify;
 
@@ -17,6 +19,17 @@ use crate::graph::{Graph, GraphError};
 /// If a pass makes a Graph that is not valid.
 pub fn prepare(graph: &Graph) -> Result<Graph, GraphError> {
     let graph = remove_dead(&simplify(&for_inference(graph)?)?)?;
+    #[cfg(debug_assertions)]
+    graph.verify()?;
+    Ok(graph)
+}
+
+/// The passes before differentiation, in order.
+///
+/// # Errors
+/// If a pass makes a Graph that is not valid.
+pub fn prepare_training(graph: &Graph) -> Result<Graph, GraphError> {
+    let graph = remove_dead(&simplify(graph)?)?;
     #[cfg(debug_assertions)]
     graph.verify()?;
     Ok(graph)

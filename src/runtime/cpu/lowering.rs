@@ -6,7 +6,7 @@ use std::sync::Arc;
 use seqfuse_kernels::Isa;
 
 use super::{Buffer, Env};
-use crate::graph::{Graph, Node, Operator, Source, Tensor, ValueId, VariableKind};
+use crate::graph::{Graph, Node, Operator, Source, Tensor, ValueId};
 use crate::plan::{BufferId, NodeShapes, Operand, PackCache, Place, Step, WeightId};
 use crate::runtime::RunError;
 
@@ -143,7 +143,7 @@ impl Weights<'_> {
             match &self.graph.value(id).source {
                 Source::Variable(variable) => {
                     let found = self.graph.variable(*variable);
-                    let fixed = found.kind != VariableKind::State;
+                    let fixed = !self.graph.is_kept(*variable);
                     return fixed.then_some((WeightId::Variable(*variable), &*found.value));
                 }
                 Source::Constant(tensor) => {

@@ -21,6 +21,7 @@ mod full_like;
 mod global_pool;
 mod layer_norm;
 mod layout;
+mod loss;
 mod mat_mul;
 mod one_hot;
 mod recurrent;
@@ -31,6 +32,7 @@ mod softmax;
 mod take;
 mod take_along_axis;
 mod tile;
+mod update;
 mod window_pool;
 
 pub use env::{Buffer, Env, Inputs, Values};
