@@ -93,7 +93,7 @@ fn rules_of_keras_2_are_kept_from_files_of_keras_3_by_name() {
         ("extra", "merged_masks", Err("masks as Keras 2")),
         ("extra", "masks_dropped", Err("masks as Keras 2")),
         ("extra", "attention_masks", Err("masks as Keras 2")),
-        ("extra", "time_distributed_steps", Err("masks as Keras 2")),
+        ("extra", "time_distributed_words", Err("masks as Keras 2")),
         ("custom", "masks_taken_off", Err("masks as Keras 2")),
         // What wraps layers that hand their mask on does so in both.
         ("time_distributed", "mask_passes", Ok(())),
