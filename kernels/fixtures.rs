@@ -74,3 +74,33 @@ pub(crate) fn assert_close(got: &[f32], want: &[f64], tolerance: f64, what: &str
         assert!(near || g == w || (g.is_nan() && w.is_nan()), "{what}: [{i}] is {g}, not {w}");
     }
 }
+
+/// The same numbers in double precision.
+pub(crate) fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| value.into()).collect()
+}
+
+/// Asserts that `got` is the gradient of `Σ dy · f(x)` by `x`: its central differences, within 1e-6
+/// of the largest of them.
+pub(crate) fn assert_gradient(
+    x: &[f64],
+    dy: &[f64],
+    f: impl Fn(&[f64]) -> Vec<f64>,
+    got: &[f64],
+    what: &str,
+) {
+    const STEP: f64 = 1e-5;
+    let loss = |i: usize, by: f64| -> f64 {
+        let mut x = x.to_vec();
+        x[i] += by;
+        f(&x).iter().zip(dy).map(|(y, dy)| y * dy).sum()
+    };
+    let difference = |i| (loss(i, STEP) - loss(i, -STEP)) / (2.0 * STEP);
+    let want: Vec<f64> = (0..x.len()).map(difference).collect();
+    assert_eq!(got.len(), want.len(), "{what}: length");
+    let largest = want.iter().fold(1e-3, |max: f64, want| max.max(want.abs()));
+    for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+        let near = (got - want).abs() <= 1e-6 * largest;
+        assert!(near, "{what}: the gradient of [{i}] is {want}, not {got}");
+    }
+}

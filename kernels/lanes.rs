@@ -45,6 +45,23 @@ pub(crate) fn sum_by(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     fold(lanes, |a, b| a + b)
 }
 
+/// `Σ a (b - shift)` over two rows.
+#[inline(always)]
+pub(crate) fn product_sum(a: &[f32], b: &[f32], shift: f32) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let rest = a.remainder().iter().zip(b.remainder());
+    for (a, b) in a.zip(b) {
+        for (lane, (&a, &b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+            *lane += a * (b - shift);
+        }
+    }
+    for (lane, (&a, &b)) in lanes.iter_mut().zip(rest) {
+        *lane += a * (b - shift);
+    }
+    fold(lanes, |a, b| a + b)
+}
+
 /// The larger of two values; NaN if one is NaN, as in TensorFlow.
 #[inline(always)]
 pub(crate) fn larger(a: f32, b: f32) -> f32 {

@@ -9,8 +9,11 @@
 
 pub mod activation;
 pub mod attention;
+pub mod batch_norm;
 pub mod bincount;
 pub mod conv;
+#[cfg(test)]
+mod differences;
 pub mod elementwise;
 pub mod embedding;
 #[cfg(test)]
@@ -31,6 +34,7 @@ pub mod random;
 pub mod real;
 pub mod recurrent;
 pub mod reduce;
+pub mod scatter;
 pub mod simple_rnn;
 pub mod softmax;
 pub mod wgsl;

@@ -1,10 +1,12 @@
 //! Layer normalization over the last axis (or the product of trailing axes).
 
+mod backward;
 mod cpu;
 pub mod reference;
 #[cfg(test)]
 mod tests;
 
+pub use backward::{backward, workspace_len};
 pub use cpu::forward;
 
 /// What a row is divided by, and whether its mean is taken off.
@@ -35,4 +37,15 @@ pub struct LayerNormCall<'a, T = f32> {
     pub epsilon: f32,
     /// The formula.
     pub form: Form,
+}
+
+/// What [`backward`] writes; an absent one is not computed.
+#[derive(Debug, Default)]
+pub struct LayerNormGradients<'a> {
+    /// The gradient of x, `[rows, features]`.
+    pub dx: Option<&'a mut [f32]>,
+    /// The gradient of gamma, `[features]`.
+    pub dgamma: Option<&'a mut [f32]>,
+    /// The gradient of beta, `[features]`.
+    pub dbeta: Option<&'a mut [f32]>,
 }

@@ -1,10 +1,12 @@
 //! Softmax and its logarithm along an axis.
 
+mod backward;
 mod cpu;
 pub mod reference;
 #[cfg(test)]
 mod tests;
 
+pub use backward::backward;
 pub use cpu::forward;
 
 /// What a softmax gives.
@@ -32,5 +34,22 @@ pub struct SoftmaxCall<'a, T = f32> {
     /// The product of the sizes behind the axis.
     pub inner: usize,
     /// Probabilities or their logarithms.
+    pub form: Form,
+}
+
+/// What [`backward`] reads: tensors `[outer, axis, inner]`, normalised along `axis`.
+#[derive(Clone, Copy, Debug)]
+pub struct SoftmaxGradient<'a, T = f32> {
+    /// The result of [`forward`].
+    pub y: &'a [T],
+    /// Its gradient.
+    pub dy: &'a [T],
+    /// The product of the sizes in front of the axis.
+    pub outer: usize,
+    /// The size of the axis.
+    pub axis: usize,
+    /// The product of the sizes behind the axis.
+    pub inner: usize,
+    /// What the result is.
     pub form: Form,
 }

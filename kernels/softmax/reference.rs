@@ -1,6 +1,6 @@
 //! The plain definition.
 
-use super::{Form, SoftmaxCall};
+use super::{Form, SoftmaxCall, SoftmaxGradient};
 use crate::Real;
 
 /// `exp(x) / Σ exp(x)` along the axis, or its logarithm, computed in `R`.
@@ -24,4 +24,29 @@ pub fn forward<T: Real, R: Real>(call: SoftmaxCall<T>) -> Vec<R> {
         }
     }
     out
+}
+
+/// The gradient of the logits: `y (dy - Σ y dy)`, or `dy - exp(y) Σ dy` for the logarithm.
+pub fn backward<T: Real, R: Real>(call: SoftmaxGradient<T>) -> Vec<R> {
+    let SoftmaxGradient { y, dy, outer, axis, inner, form } = call;
+    let convert = |value: T| R::from_f64(value.to_f64());
+    let mut dx = vec![R::zero(); y.len()];
+    for row in 0..outer * inner {
+        let at = |i: usize| (row / inner * axis + i) * inner + row % inner;
+        let sum: R = (0..axis)
+            .map(at)
+            .map(|i| match form {
+                Form::Probability => convert(y[i]) * convert(dy[i]),
+                Form::Logarithm => convert(dy[i]),
+            })
+            .sum();
+        for i in (0..axis).map(at) {
+            let (y, dy) = (convert(y[i]), convert(dy[i]));
+            dx[i] = match form {
+                Form::Probability => y * (dy - sum),
+                Form::Logarithm => dy - y.exp() * sum,
+            };
+        }
+    }
+    dx
 }

@@ -2,7 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::graph::{Cost, DType, Dim, OpError, Operator, Slots, TensorType, elements};
+use super::FullLike;
+use crate::graph::{
+    Adjoint, Cost, DType, Dim, GraphError, OpError, Operator, Slots, Tensor, TensorType, ValueId,
+    elements,
+};
 
 pub use seqfuse_kernels::attention::MaskedRow;
 
@@ -23,6 +27,10 @@ pub struct Attention {
     pub sliding_window: Option<usize>,
     /// What a query that may attend to nothing gets.
     pub masked_row: MaskedRow,
+    /// The share of the probabilities that training drops; 0 for none.
+    pub dropout: f32,
+    /// Whether the scores that are given are those after dropping.
+    pub dropped_scores: bool,
 }
 
 impl Operator for Attention {
@@ -38,6 +46,9 @@ impl Operator for Attention {
         ];
         if let Some(window) = self.sliding_window {
             attributes.push(("sliding_window", window.to_string()));
+        }
+        if self.dropout != 0.0 {
+            attributes.push(("dropout", self.dropout.to_string()));
         }
         attributes
     }
@@ -82,6 +93,16 @@ impl Operator for Attention {
         Ok(vec![TensorType::new(DType::F32, output), TensorType::new(DType::F32, scores)])
     }
 
+    fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
+        if self.dropout != 0.0 {
+            return Err(adjoint.refuse("its dropout acts in a Graph for training alone"));
+        }
+        // Without dropout the scores are the weights of the values.
+        let (weights, gradients) = (adjoint.output(1), [0, 1].map(|index| adjoint.gradient(index)));
+        let op = AttentionTraining { attention: self.clone(), stream: 0 };
+        give_gradients(adjoint, op, None, weights, [gradients[0], gradients[1], None])
+    }
+
     fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
         let width = |slot: usize| {
             let ty = inputs.get(slot).copied().flatten();
@@ -91,6 +112,158 @@ impl Operator for Attention {
         let operands = inputs.iter().flatten().copied().chain(outputs.first());
         Cost {
             flops: scores * (2 * width(0) + 2 * width(2) + 8),
+            bytes: operands.map(|ty| elements(ty) * ty.dtype.size() as u64).sum(),
+        }
+    }
+}
+
+/// Attention in training, with dropout of its weights by a stream of random numbers.
+///
+/// Slots: those of [`Attention`], and `training_step`, the `[2]` integers of seed and step (empty
+/// without dropout). Outputs: that of [`Attention`], then the weights of the values before dropout
+/// and after it, both `[batch, heads, time, source]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttentionTraining {
+    /// The operator of the model.
+    pub attention: Attention,
+    /// The position among the streams of random numbers.
+    pub stream: u32,
+}
+
+impl AttentionTraining {
+    /// The slot of the seed and step.
+    pub const TRAINING_STEP: usize = 4;
+
+    fn forward(&self, inputs: &Slots<'_>) -> Result<Vec<TensorType>, OpError> {
+        let forward: Vec<_> = (0..4).map(|slot| inputs.optional(slot)).collect();
+        let outputs = self.attention.infer(Slots::new(&self.attention, &forward))?;
+        let rate = self.attention.dropout;
+        if !(0.0..=1.0).contains(&rate) {
+            return Err(OpError::Attribute {
+                attribute: "dropout",
+                value: rate.to_string(),
+                expected: "from 0 to 1".to_owned(),
+            });
+        }
+        if rate != 0.0 {
+            inputs.typed(Self::TRAINING_STEP, &[DType::I64], "i64")?;
+            inputs.check(Self::TRAINING_STEP, &TensorType::known(DType::I64, &[2]))?;
+        }
+        Ok(outputs)
+    }
+}
+
+impl Operator for AttentionTraining {
+    fn name(&self) -> &'static str {
+        "attention_training"
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        let mut attributes = self.attention.attributes();
+        attributes.push(("stream", self.stream.to_string()));
+        attributes
+    }
+
+    fn input_name(&self, index: usize) -> Cow<'static, str> {
+        match index {
+            Self::TRAINING_STEP => Cow::Borrowed("training_step"),
+            _ => self.attention.input_name(index),
+        }
+    }
+
+    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
+        inputs.at_most(5)?;
+        let mut outputs = self.forward(&inputs)?;
+        outputs.push(outputs[1].clone());
+        Ok(outputs)
+    }
+
+    fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
+        let gradients = [0, 1, 2].map(|index| adjoint.gradient(index));
+        let (step, weights) = (adjoint.optional(Self::TRAINING_STEP), adjoint.output(1));
+        give_gradients(adjoint, self.clone(), step, weights, gradients)
+    }
+
+    fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
+        self.attention.cost(inputs, outputs)
+    }
+}
+
+/// Adds the node of the gradients of query, key and value, from those of the output and of the
+/// weights before and after dropout.
+fn give_gradients(
+    adjoint: &mut Adjoint<'_>,
+    op: AttentionTraining,
+    step: Option<ValueId>,
+    weights: ValueId,
+    [d_output, d_weights, d_dropped]: [Option<ValueId>; 3],
+) -> Result<(), GraphError> {
+    let d_output = match d_output {
+        Some(gradient) => gradient,
+        None => {
+            let (output, zero) = (adjoint.output(0), adjoint.constant(Tensor::scalar(0.0f32)));
+            adjoint.add(FullLike, &[output, zero])?
+        }
+    };
+    let mut inputs: Vec<_> = (0..4).map(|slot| adjoint.optional(slot)).collect();
+    inputs.extend([step, Some(weights), Some(d_output), d_weights, d_dropped]);
+    let found = adjoint.add_node(AttentionGradient(op), inputs)?;
+    for (slot, gradient) in found.into_iter().enumerate() {
+        if adjoint.wants(slot) {
+            adjoint.give(slot, gradient);
+        }
+    }
+    Ok(())
+}
+
+/// The gradients of `query`, `key` and `value` of an [`AttentionTraining`]: from its inputs, the
+/// weights before dropout that it gave, and the gradients of its outputs, of which those of the
+/// weights may be empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttentionGradient(pub AttentionTraining);
+
+impl AttentionGradient {
+    /// The slot of the weights before dropout.
+    pub const WEIGHTS: usize = 5;
+    /// The slot of the gradient of the output; those of the weights before and after dropout follow.
+    pub const D_OUTPUT: usize = 6;
+}
+
+impl Operator for AttentionGradient {
+    fn name(&self) -> &'static str {
+        "attention_gradient"
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        self.0.attributes()
+    }
+
+    fn input_name(&self, index: usize) -> Cow<'static, str> {
+        const NAMES: [&str; 4] = ["weights", "d_output", "d_weights", "d_dropped"];
+        match index.checked_sub(Self::WEIGHTS) {
+            None => self.0.input_name(index),
+            Some(index) => Cow::Borrowed(NAMES.get(index).copied().unwrap_or("surplus")),
+        }
+    }
+
+    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
+        inputs.at_most(9)?;
+        let outputs = self.0.forward(&inputs)?;
+        inputs.float(Self::WEIGHTS)?;
+        inputs.float(Self::D_OUTPUT)?;
+        inputs.check(Self::D_OUTPUT, &outputs[0])?;
+        for slot in [Self::WEIGHTS, Self::D_OUTPUT + 1, Self::D_OUTPUT + 2] {
+            inputs.check(slot, &outputs[1])?;
+        }
+        Ok(vec![inputs.float(0)?.clone(), inputs.float(1)?.clone(), inputs.float(2)?.clone()])
+    }
+
+    fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
+        let source = inputs.get(1).copied().flatten();
+        let keys = source.and_then(|key| key.dims.get(1)).and_then(Dim::known).unwrap_or(0) as u64;
+        let operands = inputs.iter().flatten().copied().chain(outputs);
+        Cost {
+            flops: 8 * keys * outputs.first().map_or(0, elements),
             bytes: operands.map(|ty| elements(ty) * ty.dtype.size() as u64).sum(),
         }
     }

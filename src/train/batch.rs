@@ -108,6 +108,11 @@ impl Bound {
         Ok(())
     }
 
+    /// The array of a step's input.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.arrays.get(name)
+    }
+
     /// Writes the rows `order` of every array to `batch`, whose memory is used again.
     pub fn gather(&self, order: &[usize], batch: &mut Tensors) {
         for (name, tensor) in self.arrays.iter() {

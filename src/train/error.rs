@@ -98,6 +98,12 @@ pub enum TrainError {
         #[source]
         source: std::io::Error,
     },
+    /// A serialized schedule or metric is not taken.
+    #[error(transparent)]
+    Config(#[from] super::ConfigError),
+    /// A batch does not fit a metric.
+    #[error(transparent)]
+    Metric(#[from] super::MetricError),
     /// The step's Graph could not be built.
     #[error(transparent)]
     Graph(Box<GraphError>),

@@ -35,6 +35,20 @@ pub(super) fn behind(graph: &Graph, id: ValueId, training: bool) -> Option<Value
     (is_softmax || activates).then(|| node.inputs.first().copied().flatten()).flatten()
 }
 
+/// The sigmoid or softmax that a value is directly the result of.
+pub(super) fn activation_of(graph: &Graph, id: ValueId, training: bool) -> Option<Activation> {
+    let node = source(graph, direct(graph, id, training))?;
+    let op = &node.op;
+    let softmax = op.downcast_ref::<Softmax>().filter(|softmax| !softmax.log);
+    let found = op
+        .downcast_ref::<Activate>()
+        .map(|op| op.activation)
+        .or(op.downcast_ref::<Dense>().map(|op| op.activation))
+        .or(op.downcast_ref::<Conv>().map(|op| op.activation))
+        .or(softmax.map(|_| Activation::Softmax));
+    found.filter(|activation| has_logits(*activation))
+}
+
 /// The value that this one is, behind what changes nothing.
 fn direct(graph: &Graph, mut id: ValueId, training: bool) -> ValueId {
     while let Some(node) = source(graph, id)

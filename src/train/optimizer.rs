@@ -77,7 +77,7 @@ impl OptimizerConfig {
             None => LearningRate::Constant(default),
             Some(value) => match value.as_f64() {
                 Some(rate) => LearningRate::Constant(rate as f32),
-                None => LearningRate::Schedule(Schedule::from_json(&value)?),
+                None => LearningRate::Schedule(Schedule::from_keras(&value)?),
             },
         };
         let mut weight_decay = object.number("weight_decay")?;
@@ -113,7 +113,7 @@ impl OptimizerConfig {
         let rate = match &self.learning_rate {
             // As Keras writes a variable of 32 bits.
             LearningRate::Constant(rate) => f64::from(*rate).into(),
-            LearningRate::Schedule(schedule) => schedule.to_json(),
+            LearningRate::Schedule(schedule) => schedule.to_keras(),
         };
         config.insert("learning_rate".to_owned(), rate);
         let clip = |of: fn(Clip) -> Option<f64>| self.clip.and_then(of);

@@ -14,6 +14,7 @@ use super::step::{ITERATION, LEARNING_RATE, Mode, Recipe, U_PRODUCT};
 use super::{TrainConfig, TrainError};
 use crate::graph::{Graph, Tensor, VariableId};
 use crate::model::Model;
+use crate::passes::TRAINING_STEP;
 use crate::plan::PackCache;
 use crate::runtime::{Session, Tensors};
 
@@ -57,7 +58,7 @@ impl<'a> Setup<'a> {
         batch_size: usize,
     ) -> Result<Logs, TrainError> {
         let mut session = self.session(graph, data, Mode::Evaluate)?;
-        let mut meters = Meters::new(graph, self.outputs, data)?;
+        let mut meters = Meters::new(graph, self.outputs, data, false)?;
         let (mut batch, mut results) = (Tensors::new(), Tensors::new());
         let order: Vec<usize> = (0..data.rows).collect();
         for rows in order.chunks(batch_size.max(1)) {
@@ -79,7 +80,8 @@ pub(super) struct Run<'a> {
     accumulating: bool,
     pub progress: Progress,
     pub stopped: bool,
-    batch: Tensors,
+    /// What the last step was fed; the steps that accumulate have one of their own.
+    batches: [Tensors; 2],
     pub results: Tensors,
 }
 
@@ -107,7 +109,7 @@ impl<'a> Run<'a> {
             accumulating: false,
             progress,
             stopped: false,
-            batch: Tensors::new(),
+            batches: [Tensors::new(), Tensors::new()],
             results: Tensors::new(),
         })
     }
@@ -121,29 +123,33 @@ impl<'a> Run<'a> {
         let every = optimizer.accumulation.unwrap_or(1) as u64;
         let (batches, iterations) = (self.progress.batches, self.progress.batches / every);
         if let LearningRate::Schedule(schedule) = &optimizer.learning_rate {
-            self.progress.learning_rate = schedule.at(batches);
+            self.progress.learning_rate = schedule.learning_rate(batches);
         }
         let updates = (batches + 1).is_multiple_of(every);
-        data.gather(rows, &mut self.batch);
         self.progress.before_step(optimizer, iterations, updates);
         self.hand_over(!updates);
         let session = match &mut self.accumulate {
             Some(accumulate) if !updates => accumulate,
             _ => &mut self.update,
         };
+        let batch = &mut self.batches[usize::from(self.accumulating)];
+        data.gather(rows, batch);
         let inputs = session.graph().inputs().iter().map(|input| input.name.clone());
         for name in inputs.collect::<Vec<_>>() {
             let value: Option<Tensor> = match name.as_str() {
                 LEARNING_RATE => Some(Tensor::scalar(self.progress.learning_rate)),
                 ITERATION => Some(Tensor::scalar(iterations as i64)),
                 U_PRODUCT => Some(Tensor::scalar(self.progress.u_product)),
+                TRAINING_STEP => {
+                    Tensor::new([2], vec![self.setup.config.seed as i64, batches as i64]).ok()
+                }
                 _ => None,
             };
             if let Some(value) = value {
-                self.batch.insert(name, value);
+                batch.insert(name, value);
             }
         }
-        session.run_into(&self.batch, &mut self.results)?;
+        session.run_into(batch, &mut self.results)?;
         self.progress.batches += 1;
         self.overwrite_with_averages(iterations + 1);
         Ok(())
@@ -187,7 +193,7 @@ impl<'a> Run<'a> {
 
     /// What the last step was fed.
     pub fn batch(&self) -> &Tensors {
-        &self.batch
+        &self.batches[usize::from(self.accumulating)]
     }
 
     fn set_variable(&mut self, id: VariableId, value: &Tensor) {

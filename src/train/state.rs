@@ -28,7 +28,7 @@ impl Progress {
     pub fn new(optimizer: &OptimizerConfig) -> Progress {
         let learning_rate = match &optimizer.learning_rate {
             LearningRate::Constant(rate) => *rate,
-            LearningRate::Schedule(schedule) => schedule.at(0),
+            LearningRate::Schedule(schedule) => schedule.learning_rate(0),
         };
         Progress { batches: 0, learning_rate, u_product: 1.0 }
     }

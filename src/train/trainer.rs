@@ -176,7 +176,7 @@ impl Fit<'_> {
     /// Trains on every row once.
     fn epoch(&mut self, epoch: usize) -> Result<Logs, TrainError> {
         let setup = self.run.setup;
-        let mut meters = Meters::new(setup.model.graph(), setup.outputs, self.data)?;
+        let mut meters = Meters::new(setup.model.graph(), setup.outputs, self.data, true)?;
         let config = setup.config;
         let order = match config.shuffle {
             true => order::shuffled(self.data.rows, config.seed, epoch as u64),
