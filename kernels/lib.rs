@@ -12,6 +12,8 @@ pub mod attention;
 pub mod batch_norm;
 pub mod bincount;
 pub mod conv;
+#[cfg(test)]
+mod differences;
 pub mod elementwise;
 pub mod embedding;
 #[cfg(test)]
@@ -21,8 +23,10 @@ pub mod isa;
 mod lanes;
 pub mod layer_norm;
 pub mod layout;
+pub mod loss;
 pub mod lstm;
 pub mod matmul;
+pub mod optimizer;
 mod panel;
 pub mod pool;
 pub mod pool1d;
@@ -30,6 +34,7 @@ pub mod random;
 pub mod real;
 pub mod recurrent;
 pub mod reduce;
+pub mod scatter;
 pub mod simple_rnn;
 pub mod softmax;
 pub mod wgsl;

@@ -122,6 +122,9 @@ fn lstm(units: usize, direction: Direction, zero: bool) -> Lstm {
         activation: Activation::Tanh,
         recurrent_activation: Activation::Sigmoid,
         zero_output_for_mask: zero,
+        dropout: 0.0,
+        recurrent_dropout: 0.0,
+        implementation: 2,
     }
 }
 
@@ -149,6 +152,9 @@ fn classifier(dtype: DType, reset_after: bool) -> Model {
             recurrent_activation: Activation::HardSigmoid,
             reset_after,
             zero_output_for_mask: true,
+            dropout: 0.0,
+            recurrent_dropout: 0.0,
+            implementation: 2,
         };
         let bias: &[usize] = if reset_after { &[2, 15] } else { &[15] };
         let mut slots = vec![Some(both[0]), Some(mask)];

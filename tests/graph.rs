@@ -59,6 +59,9 @@ fn lstm(direction: Direction) -> Lstm {
         activation: Activation::Tanh,
         recurrent_activation: Activation::Sigmoid,
         zero_output_for_mask: false,
+        dropout: 0.0,
+        recurrent_dropout: 0.0,
+        implementation: 2,
     }
 }
 
@@ -84,7 +87,14 @@ fn pool(padding: Padding, windows: usize) -> WindowPool {
 }
 
 fn attention() -> Attention {
-    Attention { scale: 1.0, causal: false, sliding_window: None, masked_row: MaskedRow::Uniform }
+    Attention {
+        scale: 1.0,
+        causal: false,
+        sliding_window: None,
+        masked_row: MaskedRow::Uniform,
+        dropout: 0.0,
+        dropped_scores: false,
+    }
 }
 
 fn cases() -> Vec<Case> {
@@ -238,7 +248,8 @@ fn an_update_has_the_type_of_its_variable() {
 fn passes_leave_what_outputs_need_and_the_result_is_valid() {
     let mut graph = Graph::new("model");
     let x = graph.add_input("x", ty("f32 batch 3")).expect("an input");
-    let dropped = graph.add_one("dropout", Dropout { rate: 0.5 }, &[x]).expect("a node");
+    let dropped =
+        graph.add_one("dropout", Dropout::new(Noise::Dropout { rate: 0.5 }), &[x]).expect("a node");
     let same = graph.add_one("cast", Cast { to: DType::F32 }, &[dropped]).expect("a node");
     let y =
         graph.add_one("relu", Activate { activation: Activation::Relu }, &[same]).expect("a node");

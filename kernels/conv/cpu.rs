@@ -16,17 +16,23 @@ const BLOCK: usize = 4 * panel::ROWS;
 /// # Panics
 /// If a length does not fit the shape, or the activation works on rows rather than elements.
 pub fn forward(cpu: Cpu, call: &ConvCall, out: &mut [f32]) {
+    let ConvShape { height, width, .. } = call.shape;
+    assert_eq!(out.len(), call.shape.output_len(), "conv: the output's length");
+    run(cpu, call, [height.outputs(), width.outputs()], out);
+}
+
+/// Writes so many lines and steps of the output, whatever the padding behind would give.
+pub(super) fn run(cpu: Cpu, call: &ConvCall, [lines, steps]: [usize; 2], out: &mut [f32]) {
     let shape = &call.shape;
     let ConvShape { height, width, filters, .. } = *shape;
     assert_eq!(call.packed.len(), packed_len(shape), "conv: the packed kernel's length");
     assert_eq!(call.x.len(), shape.input_len(), "conv: the input's length");
-    assert_eq!(out.len(), shape.output_len(), "conv: the output's length");
+    assert_eq!(out.len(), shape.batch * lines * steps * filters, "conv: the output's length");
     assert!(call.bias.is_none_or(|bias| bias.len() == filters), "conv: the bias's length");
     assert!(call.activation.is_elementwise(), "conv: {:?} works on rows", call.activation);
     if out.is_empty() {
         return;
     }
-    let (lines, steps) = (height.outputs(), width.outputs());
     let strips = steps.div_ceil(BLOCK);
     let image = height.len * width.len * shape.inputs;
     let parts = DisjointMut::new(out);

@@ -9,15 +9,24 @@
 //! A transposed convolution is one with gaps between the input's elements ([`Window`]'s
 //! `input_dilation`); an output then meets every so many taps, which are packed side by side.
 
+mod backward;
+#[cfg(test)]
+mod backward_tests;
 mod cpu;
 mod depthwise;
+mod kernel_gradient;
 mod pack;
 pub mod reference;
 #[cfg(test)]
 mod tests;
 
 pub use crate::window::{Axis, Padding, Window};
+pub use backward::{
+    ConvBackward, ConvGradients, backward, backward_workspace_len, forward_unpacked,
+    forward_unpacked_workspace_len,
+};
 pub use cpu::forward;
+use kernel_gradient::{kernel_gradient, kernel_gradient_len};
 pub use pack::{pack, packed_len};
 
 use crate::activation::Activation;
@@ -37,8 +46,9 @@ pub struct ConvShape {
     pub filters: usize,
     /// Independent groups of input and output features; divides both.
     pub groups: usize,
-    /// Whether the kernel is that of a transposed convolution: `[height, width, filters, inputs]`
-    /// with its taps in reverse order, rather than `[height, width, inputs / groups, filters]`.
+    /// Whether the kernel is that of a transposed convolution, with its taps in reverse order:
+    /// `[height, width, filters / groups, inputs]` rather than `[height, width, inputs / groups,
+    /// filters]`.
     pub transposed: bool,
 }
 
@@ -70,12 +80,11 @@ impl ConvShape {
     /// # Panics
     /// If a size that must not be 0 is 0, or `groups` does not divide.
     fn check(&self) {
-        let ConvShape { inputs, filters, groups, transposed, .. } = *self;
+        let ConvShape { inputs, filters, groups, .. } = *self;
         self.height.window.check("conv");
         self.width.window.check("conv");
         let divides = groups > 0 && inputs % groups == 0 && filters % groups == 0;
         assert!(divides, "conv: {groups} groups divide not both {inputs} and {filters}");
-        assert!(groups == 1 || !transposed, "conv: a transposed kernel has one group");
     }
 }
 
@@ -88,6 +97,21 @@ pub struct ConvCall<'a> {
     pub x: &'a [f32],
     /// The kernel as [`pack`] wrote it.
     pub packed: &'a [f32],
+    /// The bias, `[filters]`; 0 if absent.
+    pub bias: Option<&'a [f32]>,
+    /// What is applied to every output.
+    pub activation: Activation,
+}
+
+/// What [`forward_unpacked`] reads: as [`ConvCall`], with the kernel as it is.
+#[derive(Clone, Copy, Debug)]
+pub struct UnpackedCall<'a> {
+    /// The sizes.
+    pub shape: ConvShape,
+    /// The input, `[batch, height, width, inputs]`.
+    pub x: &'a [f32],
+    /// The kernel; see [`ConvShape::transposed`].
+    pub kernel: &'a [f32],
     /// The bias, `[filters]`; 0 if absent.
     pub bias: Option<&'a [f32]>,
     /// What is applied to every output.

@@ -1,6 +1,7 @@
 //! The order in which the fast form reads a kernel.
 
 use super::ConvShape;
+use crate::Cpu;
 
 /// Columns of the kernel that lie side by side when packed.
 pub(super) const WIDTH: usize = 32;
@@ -38,33 +39,68 @@ pub(super) fn tap_place(shape: &ConvShape, tap: usize) -> usize {
 /// # Panics
 /// If a length does not fit the shape.
 pub fn pack(shape: &ConvShape, kernel: &[f32], packed: &mut [f32]) {
+    check(shape, kernel, packed);
+    match (packed.is_empty(), shape.is_depthwise()) {
+        (true, _) => {}
+        (_, true) => pack_depthwise(shape, kernel, packed),
+        (_, false) => {
+            let panels = packed.chunks_exact_mut(panel_len(shape)).enumerate();
+            panels.for_each(|(index, panel)| pack_panel(shape, kernel, index, panel));
+        }
+    }
+}
+
+/// [`pack`] on all threads.
+pub(super) fn pack_on(cpu: Cpu, shape: &ConvShape, kernel: &[f32], packed: &mut [f32]) {
+    check(shape, kernel, packed);
+    match (packed.is_empty(), shape.is_depthwise()) {
+        (true, _) => {}
+        (_, true) => pack_depthwise(shape, kernel, packed),
+        (_, false) => cpu.pool.for_each_chunk(packed, panel_len(shape), &|index, panel| {
+            pack_panel(shape, kernel, index, panel);
+        }),
+    }
+}
+
+fn check(shape: &ConvShape, kernel: &[f32], packed: &[f32]) {
     assert_eq!(packed.len(), packed_len(shape), "conv: the packed kernel's length");
     assert_eq!(kernel.len(), shape.kernel_len(), "conv: the kernel's length");
-    if packed.is_empty() {
-        return;
+}
+
+fn pack_depthwise(shape: &ConvShape, kernel: &[f32], packed: &mut [f32]) {
+    if !shape.transposed {
+        return packed.copy_from_slice(kernel);
     }
-    if shape.is_depthwise() {
-        packed.copy_from_slice(kernel);
-        return;
+    for (index, value) in packed.iter_mut().enumerate() {
+        *value = kernel[shape.kernel_index(index / shape.filters, 0, index % shape.filters)];
     }
+}
+
+/// Writes one panel of [`WIDTH`] filters of a group.
+fn pack_panel(shape: &ConvShape, kernel: &[f32], index: usize, panel: &mut [f32]) {
     let depth = shape.inputs / shape.groups;
     let columns = shape.filters / shape.groups;
     let panels = columns.div_ceil(WIDTH);
     let taps = shape.width.window.size;
-    for (index, panel) in packed.chunks_exact_mut(panel_len(shape)).enumerate() {
-        let (group, left) = (index / panels, index % panels * WIDTH);
-        let first = group * columns + left;
-        let width = WIDTH.min(columns - left);
-        for tap in 0..shape.taps() {
-            let place = tap / taps * taps + tap_place(shape, tap % taps);
-            let lines = panel[place * depth * WIDTH..].chunks_exact_mut(WIDTH);
-            for (d, line) in lines.take(depth).enumerate() {
-                let (filters, rest) = line.split_at_mut(width);
-                for (f, value) in filters.iter_mut().enumerate() {
-                    *value = kernel[shape.kernel_index(tap, d, first + f)];
+    let (group, left) = (index / panels, index % panels * WIDTH);
+    let first = group * columns + left;
+    let width = WIDTH.min(columns - left);
+    // From a filter of a group to the next.
+    let stride = if shape.transposed { shape.inputs } else { 1 };
+    for tap in 0..shape.taps() {
+        let place = tap / taps * taps + tap_place(shape, tap % taps);
+        let lines = panel[place * depth * WIDTH..].chunks_exact_mut(WIDTH);
+        for (d, line) in lines.take(depth).enumerate() {
+            let (filters, rest) = line.split_at_mut(width);
+            let weights = &kernel[shape.kernel_index(tap, d, first)..];
+            match stride {
+                1 => filters.copy_from_slice(&weights[..width]),
+                _ => {
+                    let weights = weights.iter().step_by(stride);
+                    filters.iter_mut().zip(weights).for_each(|(to, &weight)| *to = weight);
                 }
-                rest.fill(0.0);
             }
+            rest.fill(0.0);
         }
     }
 }
@@ -76,7 +112,12 @@ impl ConvShape {
         match self.transposed {
             false => (tap * (self.inputs / self.groups) + input) * self.filters + filter,
             // Reversing both axes reverses the taps as they are counted.
-            true => ((self.taps() - 1 - tap) * self.filters + filter) * self.inputs + input,
+            true => {
+                let (depth, columns) = (self.inputs / self.groups, self.filters / self.groups);
+                let (group, filter) = (filter / columns, filter % columns);
+                let row = (self.taps() - 1 - tap) * columns + filter;
+                row * self.inputs + group * depth + input
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::IdOutOfRange;
 use crate::layout::Index;
-use crate::{Cpu, DisjointMut};
+use crate::{Cpu, DisjointMut, scatter};
 
 /// Elements that one block writes, roughly.
 const BLOCK: usize = 16 * 1024;
@@ -24,11 +24,7 @@ pub fn gather<T: Copy + Send + Sync, I: Index>(
 ) -> Result<(), IdOutOfRange> {
     assert_eq!(table.len(), vocabulary * dim, "embedding: the table's length");
     assert_eq!(out.len(), ids.len() * dim, "embedding: the output's length");
-    // One comparison covers both ends: a negative id becomes huge.
-    let outside = |id: I| id.widen() as u64 >= vocabulary as u64;
-    if let Some(position) = ids.iter().position(|&id| outside(id)) {
-        return Err(IdOutOfRange { position, id: ids[position].widen(), vocabulary });
-    }
+    check(ids, vocabulary)?;
     if out.is_empty() {
         return Ok(());
     }
@@ -43,6 +39,39 @@ pub fn gather<T: Copy + Send + Sync, I: Index>(
             row.copy_from_slice(&table[start..start + dim]);
         }
     });
+    Ok(())
+}
+
+/// The first id that names no row of the table.
+fn check<I: Index>(ids: &[I], vocabulary: usize) -> Result<(), IdOutOfRange> {
+    // One comparison covers both ends: a negative id becomes huge.
+    let outside = |id: I| id.widen() as u64 >= vocabulary as u64;
+    match ids.iter().position(|&id| outside(id)) {
+        Some(position) => Err(IdOutOfRange { position, id: ids[position].widen(), vocabulary }),
+        None => Ok(()),
+    }
+}
+
+/// The gradient of [`gather`]: row `v` of `d_table` (`[vocabulary, dim]`) gets the sum of the rows
+/// of `dy` (`[ids, dim]`) whose id is `v`, in their order, and 0 where there is none.
+///
+/// # Errors
+/// The first id below 0 or beyond the table; nothing is written then.
+///
+/// # Panics
+/// If a length does not fit.
+pub fn gather_backward<I: Index>(
+    cpu: Cpu,
+    ids: &[I],
+    dy: &[f32],
+    dim: usize,
+    vocabulary: usize,
+    d_table: &mut [f32],
+) -> Result<(), IdOutOfRange> {
+    assert_eq!(d_table.len(), vocabulary * dim, "embedding: the table gradient's length");
+    assert_eq!(dy.len(), ids.len() * dim, "embedding: the gradient's length");
+    check(ids, vocabulary)?;
+    scatter::add_rows(cpu, dy, ids, |id| id.widen() as usize, [1, vocabulary, dim], d_table);
     Ok(())
 }
 

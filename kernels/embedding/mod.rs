@@ -4,7 +4,7 @@ mod cpu;
 #[cfg(test)]
 mod tests;
 
-pub use cpu::{gather, mask_not_equal, masking};
+pub use cpu::{gather, gather_backward, mask_not_equal, masking};
 
 use std::fmt;
 

@@ -1,6 +1,7 @@
 //! Gathering, refusing and masking.
 
 use super::*;
+use crate::differences::assert_near;
 use crate::fixtures::{each_isa, integers, numbers};
 use crate::{Cpu, Isa, Pool};
 
@@ -62,4 +63,47 @@ fn masking_hides_rows_of_the_mask_value_only() {
     assert_eq!(out[..4], [0.0, 0.0, 2.0, 1.0]);
     assert!(out[4].is_nan());
     assert_eq!(out[5..], [2.0, 0.0, 0.0]);
+}
+
+#[test]
+fn the_gradients_of_one_id_are_added_up_in_its_row() {
+    for dim in [0, 1, 7, 16, 33, 64, 130] {
+        for (count, vocabulary) in [(0, 5), (1, 1), (40, 11), (3000, 700), (5000, 2)] {
+            let dy = numbers(count * dim, 3);
+            let ids = integers(count, 4, vocabulary as u64);
+            let narrow: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
+            let mut want = vec![0.0; vocabulary * dim];
+            for (i, &id) in ids.iter().enumerate() {
+                for k in 0..dim {
+                    want[id as usize * dim + k] += f64::from(dy[i * dim + k]);
+                }
+            }
+            let wide = each_isa(|cpu| {
+                let mut table = vec![f32::NAN; vocabulary * dim];
+                gather_backward(cpu, &ids, &dy, dim, vocabulary, &mut table).expect("in range");
+                table
+            });
+            let by_narrow = each_isa(|cpu| {
+                let mut table = vec![f32::NAN; vocabulary * dim];
+                gather_backward(cpu, &narrow, &dy, dim, vocabulary, &mut table).expect("in range");
+                table
+            });
+            assert_eq!(wide, by_narrow);
+            for (_, got) in wide {
+                assert_near(&got, &want, &format!("{count} ids of {vocabulary}, {dim} wide"));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_gradient_refuses_what_the_read_refuses() {
+    let pool = Pool::new(1);
+    let cpu = Cpu { isa: Isa::Portable, pool: &pool };
+    for bad in [-1, 3, i64::MIN, i64::MAX] {
+        let mut table = [9.0; 6];
+        let got = gather_backward(cpu, &[0, bad], &[1.0; 4], 2, 3, &mut table);
+        assert_eq!(got, Err(IdOutOfRange { position: 1, id: bad, vocabulary: 3 }));
+        assert_eq!(table, [9.0; 6]);
+    }
 }

@@ -31,11 +31,11 @@ impl Cell for GruWeights {
                 {
                     let next = step.next;
                     let mut fused = Fused { x, x_stride, padded, bias, h, next };
-                    product::<S, Fused<'_>, 3>(simd, rows, recurrent, &mut fused);
+                    product::<S, Fused<'_>, 3>(simd, rows, recurrent.view(), &mut fused);
                 } else {
                     let (out, stride) = (&mut *step.scratch, self.scratch());
                     let mut sums = Sums { x, x_stride, padded, bias, out, stride };
-                    product::<S, Sums<'_>, 3>(simd, rows, recurrent, &mut sums);
+                    product::<S, Sums<'_>, 3>(simd, rows, recurrent.view(), &mut sums);
                     self.finish_after(step);
                 }
             }
@@ -83,7 +83,7 @@ impl GruWeights {
             vector_stride: padded,
         };
         let rows = Rows { data: step.h, stride: padded, active: step.active };
-        product::<S, Stored<'_>, 2>(simd, rows, gates, &mut stored);
+        product::<S, Stored<'_>, 2>(simd, rows, gates.view(), &mut stored);
         for row in (0..count).filter(|&row| step.active[row]) {
             let (z, r) = sums[row * stride..].split_at_mut(padded);
             step.recurrent_activation.apply_rows(isa, &mut z[..units], units);
@@ -103,7 +103,7 @@ impl GruWeights {
             vector_stride: S::LANES,
         };
         let rows = Rows { data: reset, stride: padded, active: step.active };
-        product::<S, Stored<'_>, PLAIN_VECTORS>(simd, rows, candidate, &mut stored);
+        product::<S, Stored<'_>, PLAIN_VECTORS>(simd, rows, candidate.view(), &mut stored);
         for row in (0..count).filter(|&row| step.active[row]) {
             let (z, rest) = sums[row * stride..].split_at_mut(padded);
             let g = &mut rest[padded..][..units];

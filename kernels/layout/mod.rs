@@ -9,6 +9,7 @@ mod rows;
 mod tests;
 
 pub use cpu::{broadcast_to, reverse, slice, transpose};
+pub(crate) use rows::resolve;
 pub use rows::{
     IndexOutOfRange, OneHotCall, PadCall, TakeCall, concat, one_hot, pad, take, take_along_axis,
 };

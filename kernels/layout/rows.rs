@@ -152,7 +152,11 @@ pub struct TakeCall<'a, T, I> {
 }
 
 /// The position that an index names.
-fn resolve<I: Index>(position: usize, index: I, size: usize) -> Result<usize, IndexOutOfRange> {
+pub(crate) fn resolve<I: Index>(
+    position: usize,
+    index: I,
+    size: usize,
+) -> Result<usize, IndexOutOfRange> {
     let value = index.widen();
     let from_start = if value < 0 { value.saturating_add(size as i64) } else { value };
     match usize::try_from(from_start) {

@@ -24,7 +24,7 @@ impl Cell for LstmWeights {
         if (step.activation, step.recurrent_activation) == (Activation::Tanh, Activation::Sigmoid) {
             let Step { x, x_stride, next, c, .. } = step;
             let mut fused = Fused { x, x_stride, padded, next, c };
-            product::<S, Fused<'_>, 4>(simd, rows, &self.recurrent, &mut fused);
+            product::<S, Fused<'_>, 4>(simd, rows, self.recurrent.view(), &mut fused);
         } else {
             let mut stored = Stored {
                 start: step.x,
@@ -34,7 +34,7 @@ impl Cell for LstmWeights {
                 panel_stride: S::LANES,
                 vector_stride: padded,
             };
-            product::<S, Stored<'_>, 4>(simd, rows, &self.recurrent, &mut stored);
+            product::<S, Stored<'_>, 4>(simd, rows, self.recurrent.view(), &mut stored);
             self.finish_rows(step);
         }
     }

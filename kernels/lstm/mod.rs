@@ -8,6 +8,7 @@
 
 mod cpu;
 pub mod reference;
+pub mod training;
 
 use crate::recurrent::panels::Panels;
 use crate::recurrent::{self, Direction, InputWeights, RecurrentCall, assert_len};

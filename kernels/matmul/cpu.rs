@@ -132,11 +132,12 @@ fn multiply_block(block: &Block, size: Size, x: &[f32], w: &[f32], y: DisjointMu
     unsafe { add_product((rows, depth, width), left, right, start, columns, true) };
 }
 
+/// A matrix in memory: where it starts, and how far rows and columns lie apart.
 #[derive(Clone, Copy)]
-struct Matrix {
-    start: *const f32,
-    row_stride: usize,
-    column_stride: usize,
+pub(crate) struct Matrix {
+    pub(crate) start: *const f32,
+    pub(crate) row_stride: usize,
+    pub(crate) column_stride: usize,
 }
 
 /// `y = x · w`, or `y += x · w` if `add`.
@@ -144,7 +145,7 @@ struct Matrix {
 /// # Safety
 /// Sizes and strides must stay inside the memory behind the pointers, and nobody else may use
 /// the elements of `y` meanwhile.
-unsafe fn add_product(
+pub(crate) unsafe fn add_product(
     (m, k, n): (usize, usize, usize),
     x: Matrix,
     w: Matrix,
@@ -323,7 +324,7 @@ pub fn batched(cpu: Cpu<'_>, products: Batched<'_>, y: &mut [f32]) {
     });
 }
 
-fn assert_inside(name: &str, len: usize, sizes: [usize; 3], strides: [usize; 3]) {
+pub(super) fn assert_inside(name: &str, len: usize, sizes: [usize; 3], strides: [usize; 3]) {
     let last = sizes
         .iter()
         .zip(strides)

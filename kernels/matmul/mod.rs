@@ -1,11 +1,17 @@
-//! Products of matrices: `y = act(x · w + bias)`, and batches of products.
+//! Products of matrices: `y = act(x · w + bias)`, and batches of products; and their gradients.
 
+mod backward;
+#[cfg(test)]
+mod backward_tests;
 mod cpu;
 pub mod reference;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use backward::add_parts;
+pub use backward::{backward, backward_workspace_len, batched_backward};
 pub use cpu::{Batched, batched, matmul};
+pub(crate) use cpu::{Matrix, add_product};
 
 /// The sizes of a product `[rows, depth] · [depth, columns]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

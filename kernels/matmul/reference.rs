@@ -23,3 +23,22 @@ pub fn matmul<T: Real>(
     }
     activations::apply_rows(activation, &y, size.columns)
 }
+
+/// The gradients of `y = x · w + bias` from that of `y`, `dy`: `(dx, dw, db)`.
+pub fn backward<T: Real>(size: Size, x: &[T], w: &[T], dy: &[T]) -> (Vec<T>, Vec<T>, Vec<T>) {
+    let Size { rows, depth, columns } = size;
+    let mut dx = vec![T::zero(); rows * depth];
+    let mut dw = vec![T::zero(); depth * columns];
+    let mut db = vec![T::zero(); columns];
+    for row in 0..rows {
+        for column in 0..columns {
+            let slope = dy[row * columns + column];
+            db[column] += slope;
+            for k in 0..depth {
+                dx[row * depth + k] += slope * w[k * columns + column];
+                dw[k * columns + column] += slope * x[row * depth + k];
+            }
+        }
+    }
+    (dx, dw, db)
+}

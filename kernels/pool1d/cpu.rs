@@ -8,7 +8,7 @@ use crate::{Cpu, DisjointMut};
 /// Features of one strip.
 const STRIP: usize = 64;
 
-fn extent(shape: PoolShape) -> Extent {
+pub(super) fn extent(shape: PoolShape) -> Extent {
     Extent { outer: shape.batch, axis: shape.time, inner: shape.features }
 }
 

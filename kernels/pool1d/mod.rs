@@ -1,9 +1,11 @@
 //! Global pooling over time.
 
+mod backward;
 mod cpu;
 #[cfg(test)]
 mod tests;
 
+pub use backward::{global_average_backward, global_max_backward};
 pub use cpu::{global_average, global_max};
 
 /// The sizes of `[batch, time, features]`, pooled to `[batch, features]`.

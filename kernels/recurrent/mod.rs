@@ -12,6 +12,7 @@ pub(crate) mod panels;
 pub mod reference;
 #[cfg(test)]
 mod tests;
+pub mod training;
 
 pub(crate) use driver::{Cell, Step, forward, workspace_len};
 pub use driver::{Direction, RecurrentCall};

@@ -62,8 +62,29 @@ impl Panels {
         Panels::pack(isa, depth, units.div_ceil(lanes * PLAIN_VECTORS), PLAIN_VECTORS, element)
     }
 
+    /// The panels as products take them.
     #[inline(always)]
-    fn panel(&self, index: usize) -> &[f32] {
+    pub fn view(&self) -> PanelsView<'_> {
+        let Panels { isa, depth, count, vectors, ref data } = *self;
+        PanelsView { isa, depth, count, vectors, data }
+    }
+}
+
+/// [`Panels`] whose memory belongs to someone else.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PanelsView<'a> {
+    pub isa: Isa,
+    pub depth: usize,
+    pub count: usize,
+    /// Vectors in a panel.
+    pub vectors: usize,
+    /// Panel after panel, each row after row.
+    pub data: &'a [f32],
+}
+
+impl<'a> PanelsView<'a> {
+    #[inline(always)]
+    fn panel(&self, index: usize) -> &'a [f32] {
         let len = self.data.len() / self.count;
         &self.data[index * len..(index + 1) * len]
     }
@@ -94,7 +115,7 @@ pub(crate) trait Tiles {
 pub(crate) fn product<S: Simd, T: Tiles, const V: usize>(
     simd: S,
     rows: Rows<'_>,
-    panels: &Panels,
+    panels: PanelsView<'_>,
     tiles: &mut T,
 ) {
     assert!(panels.vectors == V && panels.isa.lanes() == S::LANES, "panels of another kind");
@@ -125,7 +146,7 @@ fn tile<S: Simd, T: Tiles, const R: usize, const V: usize>(
     simd: S,
     rows: Rows<'_>,
     first: usize,
-    panels: &Panels,
+    panels: PanelsView<'_>,
     panel: usize,
     tiles: &mut T,
 ) {

@@ -7,7 +7,7 @@ use crate::{Cpu, DisjointMut};
 use std::marker::PhantomData;
 
 /// Partial results kept side by side, and columns of one strip.
-const LANES: usize = 64;
+pub(super) const LANES: usize = 64;
 /// Steps of a partial result before it is joined to the total.
 const STEPS: usize = 16;
 /// Elements that one block reads, roughly.
@@ -96,11 +96,11 @@ fn reduce<F: Fold>(cpu: Cpu, x: &[F::Value], extent: Extent, out: &mut [F::Value
     });
 }
 
-struct Rows<'a, F: Fold> {
-    x: &'a [F::Value],
-    axis: usize,
-    out: &'a mut [F::Value],
-    fold: PhantomData<F>,
+pub(super) struct Rows<'a, F: Fold> {
+    pub(super) x: &'a [F::Value],
+    pub(super) axis: usize,
+    pub(super) out: &'a mut [F::Value],
+    pub(super) fold: PhantomData<F>,
 }
 
 impl<F: Fold> Kernel for Rows<'_, F> {
@@ -145,12 +145,12 @@ fn fold_run<F: Fold>(run: &[F::Value]) -> F::Value {
     lanes[0]
 }
 
-struct Columns<'a, F: Fold> {
-    x: &'a [F::Value],
-    inner: usize,
-    left: usize,
-    out: &'a mut [F::Value],
-    fold: PhantomData<F>,
+pub(super) struct Columns<'a, F: Fold> {
+    pub(super) x: &'a [F::Value],
+    pub(super) inner: usize,
+    pub(super) left: usize,
+    pub(super) out: &'a mut [F::Value],
+    pub(super) fold: PhantomData<F>,
 }
 
 impl<F: Fold> Kernel for Columns<'_, F> {

@@ -29,7 +29,7 @@ impl Cell for SimpleRnnWeights {
             panel_stride: PLAIN_VECTORS * S::LANES,
             vector_stride: S::LANES,
         };
-        product::<S, Stored<'_>, PLAIN_VECTORS>(simd, rows, &self.recurrent, &mut stored);
+        product::<S, Stored<'_>, PLAIN_VECTORS>(simd, rows, self.recurrent.view(), &mut stored);
         for row in (0..step.active.len()).filter(|&row| step.active[row]) {
             step.activation.apply_rows(isa, &mut step.next[row * padded..][..units], units);
         }

@@ -2,6 +2,7 @@
 
 mod cpu;
 pub mod reference;
+pub mod training;
 
 use crate::recurrent::panels::{PLAIN_VECTORS, Panels};
 use crate::recurrent::{self, Direction, InputWeights, RecurrentCall, assert_len};

@@ -1,10 +1,12 @@
 //! Pooling over windows along one axis or two.
 
+mod backward;
 mod cpu;
 pub mod reference;
 #[cfg(test)]
 mod tests;
 
+pub use backward::backward;
 pub use cpu::forward;
 
 use crate::window::Axis;

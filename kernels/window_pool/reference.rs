@@ -1,4 +1,4 @@
-//! The plain definition.
+//! The plain definitions.
 
 use super::{Pooling, WindowPoolShape};
 use crate::Real;
@@ -45,4 +45,39 @@ pub fn forward<T: Real, R: Real>(kind: Pooling, shape: &WindowPoolShape, x: &[T]
 fn larger<R: Real>(a: R, b: R) -> R {
     let is_nan = |x: R| x.partial_cmp(&x).is_none();
     if a > b || is_nan(a) { a } else { b }
+}
+
+/// The gradient of the input from that of the windows, `dy`: a maximum's goes to the first of the
+/// largest elements, a mean's is spread evenly.
+pub fn backward<T: Real>(kind: Pooling, shape: &WindowPoolShape, x: &[T], dy: &[T]) -> Vec<T> {
+    let WindowPoolShape { batch, height, width, features } = *shape;
+    let mut dx = vec![T::zero(); x.len()];
+    let mut slopes = dy.iter();
+    for line in 0..batch * height.outputs() {
+        let (b, line) = (line / height.outputs(), line % height.outputs());
+        let rows = elements(&height, line);
+        for step in 0..width.outputs() {
+            let columns = elements(&width, step);
+            for (feature, &slope) in slopes.by_ref().take(features).enumerate() {
+                let places: Vec<usize> = (rows.iter())
+                    .flat_map(|&row| columns.iter().map(move |&column| (row, column)))
+                    .map(|(row, column)| (b * height.len + row) * width.len + column)
+                    .map(|at| at * features + feature)
+                    .collect();
+                match kind {
+                    Pooling::Max => {
+                        let larger = |best, &at: &usize| if x[at] > x[best] { at } else { best };
+                        if let Some(&first) = places.first() {
+                            dx[places.iter().fold(first, larger)] += slope;
+                        }
+                    }
+                    Pooling::Average => {
+                        let share = slope / T::from_f64(places.len() as f64);
+                        places.iter().for_each(|&at| dx[at] += share);
+                    }
+                }
+            }
+        }
+    }
+    dx
 }

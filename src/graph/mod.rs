@@ -4,6 +4,7 @@
 //! passes change it through [`Graph::rewrite`] alone; [`Graph::verify`] says what must hold; its
 //! [`Display`](std::fmt::Display) form is for people and for snapshots.
 
+mod adjoint;
 mod dim;
 mod operator;
 mod print;
@@ -13,11 +14,12 @@ mod tensor;
 mod types;
 mod verify;
 
+pub use adjoint::Adjoint;
 pub use dim::{Bindings, Dim, DimError, DimExpr, Symbol};
 pub use operator::{Cost, OpError, Operator, Slots, elements};
 pub use program::{
-    Graph, GraphError, Input, Layer, Node, NodeId, Output, Source, Value, ValueId, Variable,
-    VariableId, VariableKind,
+    Graph, GraphError, Input, Layer, Node, NodeId, Output, Penalty, Regularizer, Source, Value,
+    ValueId, Variable, VariableId, VariableKind,
 };
 pub use rewrite::Edit;
 pub use tensor::{DType, Data, Tensor, TensorError};

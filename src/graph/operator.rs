@@ -4,7 +4,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{DType, TensorType};
+use super::{Adjoint, DType, GraphError, TensorType};
 
 /// What running a node takes, counted from its shapes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,6 +61,12 @@ pub enum OpError {
         value: String,
         /// The values that would do.
         expected: String,
+    },
+    /// The operator cannot be differentiated.
+    #[error("cannot be trained through: {reason}")]
+    Derivative {
+        /// Why not.
+        reason: String,
     },
 }
 
@@ -178,7 +184,8 @@ impl<'a> Slots<'a> {
     }
 }
 
-/// What a node computes: attributes, shape rule and cost. How it computes stands in the runtimes.
+/// What a node computes: attributes, shape rule, derivative rule and cost. How it computes stands in
+/// the runtimes.
 pub trait Operator: Any + fmt::Debug + Send + Sync {
     /// The operator's name in the text form, in snake case.
     fn name(&self) -> &'static str;
@@ -197,6 +204,21 @@ pub trait Operator: Any + fmt::Debug + Send + Sync {
     /// # Errors
     /// If the inputs do not fit the operator; the error names input or attribute.
     fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError>;
+
+    /// The derivative rule: from the gradients of the outputs those of the inputs, as nodes that it
+    /// adds. It is asked only where a gradient arrives and one is needed.
+    ///
+    /// # Errors
+    /// If the operator has no derivative, which is what it says unless it has a rule of its own.
+    fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
+        Err(adjoint.refuse("the operator has no derivative rule"))
+    }
+
+    /// The input slot whose Variable output `output` is the new value of, where the operator writes
+    /// it in place when nothing reads the old value later.
+    fn in_place(&self, _output: usize) -> Option<usize> {
+        None
+    }
 
     /// What running it takes; `inputs` and `outputs` are fully known.
     fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {

@@ -83,6 +83,28 @@ pub enum VariableKind {
     Statistic,
     /// Kept by a Session from one run to the next: the state of a stateful recurrent layer.
     State,
+    /// What an optimizer remembers of a parameter.
+    Slot,
+}
+
+/// What is added to the loss for a tensor's size: `l1·Σ|w| + l2·Σw²`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Regularizer {
+    /// The factor of the sum of magnitudes.
+    pub l1: f32,
+    /// The factor of the sum of squares.
+    pub l2: f32,
+}
+
+/// What is added to the loss for the size of a layer's output, divided by the rows of the batch.
+#[derive(Clone, Debug)]
+pub struct Penalty {
+    /// The layer's name.
+    pub name: String,
+    /// The output.
+    pub value: ValueId,
+    /// The factors.
+    pub regularizer: Regularizer,
 }
 
 /// A tensor with a name that outlives a run.
@@ -94,6 +116,10 @@ pub struct Variable {
     pub kind: VariableKind,
     /// The value that it starts with.
     pub value: Arc<Tensor>,
+    /// What training adds to the loss for its size.
+    pub regularizer: Option<Regularizer>,
+    /// Whether a Session keeps it even where the Graph has no update of it, since another Graph has.
+    pub kept: bool,
 }
 
 /// A named input.
@@ -112,6 +138,8 @@ pub struct Output {
     pub name: String,
     /// The value.
     pub value: ValueId,
+    /// Which of its elements count, `bool` of its leading dimensions, for loss and metrics.
+    pub mask: Option<ValueId>,
 }
 
 /// A layer of the model that the Graph was read from, for tables and for outputs by layer name.
@@ -183,6 +211,7 @@ pub struct Graph {
     variable_values: HashMap<VariableId, ValueId>,
     updates: Vec<(VariableId, ValueId)>,
     layers: Vec<Layer>,
+    penalties: Vec<Penalty>,
     pub(super) fresh: usize,
 }
 
@@ -298,8 +327,15 @@ impl Graph {
         if self.outputs.iter().any(|output| output.name == name) {
             return Err(GraphError::Duplicate { what: "output", name });
         }
-        self.outputs.push(Output { name, value });
+        self.outputs.push(Output { name, value, mask: None });
         Ok(())
+    }
+
+    /// Says which elements of the output added last count for loss and metrics.
+    pub fn mask_output(&mut self, mask: Option<ValueId>) {
+        if let Some(output) = self.outputs.last_mut() {
+            output.mask = mask;
+        }
     }
 
     /// Forgets the outputs, so that others can be named.
@@ -321,8 +357,37 @@ impl Graph {
         if self.variables.iter().any(|variable| variable.name == name) {
             return Err(GraphError::Duplicate { what: "variable", name });
         }
-        self.variables.push(Variable { name, kind, value });
+        self.variables.push(Variable { name, kind, value, regularizer: None, kept: false });
         Ok(VariableId(self.variables.len() - 1))
+    }
+
+    /// Lets training add to the loss for the size of a Variable.
+    pub fn set_regularizer(&mut self, variable: VariableId, regularizer: Option<Regularizer>) {
+        self.variables[variable.0].regularizer = regularizer;
+    }
+
+    /// Lets training add to the loss for the size of a value.
+    pub fn add_penalty(&mut self, penalty: Penalty) {
+        self.penalties.push(penalty);
+    }
+
+    /// What training adds to the loss for the sizes of values.
+    pub fn penalties(&self) -> &[Penalty] {
+        &self.penalties
+    }
+
+    /// Lets Sessions keep a Variable as one that changes, though this Graph has no update of it.
+    pub fn keep(&mut self, variable: VariableId) {
+        self.variables[variable.0].kept = true;
+    }
+
+    /// Whether Sessions keep the Variable as one that changes: it is a state, has an update, or is
+    /// said to be [kept](Self::keep).
+    pub fn is_kept(&self, variable: VariableId) -> bool {
+        let found = &self.variables[variable.0];
+        found.kept
+            || found.kind == VariableKind::State
+            || self.updates.iter().any(|(id, _)| *id == variable)
     }
 
     /// Lets a Variable start with another value, of the same type where a node reads it.

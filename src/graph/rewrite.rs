@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Graph, GraphError, Layer, Node, Source, ValueId};
+use super::{Graph, GraphError, Layer, Node, Penalty, Source, ValueId, Variable};
 
 /// What becomes of a node in a rewrite.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ impl Graph {
     ///
     /// `edit` sees the new Graph, the node, and the node's inputs as values of the new Graph; it
     /// may add nodes of its own. Inputs, Variables, updates, outputs and layers are carried over;
-    /// a layer's output that no longer exists is dropped from its record.
+    /// a layer's output that no longer exists is dropped from its record, and so is its penalty.
     ///
     /// # Errors
     /// If an added node is refused, or a removed value is still needed.
@@ -32,7 +32,12 @@ impl Graph {
         new.fresh = self.fresh;
         let mut map: HashMap<ValueId, ValueId> = HashMap::with_capacity(self.value_count());
         for variable in self.variables() {
-            new.add_variable(variable.name.clone(), variable.kind, variable.value.clone())?;
+            let Variable { name, kind, value, regularizer, kept } = variable;
+            let id = new.add_variable(name.clone(), *kind, value.clone())?;
+            new.set_regularizer(id, *regularizer);
+            if *kept {
+                new.keep(id);
+            }
         }
         for input in self.inputs() {
             let value = new.add_input(input.name.clone(), self.ty(input.value).clone())?;
@@ -103,11 +108,18 @@ impl Graph {
             let value =
                 self.resolve(new, map, output.value).ok_or_else(|| removed(&output.name))?;
             new.add_output(output.name.clone(), value)?;
+            let mask = output.mask.and_then(|mask| self.resolve(new, map, mask));
+            new.mask_output(mask);
         }
         for layer in self.layers() {
             let outputs =
                 layer.outputs.iter().filter_map(|id| self.resolve(new, map, *id)).collect();
             new.add_layer(Layer { outputs, ..layer.clone() });
+        }
+        for penalty in self.penalties() {
+            if let Some(value) = self.resolve(new, map, penalty.value) {
+                new.add_penalty(Penalty { value, ..penalty.clone() });
+            }
         }
         Ok(())
     }

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::graph::{Cost, DType, Dim, OpError, Operator, Slots, TensorType, elements};
+use crate::graph::{
+    Adjoint, Cost, DType, Dim, GraphError, OpError, Operator, Slots, TensorType, elements,
+};
 
 pub use seqfuse_kernels::attention::MaskedRow;
 
@@ -23,6 +25,10 @@ pub struct Attention {
     pub sliding_window: Option<usize>,
     /// What a query that may attend to nothing gets.
     pub masked_row: MaskedRow,
+    /// The share of the probabilities that training drops; 0 for none.
+    pub dropout: f32,
+    /// Whether the scores that are given are those after dropping.
+    pub dropped_scores: bool,
 }
 
 impl Operator for Attention {
@@ -38,6 +44,9 @@ impl Operator for Attention {
         ];
         if let Some(window) = self.sliding_window {
             attributes.push(("sliding_window", window.to_string()));
+        }
+        if self.dropout != 0.0 {
+            attributes.push(("dropout", self.dropout.to_string()));
         }
         attributes
     }
@@ -82,6 +91,20 @@ impl Operator for Attention {
         Ok(vec![TensorType::new(DType::F32, output), TensorType::new(DType::F32, scores)])
     }
 
+    fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
+        let slots = [0, 1, 2].map(|slot| adjoint.optional(slot));
+        let gradients = [adjoint.gradient(0), adjoint.gradient(1)];
+        let [query, key, value] = slots;
+        let inputs = vec![query, key, value, adjoint.optional(3), gradients[0], gradients[1]];
+        let found = adjoint.add_node(AttentionGradient(self.clone()), inputs)?;
+        for (slot, gradient) in found.into_iter().enumerate() {
+            if adjoint.wants(slot) {
+                adjoint.give(slot, gradient);
+            }
+        }
+        Ok(())
+    }
+
     fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
         let width = |slot: usize| {
             let ty = inputs.get(slot).copied().flatten();
@@ -91,6 +114,49 @@ impl Operator for Attention {
         let operands = inputs.iter().flatten().copied().chain(outputs.first());
         Cost {
             flops: scores * (2 * width(0) + 2 * width(2) + 8),
+            bytes: operands.map(|ty| elements(ty) * ty.dtype.size() as u64).sum(),
+        }
+    }
+}
+
+/// The gradients of `query`, `key` and `value` of an [`Attention`], from its inputs and the gradients
+/// of its outputs, one of which may be empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttentionGradient(pub Attention);
+
+impl Operator for AttentionGradient {
+    fn name(&self) -> &'static str {
+        "attention_gradient"
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        self.0.attributes()
+    }
+
+    fn input_name(&self, index: usize) -> Cow<'static, str> {
+        const NAMES: [&str; 6] = ["query", "key", "value", "mask", "d_output", "d_scores"];
+        Cow::Borrowed(NAMES.get(index).copied().unwrap_or("surplus"))
+    }
+
+    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
+        inputs.at_most(6)?;
+        let forward: Vec<_> = (0..4).map(|slot| inputs.optional(slot)).collect();
+        let outputs = self.0.infer(Slots::new(&self.0, &forward))?;
+        inputs.check(4, &outputs[0])?;
+        inputs.check(5, &outputs[1])?;
+        if inputs.optional(4).is_none() {
+            inputs.float(5)?;
+        }
+        Ok(vec![inputs.float(0)?.clone(), inputs.float(1)?.clone(), inputs.float(2)?.clone()])
+    }
+
+    fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
+        let source = inputs.get(1).copied().flatten();
+        let keys = source.and_then(|key| key.dims.get(1)).and_then(Dim::known).unwrap_or(0) as u64;
+        let each = |ty: Option<&TensorType>| ty.map_or(0, elements);
+        let operands = inputs.iter().flatten().copied().chain(outputs);
+        Cost {
+            flops: 10 * keys * each(outputs.first()),
             bytes: operands.map(|ty| elements(ty) * ty.dtype.size() as u64).sum(),
         }
     }

@@ -2,7 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::graph::{DType, Dim, OpError, Operator, Slots, TensorType};
+use super::sum_to::sum_to;
+use super::{Select, Unary, UnaryKind};
+use crate::graph::{
+    Adjoint, DType, Dim, GraphError, OpError, Operator, Slots, Tensor, TensorType, ValueId,
+};
 
 /// What two elements give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,6 +106,96 @@ impl Operator for Binary {
             .ok_or_else(|| inputs.shape_error(1, format!("a shape that broadcasts with {a}")))?;
         Ok(vec![TensorType::new(if self.kind.gives_bool() { Bool } else { a.dtype }, dims)])
     }
+
+    fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
+        let Some(gradient) = adjoint.gradient(0) else { return Ok(()) };
+        for slot in 0..2 {
+            if adjoint.wants(slot)
+                && let Some(part) = self.part(adjoint, gradient, slot)?
+            {
+                let like = adjoint.input(slot)?;
+                let part = sum_to(adjoint, part, like)?;
+                adjoint.give(slot, part);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Binary {
+    /// The gradient of input `slot` before its broadcast is undone, unless it is zero.
+    fn part(
+        &self,
+        adjoint: &mut Adjoint<'_>,
+        dy: ValueId,
+        slot: usize,
+    ) -> Result<Option<ValueId>, GraphError> {
+        let (a, b, y) = (adjoint.input(0)?, adjoint.input(1)?, adjoint.output(0));
+        let mut binary = |kind, a, b| adjoint.add(Binary { kind }, &[a, b]);
+        use BinaryKind::{Divide, Multiply};
+        Ok(Some(match (self.kind, slot) {
+            (BinaryKind::Add, _) | (BinaryKind::Subtract | BinaryKind::Modulo, 0) => dy,
+            (BinaryKind::Subtract, _) => adjoint.add(Unary { kind: UnaryKind::Negative }, &[dy])?,
+            (Multiply, 0) => binary(Multiply, dy, b)?,
+            (Multiply, _) => binary(Multiply, dy, a)?,
+            (Divide, 0) => binary(Divide, dy, b)?,
+            (Divide, _) => {
+                let ratio = binary(Divide, y, b)?;
+                let product = binary(Multiply, dy, ratio)?;
+                adjoint.add(Unary { kind: UnaryKind::Negative }, &[product])?
+            }
+            // A tie goes to the first, as in TensorFlow.
+            (BinaryKind::Maximum, _) => {
+                let first = binary(BinaryKind::GreaterEqual, a, b)?;
+                pick(adjoint, first, dy, slot == 0)?
+            }
+            (BinaryKind::Minimum, _) => {
+                let first = binary(BinaryKind::LessEqual, a, b)?;
+                pick(adjoint, first, dy, slot == 0)?
+            }
+            (BinaryKind::Power, 0) => {
+                let one = adjoint.constant(Tensor::scalar(1.0f32));
+                let less = adjoint.add(Binary { kind: BinaryKind::Subtract }, &[b, one])?;
+                let power = adjoint.add(Binary { kind: BinaryKind::Power }, &[a, less])?;
+                let slope = adjoint.add(Binary { kind: Multiply }, &[b, power])?;
+                adjoint.add(Binary { kind: Multiply }, &[dy, slope])?
+            }
+            (BinaryKind::Power, _) => power_exponent(adjoint, dy, [a, y])?,
+            // a - b * floor(a / b): the quotient is constant between its steps.
+            (BinaryKind::Modulo, _) => {
+                let quotient = binary(BinaryKind::FloorDivide, a, b)?;
+                let product = binary(Multiply, dy, quotient)?;
+                adjoint.add(Unary { kind: UnaryKind::Negative }, &[product])?
+            }
+            _ => return Ok(None),
+        }))
+    }
+}
+
+/// `dy` where `first` holds, or, for the second input, where it does not.
+fn pick(
+    adjoint: &mut Adjoint<'_>,
+    first: ValueId,
+    dy: ValueId,
+    is_first: bool,
+) -> Result<ValueId, GraphError> {
+    let zero = adjoint.constant(Tensor::scalar(0.0f32));
+    adjoint.add(Select, &if is_first { [first, dy, zero] } else { [first, zero, dy] })
+}
+
+/// `dy * y * ln(a)`, and zero where `a` is not positive, as in TensorFlow.
+fn power_exponent(
+    adjoint: &mut Adjoint<'_>,
+    dy: ValueId,
+    [a, y]: [ValueId; 2],
+) -> Result<ValueId, GraphError> {
+    let zero = adjoint.constant(Tensor::scalar(0.0f32));
+    let one = adjoint.constant(Tensor::scalar(1.0f32));
+    let positive = adjoint.add(Binary { kind: BinaryKind::Greater }, &[a, zero])?;
+    let safe = adjoint.add(Select, &[positive, a, one])?;
+    let log = adjoint.add(Unary { kind: UnaryKind::Log }, &[safe])?;
+    let slope = adjoint.add(Binary { kind: BinaryKind::Multiply }, &[y, log])?;
+    adjoint.add(Binary { kind: BinaryKind::Multiply }, &[dy, slope])
 }
 
 /// The shape that two shapes broadcast to, or `None` where they cannot.

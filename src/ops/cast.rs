@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::graph::{DType, OpError, Operator, Slots, TensorType};
+use crate::graph::{Adjoint, DType, GraphError, OpError, Operator, Slots, TensorType};
 
 /// Converts elements: floating point to integer towards zero, anything but zero to true.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,5 +37,14 @@ impl Operator for Cast {
             });
         }
         Ok(vec![TensorType::new(self.to, x.dims.clone())])
+    }
+
+    fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
+        let Some(dy) = adjoint.gradient(0) else { return Ok(()) };
+        // An integer has no gradient, and is the only other thing that a number is converted from.
+        if adjoint.wants(0) {
+            adjoint.give(0, dy);
+        }
+        Ok(())
     }
 }

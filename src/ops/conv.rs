@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 
 use super::Activation;
+use super::activate::activation_gradient;
 use super::window::{self, Window};
-use crate::graph::{Cost, DType, Dim, OpError, Operator, Slots, TensorType, elements};
+use crate::graph::{
+    Adjoint, Cost, DType, Dim, GraphError, OpError, Operator, Slots, TensorType, elements,
+};
 
 /// Convolution over the axes between batch and features: `x` `[batch, size.., features]`,
 /// `kernel` `[taps.., features / groups, filters]`, `bias` `[filters]` (may be empty) give
@@ -98,6 +101,21 @@ impl Operator for Conv {
         Ok(vec![TensorType::new(DType::F32, dims)])
     }
 
+    fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
+        let Some(dy) = adjoint.gradient(0) else { return Ok(()) };
+        let y = adjoint.output(0);
+        let dy = activation_gradient(adjoint, self.activation, None, y, dy)?;
+        let (x, kernel) = (adjoint.input(0)?, adjoint.input(1)?);
+        let gradient = ConvGradient(Conv { activation: Activation::Linear, ..self.clone() });
+        let gradients = adjoint.add_node(gradient, vec![Some(x), Some(kernel), Some(dy)])?;
+        for (slot, gradient) in gradients.into_iter().enumerate() {
+            if adjoint.optional(slot).is_some() && adjoint.wants(slot) {
+                adjoint.give(slot, gradient);
+            }
+        }
+        Ok(())
+    }
+
     fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
         let (depth, _) = self.kernel_axes();
         let kernel = inputs.get(1).copied().flatten();
@@ -111,5 +129,42 @@ impl Operator for Conv {
             flops: 2 * written * taps * features as u64 / gaps.max(1),
             bytes: operands.map(|ty| 4 * elements(ty)).sum(),
         }
+    }
+}
+
+/// The gradients of a [`Conv`] without activation: `x`, `kernel` and the result's gradient `dy` give
+/// `dx`, `dkernel` and `dbias`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConvGradient(pub Conv);
+
+impl Operator for ConvGradient {
+    fn name(&self) -> &'static str {
+        "conv_gradient"
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        self.0.attributes()
+    }
+
+    fn input_name(&self, index: usize) -> Cow<'static, str> {
+        Cow::Borrowed(["x", "kernel", "dy"].get(index).copied().unwrap_or("surplus"))
+    }
+
+    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
+        inputs.at_most(3)?;
+        let (x, kernel, dy) = (inputs.float(0)?, inputs.float(1)?, inputs.float(2)?);
+        let forward = self.0.infer(Slots::new(&self.0, &[Some(x), Some(kernel)]))?;
+        if !forward[0].accepts(dy) {
+            return Err(inputs.shape_error(2, forward[0].to_string()));
+        }
+        let filters = kernel.dims[self.0.kernel_axes().1].clone();
+        Ok(vec![x.clone(), kernel.clone(), TensorType::new(DType::F32, [filters])])
+    }
+
+    fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
+        let dy = inputs.get(2).copied().flatten().cloned();
+        let forward = self.0.cost(&inputs[..inputs.len().min(2)], dy.as_slice());
+        let operands = inputs.iter().flatten().copied().chain(outputs);
+        Cost { flops: 2 * forward.flops, bytes: operands.map(|ty| 4 * elements(ty)).sum() }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::graph::{DType, Dim, OpError, Operator, Slots, TensorType};
+use super::Pad;
+use crate::graph::{Adjoint, DType, Dim, GraphError, OpError, Operator, Slots, TensorType};
 
 /// Takes elements off the ends of `x` along its axes; something is left of each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,5 +42,13 @@ impl Operator for Crop {
             *dim = dim.clone() - Dim::Known(less);
         }
         Ok(vec![TensorType::new(x.dtype, dims)])
+    }
+
+    fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
+        let Some(dy) = adjoint.gradient(0) else { return Ok(()) };
+        let dx =
+            adjoint.add(Pad { before: self.before.clone(), after: self.after.clone() }, &[dy])?;
+        adjoint.give(0, dx);
+        Ok(())
     }
 }

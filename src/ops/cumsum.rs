@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::graph::{DType, OpError, Operator, Slots, TensorType};
+use super::Reverse;
+use crate::graph::{Adjoint, DType, GraphError, OpError, Operator, Slots, TensorType};
 
 /// Sums the elements of `x` up to and with each position of an axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,5 +32,14 @@ impl Operator for Cumsum {
             true => Ok(vec![x.clone()]),
             false => Err(inputs.shape_error(0, format!("at least {} dimensions", self.axis + 1))),
         }
+    }
+
+    fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
+        let Some(dy) = adjoint.gradient(0) else { return Ok(()) };
+        let turned = adjoint.add(Reverse { axis: self.axis }, &[dy])?;
+        let sums = adjoint.add(self.clone(), &[turned])?;
+        let dx = adjoint.add(Reverse { axis: self.axis }, &[sums])?;
+        adjoint.give(0, dx);
+        Ok(())
     }
 }

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::graph::{DType, OpError, Operator, Slots, TensorType};
+use super::SumTo;
+use crate::graph::{Adjoint, DType, GraphError, OpError, Operator, Slots, TensorType};
 
 /// A tensor of the shape of `x` that holds the scalar `value` throughout; the elements of `x` do
 /// not matter.
@@ -27,5 +28,15 @@ impl Operator for FullLike {
             0 => Ok(vec![TensorType::new(value.dtype, &x.dims[..])]),
             _ => Err(inputs.shape_error(1, "a scalar")),
         }
+    }
+
+    fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
+        let Some(dy) = adjoint.gradient(0) else { return Ok(()) };
+        if adjoint.wants(1) {
+            let value = adjoint.input(1)?;
+            let sum = adjoint.add(SumTo, &[dy, value])?;
+            adjoint.give(1, sum);
+        }
+        Ok(())
     }
 }

@@ -29,6 +29,13 @@ pub struct Gru {
     pub reset_after: bool,
     /// Whether a masked step's place in the sequence is zero instead of the output before it.
     pub zero_output_for_mask: bool,
+    /// The share of the input that training drops; 0 for none.
+    pub dropout: f32,
+    /// The share of the state that training drops before the recurrent product; 0 for none.
+    pub recurrent_dropout: f32,
+    /// How training drops the input: 2 as it is, once for all gates; 1 with factors of their own for
+    /// each gate, as is done wherever the state is dropped too. Other numbers count as 2.
+    pub implementation: u8,
 }
 
 impl Gru {

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::graph::{Cost, DType, OpError, Operator, Slots, TensorType, elements};
+use crate::graph::{
+    Adjoint, Cost, DType, GraphError, OpError, Operator, Slots, TensorType, elements,
+};
 
 pub use seqfuse_kernels::layer_norm::Form as NormForm;
 
@@ -48,9 +50,58 @@ impl Operator for LayerNorm {
         Ok(vec![x.clone()])
     }
 
+    fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
+        let Some(dy) = adjoint.gradient(0) else { return Ok(()) };
+        let (x, gamma) = (adjoint.input(0)?, adjoint.optional(1));
+        let gradient = LayerNormGradient(self.clone());
+        let gradients = adjoint.add_node(gradient, vec![Some(x), gamma, Some(dy)])?;
+        for (slot, gradient) in gradients.into_iter().enumerate() {
+            if adjoint.optional(slot).is_some() && adjoint.wants(slot) {
+                adjoint.give(slot, gradient);
+            }
+        }
+        Ok(())
+    }
+
     fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
         let written: u64 = outputs.iter().map(elements).sum();
         let operands = inputs.iter().flatten().copied().chain(outputs);
         Cost { flops: 8 * written, bytes: operands.map(|ty| 4 * elements(ty)).sum() }
+    }
+}
+
+/// The gradients of a [`LayerNorm`]: `x`, `gamma` (may be empty) and the result's gradient `dy` give
+/// `dx`, `dgamma` and `dbeta`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerNormGradient(pub LayerNorm);
+
+impl Operator for LayerNormGradient {
+    fn name(&self) -> &'static str {
+        "layer_norm_gradient"
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        self.0.attributes()
+    }
+
+    fn input_name(&self, index: usize) -> Cow<'static, str> {
+        Cow::Borrowed(["x", "gamma", "dy"].get(index).copied().unwrap_or("surplus"))
+    }
+
+    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
+        inputs.at_most(3)?;
+        let (x, dy) = (inputs.float(0)?, inputs.float(2)?);
+        self.0.infer(Slots::new(&self.0, &[Some(x), inputs.optional(1)]))?;
+        if !x.accepts(dy) {
+            return Err(inputs.shape_error(2, x.to_string()));
+        }
+        let scale = TensorType::new(DType::F32, &x.dims[x.rank() - self.0.axes..]);
+        Ok(vec![x.clone(), scale.clone(), scale])
+    }
+
+    fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
+        let read: u64 = inputs.iter().flatten().copied().map(elements).sum();
+        let written: u64 = outputs.iter().map(elements).sum();
+        Cost { flops: 16 * outputs.first().map_or(0, elements), bytes: 4 * (read + written) }
     }
 }

@@ -3,7 +3,11 @@
 use std::borrow::Cow;
 
 use super::binary::broadcast;
-use crate::graph::{Cost, OpError, Operator, Slots, TensorType, elements};
+use super::sum_to::sum_to;
+use super::{DenseGradient, Transpose};
+use crate::graph::{
+    Adjoint, Cost, GraphError, OpError, Operator, Slots, TensorType, ValueId, elements,
+};
 
 /// `a · b` for `a` `[…, rows, depth]` and `b` `[…, depth, columns]`, whose leading dimensions
 /// broadcast as NumPy's do: `[…, rows, columns]`.
@@ -35,6 +39,33 @@ impl Operator for MatMul {
         Ok(vec![TensorType::new(a.dtype, dims)])
     }
 
+    fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
+        let Some(dy) = adjoint.gradient(0) else { return Ok(()) };
+        let (a, b) = (adjoint.input(0)?, adjoint.input(1)?);
+        if adjoint.ty(b).rank() == 2 {
+            // One right factor for all rows: a fully connected layer.
+            let gradients = DenseGradient { contract: 1 };
+            let gradients = adjoint.add_node(gradients, vec![Some(a), Some(b), Some(dy)])?;
+            for slot in (0..2).filter(|&slot| adjoint.wants(slot)).collect::<Vec<_>>() {
+                adjoint.give(slot, gradients[slot]);
+            }
+            return Ok(());
+        }
+        if adjoint.wants(0) {
+            let turned = turn(adjoint, b)?;
+            let da = adjoint.add(MatMul, &[dy, turned])?;
+            let da = sum_to(adjoint, da, a)?;
+            adjoint.give(0, da);
+        }
+        if adjoint.wants(1) {
+            let turned = turn(adjoint, a)?;
+            let db = adjoint.add(MatMul, &[turned, dy])?;
+            let db = sum_to(adjoint, db, b)?;
+            adjoint.give(1, db);
+        }
+        Ok(())
+    }
+
     fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
         let depth = inputs.first().copied().flatten().and_then(|a| a.dims.last()?.known());
         let results: u64 = outputs.iter().map(elements).sum();
@@ -44,4 +75,12 @@ impl Operator for MatMul {
             bytes: operands.map(|ty| elements(ty) * ty.dtype.size() as u64).sum(),
         }
     }
+}
+
+/// `x` with its last two axes exchanged.
+fn turn(adjoint: &mut Adjoint<'_>, x: ValueId) -> Result<ValueId, GraphError> {
+    let rank = adjoint.ty(x).rank();
+    let mut permutation: Vec<usize> = (0..rank).collect();
+    permutation.swap(rank - 2, rank - 1);
+    adjoint.add(Transpose { permutation }, &[x])
 }

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::graph::{DType, Dim, OpError, Operator, Slots, TensorType};
+use super::Crop;
+use crate::graph::{Adjoint, DType, Dim, GraphError, OpError, Operator, Slots, TensorType};
 
 /// Puts zeros (or `false`) in front of and behind `x` along its axes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,14 @@ impl Operator for Pad {
         let dims: Vec<Dim> =
             x.dims.iter().zip(sizes).map(|(dim, more)| dim.clone() + Dim::Known(more)).collect();
         Ok(vec![TensorType::new(x.dtype, dims)])
+    }
+
+    fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
+        let Some(dy) = adjoint.gradient(0) else { return Ok(()) };
+        let dx =
+            adjoint.add(Crop { before: self.before.clone(), after: self.after.clone() }, &[dy])?;
+        adjoint.give(0, dx);
+        Ok(())
     }
 }
 

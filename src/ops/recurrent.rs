@@ -182,6 +182,10 @@ macro_rules! recurrent_operator {
                 ];
                 attributes.extend($own);
                 attributes.push(("zero_output_for_mask", self.zero_output_for_mask.to_string()));
+                let rates =
+                    [("dropout", self.dropout), ("recurrent_dropout", self.recurrent_dropout)];
+                let rates = rates.into_iter().filter(|(_, rate)| *rate != 0.0);
+                attributes.extend(rates.map(|(name, rate)| (name, rate.to_string())));
                 attributes
             }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::graph::{DType, Dim, OpError, Operator, Slots, TensorType};
+use crate::graph::{Adjoint, DType, Dim, GraphError, OpError, Operator, Slots, TensorType};
 
 /// What becomes of the elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,5 +76,73 @@ impl Operator for Reduce {
         let ones = vec![Dim::Known(1); kept];
         let dims = [&x.dims[..self.first], &ones, &x.dims[end..]].concat();
         Ok(vec![TensorType::new(x.dtype, dims)])
+    }
+
+    fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
+        let Some(dy) = adjoint.gradient(0) else { return Ok(()) };
+        let (x, y) = (adjoint.input(0)?, adjoint.output(0));
+        let gradient = ReduceGradient { kind: self.kind, first: self.first, count: self.count };
+        // A sum's gradient looks at the shape of x alone, others at elements.
+        let y = (!matches!(self.kind, ReduceKind::Sum | ReduceKind::Mean)).then_some(y);
+        let dx = adjoint.add_node(gradient, vec![Some(x), y, Some(dy)])?[0];
+        adjoint.give(0, dx);
+        Ok(())
+    }
+}
+
+/// The gradient of a [`Reduce`] of numbers: from `x`, the result `y` (where the kind looks at it)
+/// and its gradient `dy`, both with or without the reduced axes. A largest or smallest element that
+/// stands several times shares the gradient evenly, as in TensorFlow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReduceGradient {
+    /// What became of the elements: sum, mean, product, maximum or minimum.
+    pub kind: ReduceKind,
+    /// The first axis.
+    pub first: usize,
+    /// How many axes.
+    pub count: usize,
+}
+
+impl Operator for ReduceGradient {
+    fn name(&self) -> &'static str {
+        match self.kind {
+            ReduceKind::Sum => "sum_gradient",
+            ReduceKind::Mean => "mean_gradient",
+            ReduceKind::Prod => "prod_gradient",
+            ReduceKind::Max => "max_gradient",
+            ReduceKind::Min => "min_gradient",
+            ReduceKind::Any | ReduceKind::All => "no_gradient",
+        }
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        vec![("axes", format!("{}..{}", self.first, self.first + self.count))]
+    }
+
+    fn input_name(&self, index: usize) -> Cow<'static, str> {
+        Cow::Borrowed(["x", "y", "dy"].get(index).copied().unwrap_or("surplus"))
+    }
+
+    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
+        inputs.at_most(3)?;
+        let (x, dy) = (inputs.float(0)?, inputs.float(2)?);
+        if matches!(self.kind, ReduceKind::Any | ReduceKind::All) {
+            return Err(OpError::Attribute {
+                attribute: "kind",
+                value: self.kind.name().to_owned(),
+                expected: "a reduction of numbers".to_owned(),
+            });
+        }
+        if !matches!(self.kind, ReduceKind::Sum | ReduceKind::Mean) {
+            inputs.float(1)?;
+        }
+        let keepdims = dy.rank() == x.rank();
+        let reduce = Reduce { kind: self.kind, first: self.first, count: self.count, keepdims };
+        let reduced = reduce.infer(Slots::new(&reduce, &[Some(x)]))?;
+        inputs.check(1, &reduced[0])?;
+        match reduced[0].accepts(dy) {
+            true => Ok(vec![x.clone()]),
+            false => Err(inputs.shape_error(2, reduced[0].to_string())),
+        }
     }
 }

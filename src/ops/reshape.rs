@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::graph::{DType, Dim, OpError, Operator, Slots, TensorType, elements};
+use crate::graph::{
+    Adjoint, DType, Dim, GraphError, OpError, Operator, Slots, TensorType, elements,
+};
 
 /// Gives `x` another shape without moving an element: flattening, new axes of size 1, merged and
 /// split axes.
@@ -56,6 +58,56 @@ impl Operator for Reshape {
             return Err(inputs.shape_error(0, format!("as many elements as {target}")));
         }
         Ok(vec![target])
+    }
+
+    fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
+        let Some(dy) = adjoint.gradient(0) else { return Ok(()) };
+        let x = adjoint.input(0)?;
+        let dims = adjoint.ty(x).dims.clone();
+        let mut symbols = Vec::new();
+        dims.iter().for_each(|dim| dim.symbols(&mut symbols));
+        // A symbol that names an operation stands for a size that no input decides.
+        let is_opaque = symbols.iter().any(|symbol| symbol.name().contains('('));
+        let dx = match is_opaque {
+            true => adjoint.add(ReshapeLike, &[dy, x])?,
+            false => adjoint.add(Reshape::to(dims), &[dy])?,
+        };
+        adjoint.give(0, dx);
+        Ok(())
+    }
+
+    fn is_view(&self) -> bool {
+        true
+    }
+}
+
+/// Gives `x` the shape of `like`, whose elements do not matter, without moving an element.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReshapeLike;
+
+impl Operator for ReshapeLike {
+    fn name(&self) -> &'static str {
+        "reshape_like"
+    }
+
+    fn input_name(&self, index: usize) -> Cow<'static, str> {
+        Cow::Borrowed(if index == 0 { "x" } else { "like" })
+    }
+
+    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
+        inputs.at_most(2)?;
+        let (x, like) = (inputs.get(0)?, inputs.get(1)?);
+        let reshape = Reshape::to(&like.dims[..]);
+        reshape.infer(Slots::new(&reshape, &[Some(x)]))
+    }
+
+    fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
+        if let Some(dy) = adjoint.gradient(0) {
+            let x = adjoint.input(0)?;
+            let dx = adjoint.add(ReshapeLike, &[dy, x])?;
+            adjoint.give(0, dx);
+        }
+        Ok(())
     }
 
     fn is_view(&self) -> bool {

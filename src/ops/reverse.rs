@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::graph::{DType, OpError, Operator, Slots, TensorType};
+use crate::graph::{Adjoint, DType, GraphError, OpError, Operator, Slots, TensorType};
 
 /// Turns `x` around along one axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,5 +32,12 @@ impl Operator for Reverse {
             true => Ok(vec![x.clone()]),
             false => Err(inputs.shape_error(0, format!("at least {} dimensions", self.axis + 1))),
         }
+    }
+
+    fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
+        let Some(dy) = adjoint.gradient(0) else { return Ok(()) };
+        let dx = adjoint.add(self.clone(), &[dy])?;
+        adjoint.give(0, dx);
+        Ok(())
     }
 }

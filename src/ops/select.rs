@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::binary::broadcast;
-use crate::graph::{DType, OpError, Operator, Slots, TensorType};
+use super::sum_to::sum_to;
+use crate::graph::{Adjoint, DType, GraphError, OpError, Operator, Slots, Tensor, TensorType};
 
 /// Takes `on_true` where `condition` holds, else `on_false`; the three broadcast as NumPy's do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,5 +34,20 @@ impl Operator for Select {
             inputs.shape_error(2, format!("what broadcasts with {condition} and {a}"))
         })?;
         Ok(vec![TensorType::new(a.dtype, dims)])
+    }
+
+    fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
+        let Some(dy) = adjoint.gradient(0) else { return Ok(()) };
+        let condition = adjoint.input(0)?;
+        let zero = adjoint.constant(Tensor::scalar(0.0f32));
+        for slot in [1, 2] {
+            if adjoint.wants(slot) {
+                let sides = if slot == 1 { [condition, dy, zero] } else { [condition, zero, dy] };
+                let (part, like) = (adjoint.add(Select, &sides)?, adjoint.input(slot)?);
+                let part = sum_to(adjoint, part, like)?;
+                adjoint.give(slot, part);
+            }
+        }
+        Ok(())
     }
 }

@@ -16,6 +16,10 @@ pub struct SimpleRnn {
     pub activation: Activation,
     /// Whether a masked step's place in the sequence is zero instead of the output before it.
     pub zero_output_for_mask: bool,
+    /// The share of the input that training drops; 0 for none.
+    pub dropout: f32,
+    /// The share of the state that training drops before the recurrent product; 0 for none.
+    pub recurrent_dropout: f32,
 }
 
 impl SimpleRnn {

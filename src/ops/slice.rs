@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::graph::{DType, Dim, OpError, Operator, Slots, TensorType};
+use crate::graph::{Adjoint, DType, Dim, GraphError, OpError, Operator, Slots, TensorType};
 
 /// What is taken of one axis, by Python's rules: negative positions count from the end, positions
 /// beyond it are cut.
@@ -81,6 +81,14 @@ impl Operator for Slice {
         }
         Ok(vec![TensorType::new(x.dtype, dims)])
     }
+
+    fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
+        let Some(dy) = adjoint.gradient(0) else { return Ok(()) };
+        let x = adjoint.input(0)?;
+        let dx = adjoint.add(SliceGradient { axes: self.axes.clone() }, &[x, dy])?;
+        adjoint.give(0, dx);
+        Ok(())
+    }
 }
 
 /// The size of a sliced axis; symbolic where that can be said without knowing the size.
@@ -100,5 +108,38 @@ fn sliced(dim: &Dim, slice: &AxisSlice) -> Dim {
             Dim::Known(((stop - start - 1) / step + 1) as usize)
         }
         _ => Dim::symbol(&format!("slice({dim})")),
+    }
+}
+
+/// The gradient of a [`Slice`]: `dy` where its elements were taken from `x`, zero elsewhere. Of `x`
+/// only the shape matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SliceGradient {
+    /// What was taken.
+    pub axes: Vec<AxisSlice>,
+}
+
+impl Operator for SliceGradient {
+    fn name(&self) -> &'static str {
+        "slice_gradient"
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        Slice { axes: self.axes.clone() }.attributes()
+    }
+
+    fn input_name(&self, index: usize) -> Cow<'static, str> {
+        Cow::Borrowed(if index == 0 { "x" } else { "dy" })
+    }
+
+    fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
+        inputs.at_most(2)?;
+        let (x, dy) = (inputs.float(0)?, inputs.float(1)?);
+        let slice = Slice { axes: self.axes.clone() };
+        let taken = slice.infer(Slots::new(&slice, &[Some(x)]))?;
+        match taken[0].accepts(dy) {
+            true => Ok(vec![x.clone()]),
+            false => Err(inputs.shape_error(1, taken[0].to_string())),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::graph::{DType, OpError, Operator, Slots, TensorType};
+use crate::graph::{Adjoint, DType, GraphError, OpError, Operator, Slots, TensorType};
 
 /// Reorders the axes of `x`: axis `i` of the output is axis `permutation[i]` of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,5 +39,16 @@ impl Operator for Transpose {
         }
         let dims: Vec<_> = self.permutation.iter().map(|&axis| x.dims[axis].clone()).collect();
         Ok(vec![TensorType::new(x.dtype, dims)])
+    }
+
+    fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
+        let Some(dy) = adjoint.gradient(0) else { return Ok(()) };
+        let mut permutation = vec![0; self.permutation.len()];
+        for (to, &from) in self.permutation.iter().enumerate() {
+            permutation[from] = to;
+        }
+        let dx = adjoint.add(Transpose { permutation }, &[dy])?;
+        adjoint.give(0, dx);
+        Ok(())
     }
 }

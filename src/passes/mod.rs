@@ -1,12 +1,16 @@
 //! Passes over the Graph: one file each, all of them through [`Graph::rewrite`].
 
 mod dead;
+mod differentiate;
 mod inference;
 mod simplify;
+mod training;
 
 pub use dead::remove_dead;
+pub use differentiate::differentiate;
 pub use inference::for_inference;
 pub use simplify::simplify;
+pub use training::{TRAINING_STEP, for_training};
 
 use crate::graph::{Graph, GraphError};
 
@@ -17,6 +21,18 @@ use crate::graph::{Graph, GraphError};
 /// If a pass makes a Graph that is not valid.
 pub fn prepare(graph: &Graph) -> Result<Graph, GraphError> {
     let graph = remove_dead(&simplify(&for_inference(graph)?)?)?;
+    #[cfg(debug_assertions)]
+    graph.verify()?;
+    Ok(graph)
+}
+
+/// The passes before differentiation, in order: what acts in training takes its training form, then
+/// what does nothing goes, then what nobody needs.
+///
+/// # Errors
+/// If a pass makes a Graph that is not valid.
+pub fn prepare_training(graph: &Graph) -> Result<Graph, GraphError> {
+    let graph = remove_dead(&simplify(&for_training(graph)?)?)?;
     #[cfg(debug_assertions)]
     graph.verify()?;
     Ok(graph)

@@ -7,7 +7,7 @@ use super::memory::{Allocator, BufferId};
 use super::{Program, Stage};
 use crate::graph::{
     Bindings, DimError, Graph, Node, NodeId, OpError, Operator, Slots, Source, Tensor, TensorType,
-    ValueId, VariableId, VariableKind, elements,
+    ValueId, VariableId, elements,
 };
 
 /// Why a stage cannot be planned for the sizes of a run.
@@ -48,7 +48,7 @@ pub enum Place {
     Carried(usize),
     /// A Variable that no run changes.
     Variable(VariableId),
-    /// A Variable that the Session keeps.
+    /// A Variable that the Session keeps, because runs change it.
     State(VariableId),
     /// Always the same tensor.
     Constant(Arc<Tensor>),
@@ -195,7 +195,7 @@ impl<'a> Planner<'a> {
             Source::Input(index) => Some(Place::Input(*index)),
             Source::Constant(tensor) => Some(Place::Constant(tensor.clone())),
             Source::Variable(variable) => {
-                let kept = self.graph.variable(*variable).kind == VariableKind::State;
+                let kept = self.graph.is_kept(*variable);
                 Some(if kept { Place::State(*variable) } else { Place::Variable(*variable) })
             }
             Source::Node { node, .. } if self.stage.nodes.binary_search(node).is_ok() => None,
@@ -285,11 +285,10 @@ impl<'a> Planner<'a> {
         let inputs = inputs
             .map(|input| input.map(|id| self.operand(id, places)).transpose())
             .collect::<Result<_, _>>()?;
-        let outputs = shapes
-            .node
-            .outputs
-            .iter()
-            .map(|id| places.contains_key(id).then(|| self.operand(*id, places)).transpose());
+        let outputs = shapes.node.outputs.iter().map(|id| {
+            let placed = places.contains_key(id) || self.program.in_place(*id).is_some();
+            placed.then(|| self.operand(*id, places)).transpose()
+        });
         Ok(Step { node: id, inputs, outputs: outputs.collect::<Result<_, _>>()?, workspace })
     }
 
@@ -301,7 +300,8 @@ impl<'a> Planner<'a> {
         let ty = self.ty(id)?;
         let shape = ty.shape().unwrap_or_default();
         let root = self.root(id);
-        let place = match (self.outside(root), places.get(&root)) {
+        let in_place = self.program.in_place(id).map(Place::State);
+        let place = match (in_place.or_else(|| self.outside(root)), places.get(&root)) {
             (Some(place), _) => place,
             (None, Some(buffer)) => Place::Buffer(*buffer),
             // Unreachable: a value in use is either outside or was placed when its node was.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::graph::{Graph, NodeId, Source, Symbol, ValueId};
+use crate::graph::{Graph, NodeId, Source, Symbol, ValueId, VariableId};
 
 /// Nodes that can be planned together: all of their sizes are known when the stage begins.
 #[derive(Clone, Debug)]
@@ -26,6 +26,7 @@ pub struct Program {
     graph: Graph,
     stages: Vec<Stage>,
     carried: HashMap<ValueId, usize>,
+    in_place: HashMap<ValueId, VariableId>,
 }
 
 impl Program {
@@ -45,7 +46,7 @@ impl Program {
             });
             levels.push(level.max().unwrap_or(0));
         }
-        let mut stages = Vec::new();
+        let mut stages: Vec<(bool, Vec<NodeId>)> = Vec::new();
         for level in 0..=levels.iter().copied().max().unwrap_or(0) {
             for on_host in [false, true] {
                 let nodes: Vec<NodeId> = (0..graph.nodes().len())
@@ -54,13 +55,24 @@ impl Program {
                     .map(NodeId)
                     .collect();
                 if !nodes.is_empty() {
-                    stages.push(nodes_to_stage(&graph, on_host, nodes));
+                    stages.push((on_host, nodes));
                 }
             }
         }
+        let order: Vec<NodeId> = stages.iter().flat_map(|(_, nodes)| nodes.clone()).collect();
+        let in_place = in_place(&graph, &order);
+        let stages: Vec<Stage> = stages
+            .into_iter()
+            .map(|(on_host, nodes)| nodes_to_stage(&graph, on_host, nodes, &in_place))
+            .collect();
         let carried = stages.iter().flat_map(|stage| stage.outputs.iter().copied());
         let carried = carried.enumerate().map(|(index, id)| (id, index)).collect();
-        Program { graph, stages, carried }
+        Program { graph, stages, carried, in_place }
+    }
+
+    /// The Variable that the node of this value writes in place.
+    pub fn in_place(&self, id: ValueId) -> Option<VariableId> {
+        self.in_place.get(&id).copied()
     }
 
     /// The Graph.
@@ -84,7 +96,58 @@ impl Program {
     }
 }
 
-fn nodes_to_stage(graph: &Graph, on_host: bool, nodes: Vec<NodeId>) -> Stage {
+/// The new values of Variables that can be written over the old ones: their operator says so, and
+/// nothing reads the old value afterwards.
+fn in_place(graph: &Graph, order: &[NodeId]) -> HashMap<ValueId, VariableId> {
+    let mut readers: HashMap<VariableId, NodeId> = HashMap::new();
+    for id in order {
+        for input in graph.node(*id).inputs.iter().flatten() {
+            if let Some(variable) = variable_behind(graph, *input) {
+                readers.insert(variable, *id);
+            }
+        }
+    }
+    let returned: Vec<VariableId> = graph
+        .outputs()
+        .iter()
+        .map(|output| output.value)
+        .chain(graph.updates().iter().map(|(_, value)| *value))
+        .filter_map(|id| variable_behind(graph, id))
+        .collect();
+    let mut found = HashMap::new();
+    for (variable, value) in graph.updates() {
+        let Source::Node { node, output } = graph.value(*value).source else { continue };
+        let op = graph.node(node);
+        let slot = op.op.in_place(output).and_then(|slot| op.inputs.get(slot).copied().flatten());
+        let is_own = slot.is_some_and(
+            |id| matches!(graph.value(id).source, Source::Variable(read) if read == *variable),
+        );
+        if is_own && readers.get(variable) == Some(&node) && !returned.contains(variable) {
+            found.insert(*value, *variable);
+        }
+    }
+    found
+}
+
+/// The Variable whose elements a value shows, through views.
+fn variable_behind(graph: &Graph, mut id: ValueId) -> Option<VariableId> {
+    loop {
+        match graph.value(id).source {
+            Source::Variable(variable) => return Some(variable),
+            Source::Node { node, .. } if graph.node(node).op.is_view() => {
+                id = graph.node(node).inputs.first().copied().flatten()?;
+            }
+            _ => return None,
+        }
+    }
+}
+
+fn nodes_to_stage(
+    graph: &Graph,
+    on_host: bool,
+    nodes: Vec<NodeId>,
+    in_place: &HashMap<ValueId, VariableId>,
+) -> Stage {
     let inside = |id: NodeId| nodes.binary_search(&id).is_ok();
     let mut outputs: Vec<ValueId> = Vec::new();
     let mut keep = |id: ValueId| {
@@ -101,7 +164,8 @@ fn nodes_to_stage(graph: &Graph, on_host: bool, nodes: Vec<NodeId>) -> Stage {
         }
     }
     graph.outputs().iter().for_each(|output| keep(output.value));
-    graph.updates().iter().for_each(|(_, value)| keep(*value));
+    let copied = graph.updates().iter().filter(|(_, value)| !in_place.contains_key(value));
+    copied.for_each(|(_, value)| keep(*value));
     let (mut inputs, mut symbols) = (Vec::new(), Vec::new());
     for id in &nodes {
         let node = graph.node(*id);

@@ -88,6 +88,21 @@ pub enum RunError {
         /// The size of the vocabulary.
         vocabulary: usize,
     },
+    /// A target is not among the classes.
+    #[error(
+        "node `{node}`: the target of sample {sample} is class {id}, outside the classes \
+         0..{classes} that the model predicts"
+    )]
+    Label {
+        /// The loss's name.
+        node: String,
+        /// Which sample, counted over all leading axes.
+        sample: usize,
+        /// The class that it names.
+        id: i64,
+        /// How many classes there are.
+        classes: usize,
+    },
     /// A position is outside the axis that it should name an element of.
     #[error(
         "node `{node}`: position {value} (index {index}) is outside an axis of {size} elements"

@@ -11,7 +11,9 @@ use super::profile::{Profile, ProfileEntry, microseconds};
 use super::select::select_outputs;
 use super::stage::{Backend, Given, StageCall, StageRunner};
 use super::{RunError, Tensors, host};
-use crate::graph::{Bindings, DType, Dim, Graph, Source, Tensor, ValueId, VariableKind};
+use crate::graph::{
+    Bindings, DType, Dim, Graph, Source, Tensor, ValueId, VariableId, VariableKind,
+};
 use crate::passes;
 use crate::plan::{PackCache, Program};
 
@@ -132,16 +134,29 @@ impl Session {
         packs: Arc<PackCache>,
         options: &Options,
     ) -> Result<Session, RunError> {
-        let backend = Backend::open(options, packs)?;
         let graph = match options.outputs.is_empty() {
             true => passes::prepare(graph)?,
             false => passes::prepare(&select_outputs(graph, &options.outputs)?)?,
         };
+        Session::prepared(graph, packs, options)
+    }
+
+    /// A Session that runs `graph` as it is, after all passes.
+    ///
+    /// # Errors
+    /// If the device is not there or lacks an operator.
+    pub(crate) fn prepared(
+        graph: Graph,
+        packs: Arc<PackCache>,
+        options: &Options,
+    ) -> Result<Session, RunError> {
+        let backend = Backend::open(options, packs)?;
         backend.check(&graph)?;
-        let states = graph.variables().iter().map(|variable| {
-            (variable.kind == VariableKind::State).then(|| (*variable.value).clone())
-        });
-        let states = states.collect();
+        let kept = |index| graph.is_kept(VariableId(index));
+        let states = graph.variables().iter().enumerate();
+        let states = states
+            .map(|(index, variable)| kept(index).then(|| (*variable.value).clone()))
+            .collect();
         let program = Program::new(graph);
         let stages = (0..program.stages().len()).map(|index| StageState {
             runner: backend.runner(options),
@@ -151,6 +166,7 @@ impl Session {
         let outputs = program.graph().outputs().iter().map(|output| output.value);
         let outputs = outputs.map(|id| Origin::of(&program, id)).collect();
         let updates = program.graph().updates().iter();
+        let updates = updates.filter(|(_, value)| program.in_place(*value).is_none());
         let updates = updates.map(|(id, value)| (id.index(), Origin::of(&program, *value)));
         let updates = updates.collect();
         let carried = vec![Tensor::zeros(DType::F32, [0]); program.carried_count()];
@@ -213,9 +229,37 @@ impl Session {
     /// Puts every recurrent state back to where it started.
     pub fn reset_states(&mut self) {
         for (variable, state) in self.program.graph().variables().iter().zip(&mut self.states) {
-            if let Some(state) = state {
+            if let Some(state) = state
+                && variable.kind == VariableKind::State
+            {
                 state.clone_from(&variable.value);
             }
+        }
+    }
+
+    /// What a Variable holds now.
+    pub(crate) fn variable(&self, id: VariableId) -> &Tensor {
+        match self.states.get(id.index()) {
+            Some(Some(kept)) => kept,
+            _ => &self.program.graph().variable(id).value,
+        }
+    }
+
+    /// Exchanges the values of the Variables that both Sessions keep, which are of one model.
+    pub(crate) fn swap_variables(&mut self, other: &mut Session) {
+        for (own, other) in self.states.iter_mut().zip(&mut other.states) {
+            if own.is_some() && other.is_some() {
+                std::mem::swap(own, other);
+            }
+        }
+    }
+
+    /// Lets a Variable that runs change hold other values, of the same type.
+    pub(crate) fn set_variable(&mut self, id: VariableId, value: &Tensor) {
+        if let Some(Some(kept)) = self.states.get_mut(id.index())
+            && (kept.dtype(), kept.shape()) == (value.dtype(), value.shape())
+        {
+            kept.clone_from(value);
         }
     }
 
@@ -302,14 +346,14 @@ impl Session {
                 program: &self.program,
                 inputs: &fed,
                 carried: &self.carried,
-                states: &self.states,
+                states: &[],
             },
             stage: &self.program.stages()[index],
             bindings: &self.bindings,
             key: &self.key,
             started,
         };
-        self.stages[index].runner.run(&call, profile)?;
+        self.stages[index].runner.run(&call, &mut self.states, profile)?;
         self.carry(index, inputs);
         Ok(())
     }

@@ -22,7 +22,8 @@ pub struct Given<'a> {
     pub inputs: &'a dyn Inputs,
     /// What earlier stages left.
     pub carried: &'a [Tensor],
-    /// The Variables that the Session keeps, by their position; others are `None`.
+    /// The Variables that the Session keeps, by their position; others are `None`. While a stage
+    /// runs, which may change them, they are given apart.
     pub states: &'a [Option<Tensor>],
 }
 
@@ -66,11 +67,17 @@ pub struct StageCall<'a> {
 
 /// A stage on a device: its plans by sizes, its memory, and the values of its last run.
 pub trait StageRunner: Send + Sync {
-    /// Runs the stage, planning it first if its sizes are new.
+    /// Runs the stage, planning it first if its sizes are new; Variables among `states` may be
+    /// written in place.
     ///
     /// # Errors
     /// If an operator refuses the sizes or the data, or the device fails.
-    fn run(&mut self, call: &StageCall<'_>, profile: Option<&mut Profile>) -> Result<(), RunError>;
+    fn run(
+        &mut self,
+        call: &StageCall<'_>,
+        states: &mut [Option<Tensor>],
+        profile: Option<&mut Profile>,
+    ) -> Result<(), RunError>;
 
     /// Copies output `index` of the last run into `tensor`.
     fn output(&self, given: &Given<'_>, index: usize, tensor: &mut Tensor);

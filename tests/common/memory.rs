@@ -31,6 +31,9 @@ pub fn classifier() -> Model {
             activation: Activation::Tanh,
             recurrent_activation: Activation::Sigmoid,
             zero_output_for_mask: false,
+            dropout: 0.0,
+            recurrent_dropout: 0.0,
+            implementation: 2,
         };
         let mut slots = vec![Some(x), None];
         for side in ["forward", "backward"] {

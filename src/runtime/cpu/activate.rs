@@ -4,7 +4,7 @@ use seqfuse_kernels::Cpu;
 
 use super::lowering::{CpuOp, Kernel, Lowering, Target, Weights, call, call_many};
 use crate::graph::elements;
-use crate::ops::{Activate, Activation};
+use crate::ops::{Activate, ActivateGradient, Activation};
 use crate::plan::{NodeShapes, Operand};
 use crate::runtime::RunError;
 
@@ -66,5 +66,37 @@ pub fn apply(cpu: Cpu<'_>, activation: Activation, data: &mut [f32], width: usiz
         cpu.pool.for_each_chunk(data, rows * width, &|_, part| {
             activation.apply_rows(cpu.isa, part, width);
         });
+    }
+}
+
+impl CpuOp for ActivateGradient {
+    fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
+        let (x, y) = (lowering.optional(0), lowering.input(1)?);
+        let (dy, dx, activation) = (lowering.input(2)?, lowering.result()?, self.activation);
+        let kept = match (activation.needs_input(), &x) {
+            (true, Some(x)) => x.clone(),
+            (true, None) => return Err(lowering.refuse("its argument is missing".to_owned())),
+            (false, _) => y.clone(),
+        };
+        let width = kept.shape.last().copied().unwrap_or(1);
+        let out_width = activation.output_width(width);
+        call(dx, move |env, out| {
+            let out = out.get_mut::<f32>(dx.len);
+            if out.is_empty() || out_width == 0 {
+                return Ok(());
+            }
+            let (kept, dy) = (env.get::<f32>(&kept), env.get::<f32>(&dy));
+            let (width, out_width) =
+                if activation.is_elementwise() { (1, 1) } else { (width, out_width) };
+            let (rows, cpu) = ((BLOCK / width).max(1), env.cpu);
+            cpu.pool.for_each_chunk(out, rows * width, &|index, dx| {
+                let kept = &kept[index * rows * width..][..dx.len()];
+                let dy = &dy[index * rows * out_width..][..dx.len() / width * out_width];
+                let x = activation.needs_input().then_some(kept);
+                let y = if x.is_some() { &[][..] } else { kept };
+                activation.backward_rows(cpu.isa, x, y, dy, dx, width);
+            });
+            Ok(())
+        })
     }
 }

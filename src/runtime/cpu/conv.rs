@@ -1,10 +1,15 @@
 //! Convolution.
 
-use seqfuse_kernels::conv::{self, Axis, ConvCall, ConvShape, Window};
+use seqfuse_kernels::conv::{
+    self, Axis, ConvBackward, ConvCall, ConvGradients, ConvShape, UnpackedCall, Window,
+};
 
 use super::activate;
-use super::lowering::{CpuOp, Kernel, Lowering, call, narrow};
-use crate::ops::{Activation, Conv};
+use super::lowering::{
+    CpuOp, Kernel, Lowering, Weights, call, call_many, elements_of, narrow, shape_of,
+};
+use crate::ops::{Activation, Conv, ConvGradient};
+use crate::plan::NodeShapes;
 use crate::runtime::RunError;
 
 /// A kernel in the layout of the convolution.
@@ -38,14 +43,20 @@ pub(super) fn axes(windows: &[Window], shape: &[usize]) -> Option<(usize, Axis, 
 impl Conv {
     fn shape(&self, lowering: &Lowering<'_>) -> Result<ConvShape, RunError> {
         let (x, kernel) = (lowering.input(0)?, lowering.input(1)?);
-        let filters = kernel.shape.iter().rev().nth(usize::from(self.transposed));
-        let (Some((batch, height, width, inputs)), Some(&filters)) =
-            (axes(&self.windows, &x.shape), filters)
-        else {
-            return Err(lowering.refuse("its inputs have other ranks than its windows".to_owned()));
-        };
+        self.shape_of(&x.shape, &kernel.shape).ok_or_else(|| {
+            lowering.refuse("its inputs have other ranks than its windows".to_owned())
+        })
+    }
+
+    fn shape_of(&self, x: &[usize], kernel: &[usize]) -> Option<ConvShape> {
+        let &filters = kernel.iter().rev().nth(usize::from(self.transposed))?;
+        let (batch, height, width, inputs) = axes(&self.windows, x)?;
         let (groups, transposed) = (self.groups, self.transposed);
-        Ok(ConvShape { batch, height, width, inputs, filters, groups, transposed })
+        Some(ConvShape { batch, height, width, inputs, filters, groups, transposed })
+    }
+
+    fn shape_in(&self, node: &NodeShapes<'_>) -> Option<ConvShape> {
+        self.shape_of(&shape_of(node, 0)?, &shape_of(node, 1)?)
     }
 }
 
@@ -58,6 +69,13 @@ fn layout_of(shape: &ConvShape) -> Layout {
 }
 
 impl CpuOp for Conv {
+    fn workspace(&self, node: &NodeShapes<'_>, weights: &Weights<'_>) -> usize {
+        match self.shape_in(node) {
+            Some(shape) if !weights.is_fixed(1) => 4 * conv::forward_unpacked_workspace_len(&shape),
+            _ => 0,
+        }
+    }
+
     fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
         let (x, kernel, y) = (lowering.input(0)?, lowering.input(1)?, lowering.result()?);
         let (bias, shape) = (lowering.optional(2), self.shape(lowering)?);
@@ -71,6 +89,9 @@ impl CpuOp for Conv {
                 activate::apply(env.cpu, activation, out, shape.filters);
                 Ok(())
             });
+        }
+        if !lowering.weights().is_fixed(1) {
+            return self.unpacked(lowering, shape);
         }
         let packed = lowering.weights().packed([1], |[kernel]| {
             let mut packed = vec![0.0; conv::packed_len(&shape)];
@@ -96,6 +117,60 @@ impl CpuOp for Conv {
             if !fused {
                 activate::apply(env.cpu, activation, out, shape.filters);
             }
+            Ok(())
+        })
+    }
+}
+
+impl Conv {
+    /// With a kernel that changes from run to run, packed each time.
+    fn unpacked(
+        &self,
+        lowering: &Lowering<'_>,
+        shape: ConvShape,
+    ) -> Result<Box<dyn Kernel>, RunError> {
+        let (x, kernel, bias) = (lowering.input(0)?, lowering.input(1)?, lowering.optional(2));
+        let activation = self.activation;
+        let fused = activation.is_elementwise();
+        let targets = [Some(lowering.result()?), lowering.workspace()];
+        call_many(targets, move |env, [out, room]| {
+            let out = elements_of(out, targets[0]).unwrap_or_default();
+            let room = elements_of(room, targets[1]).unwrap_or_default();
+            let call = UnpackedCall {
+                shape,
+                x: env.get(&x),
+                kernel: env.get(&kernel),
+                bias: env.optional(&bias),
+                activation: if fused { activation } else { Activation::Linear },
+            };
+            conv::forward_unpacked(env.cpu, &call, out, room);
+            if !fused {
+                activate::apply(env.cpu, activation, out, shape.filters);
+            }
+            Ok(())
+        })
+    }
+}
+
+impl CpuOp for ConvGradient {
+    fn workspace(&self, node: &NodeShapes<'_>, _: &Weights<'_>) -> usize {
+        self.0.shape_in(node).map_or(0, |shape| 4 * conv::backward_workspace_len(&shape))
+    }
+
+    fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
+        let [x, kernel, dy] = [lowering.input(0)?, lowering.input(1)?, lowering.input(2)?];
+        let shape = self.0.shape(lowering)?;
+        let [a, b, c] = [0, 1, 2].map(|index| lowering.output(index));
+        let targets = [a, b, c, lowering.workspace()];
+        call_many(targets, move |env, [dx, dkernel, dbias, room]| {
+            let (x, kernel, dy) = (env.get(&x), env.get(&kernel), env.get(&dy));
+            let gradients = ConvGradients {
+                x: elements_of(dx, targets[0]),
+                kernel: elements_of(dkernel, targets[1]),
+                bias: elements_of(dbias, targets[2]),
+            };
+            let room = elements_of(room, targets[3]).unwrap_or_default();
+            conv::backward(env.cpu, &ConvBackward { shape, x, kernel, dy }, gradients, room);
             Ok(())
         })
     }

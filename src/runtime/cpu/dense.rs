@@ -2,8 +2,9 @@
 
 use seqfuse_kernels::matmul::{self, Size};
 
-use super::lowering::{CpuOp, Kernel, Lowering, call};
-use crate::ops::{Activation, Dense};
+use super::lowering::{CpuOp, Kernel, Lowering, Weights, call, call_many, elements_of, shape_of};
+use crate::ops::{Activation, Dense, DenseGradient};
+use crate::plan::NodeShapes;
 use crate::runtime::RunError;
 
 impl CpuOp for Dense {
@@ -32,6 +33,42 @@ impl CpuOp for Dense {
             if !fused {
                 super::activate::apply(env.cpu, activation, out, width);
             }
+            Ok(())
+        })
+    }
+}
+
+impl DenseGradient {
+    fn size(&self, x: &[usize], kernel: &[usize]) -> Size {
+        let (ins, outs) = kernel.split_at(self.contract.min(kernel.len()));
+        let rows = x[..x.len().saturating_sub(self.contract)].iter().product();
+        Size { rows, depth: ins.iter().product(), columns: outs.iter().product() }
+    }
+}
+
+impl CpuOp for DenseGradient {
+    fn workspace(&self, node: &NodeShapes<'_>, _: &Weights<'_>) -> usize {
+        let shapes = shape_of(node, 0).zip(shape_of(node, 1));
+        shapes.map_or(0, |(x, w)| 4 * matmul::backward_workspace_len(self.size(&x, &w)))
+    }
+
+    fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
+        let [x, kernel, dy] = [lowering.input(0)?, lowering.input(1)?, lowering.input(2)?];
+        let size = self.size(&x.shape, &kernel.shape);
+        let [dx, dw, db] = [0, 1, 2].map(|index| lowering.output(index));
+        let targets = [dx, dw, db, lowering.workspace()];
+        call_many(targets, move |env, [dx, dw, db, room]| {
+            matmul::backward(
+                env.cpu,
+                size,
+                env.get(&x),
+                env.get(&kernel),
+                env.get(&dy),
+                elements_of(dx, targets[0]),
+                elements_of(dw, targets[1]),
+                elements_of(db, targets[2]),
+                elements_of(room, targets[3]).unwrap_or_default(),
+            );
             Ok(())
         })
     }

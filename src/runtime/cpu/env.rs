@@ -3,7 +3,7 @@
 use bytemuck::{AnyBitPattern, NoUninit, Pod, Zeroable};
 use seqfuse_kernels::Cpu;
 
-use crate::graph::{Data, Graph, Tensor};
+use crate::graph::{Data, Graph, Tensor, VariableId};
 use crate::plan::{BufferId, Operand, Place};
 use crate::runtime::RunError;
 use crate::runtime::stage::Given;
@@ -118,7 +118,7 @@ pub struct Env<'a> {
     /// What earlier stages left.
     pub carried: &'a [Tensor],
     /// The Variables that the Session keeps, by their position; others are `None`.
-    pub states: &'a [Option<Tensor>],
+    pub states: &'a mut [Option<Tensor>],
 }
 
 impl std::fmt::Debug for Env<'_> {
@@ -130,8 +130,8 @@ impl std::fmt::Debug for Env<'_> {
 impl Env<'_> {
     /// The elements of an operand.
     pub fn get<'s, T: AnyBitPattern>(&'s self, operand: &'s Operand) -> &'s [T] {
-        let Env { graph, inputs, carried, states, .. } = *self;
-        Values { graph, buffers: self.buffers, inputs, carried, states }.get(operand)
+        let Env { graph, inputs, carried, .. } = *self;
+        Values { graph, buffers: self.buffers, inputs, carried, states: self.states }.get(operand)
     }
 
     /// The elements of an operand, where there is one.
@@ -151,6 +151,19 @@ impl Env<'_> {
     /// Gives a buffer back.
     pub fn put(&mut self, id: BufferId, buffer: Buffer) {
         self.buffers[id.index()] = buffer;
+    }
+
+    /// Takes a Variable out, so that it can be written while others are read; give it back with
+    /// [`put_state`](Self::put_state).
+    pub fn take_state(&mut self, id: VariableId) -> Option<Tensor> {
+        self.states.get_mut(id.index())?.take()
+    }
+
+    /// Gives a Variable back.
+    pub fn put_state(&mut self, id: VariableId, tensor: Tensor) {
+        if let Some(slot) = self.states.get_mut(id.index()) {
+            *slot = Some(tensor);
+        }
     }
 }
 

@@ -2,10 +2,11 @@
 
 use bytemuck::{AnyBitPattern, NoUninit};
 use seqfuse_kernels::layout::{self, MAX_RANK, PadCall, SliceAxis};
+use seqfuse_kernels::scatter;
 
-use super::lowering::{CpuOp, Kernel, Lowering, Target, call};
+use super::lowering::{CpuOp, Kernel, Lowering, Target, call, call_each};
 use super::{Buffer, Env};
-use crate::ops::{Concat, Crop, Pad, Reverse, Slice, Transpose};
+use crate::ops::{Concat, ConcatGradient, Crop, Pad, Reverse, Slice, SliceGradient, Transpose};
 use crate::plan::Operand;
 use crate::runtime::RunError;
 
@@ -158,4 +159,42 @@ fn pad<T: Moved>(env: &Env<'_>, x: &Operand, sizes: &Pad, out: &mut Buffer, y: T
     let Pad { before, after } = sizes;
     let call = PadCall { x: env.get(x), shape: &x.shape, before, after, value: T::zeroed() };
     layout::pad(env.cpu, call, out.get_mut::<T>(y.len));
+}
+
+impl CpuOp for ConcatGradient {
+    fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
+        let dy = lowering.input(0)?;
+        check_rank(lowering, &dy)?;
+        let mut parts = Vec::new();
+        let mut start = 0;
+        for index in 1..lowering.step.inputs.len() {
+            let count = lowering.input(index)?.shape[self.axis];
+            let mut axes: Vec<SliceAxis> = dy.shape.iter().map(|&n| SliceAxis::all(n)).collect();
+            axes[self.axis] = SliceAxis { start, step: 1, count };
+            start += count;
+            parts.extend(lowering.output(index - 1).map(|target| (target, axes)));
+        }
+        call_each(parts, move |env, target, axes, out| {
+            let out = out.get_mut::<u32>(target.len);
+            layout::slice(env.cpu, env.get::<u32>(&dy), &dy.shape, axes, out);
+        })
+    }
+}
+
+impl CpuOp for SliceGradient {
+    fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
+        let (x, dy, target) = (lowering.input(0)?, lowering.input(1)?, lowering.result()?);
+        check_rank(lowering, &x)?;
+        let mut axes: Vec<SliceAxis> = x.shape.iter().map(|&size| SliceAxis::all(size)).collect();
+        for slice in &self.axes {
+            let (start, count) = slice.resolve(x.shape[slice.axis]);
+            axes[slice.axis] = SliceAxis { start, step: slice.step as isize, count };
+        }
+        let shape = x.shape;
+        call(target, move |env, out| {
+            let out = out.get_mut::<f32>(target.len);
+            scatter::slice_backward(env.cpu, env.get(&dy), &shape, &axes, out);
+            Ok(())
+        })
+    }
 }

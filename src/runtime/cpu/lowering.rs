@@ -6,7 +6,7 @@ use std::sync::Arc;
 use seqfuse_kernels::Isa;
 
 use super::{Buffer, Env};
-use crate::graph::{Graph, Node, Operator, Source, Tensor, ValueId, VariableKind};
+use crate::graph::{Graph, Node, Operator, Source, Tensor, ValueId};
 use crate::plan::{BufferId, NodeShapes, Operand, PackCache, Place, Step, WeightId};
 use crate::runtime::RunError;
 
@@ -137,13 +137,19 @@ impl Weights<'_> {
         Ok(self.packs.get(self.isa, &ids, || pack(weights)))
     }
 
+    /// Whether slot `slot` holds the same tensor in every run, so that it can be packed once.
+    pub fn is_fixed(&self, slot: usize) -> bool {
+        let id = self.node.inputs.get(slot).copied().flatten();
+        id.is_some_and(|id| self.tensor(id).is_some())
+    }
+
     /// The tensor behind a value that is the same in every run.
     fn tensor(&self, mut id: ValueId) -> Option<(WeightId, &Tensor)> {
         loop {
             match &self.graph.value(id).source {
                 Source::Variable(variable) => {
                     let found = self.graph.variable(*variable);
-                    let fixed = found.kind != VariableKind::State;
+                    let fixed = !self.graph.is_kept(*variable);
                     return fixed.then_some((WeightId::Variable(*variable), &*found.value));
                 }
                 Source::Constant(tensor) => {
@@ -228,4 +234,28 @@ where
 /// Copies what a reference kernel gave in `f64` into `f32`.
 pub fn narrow(from: &[f64], into: &mut [f32]) {
     into.iter_mut().zip(from).for_each(|(slot, &value)| *slot = value as f32);
+}
+
+/// The elements of a taken buffer, where somebody takes the output.
+pub fn elements_of(buffer: &mut Buffer, target: Option<Target>) -> Option<&mut [f32]> {
+    target.map(|target| buffer.get_mut::<f32>(target.len))
+}
+
+/// The sizes of the value in slot `index` of a node that is about to be placed.
+pub fn shape_of(node: &NodeShapes<'_>, index: usize) -> Option<Vec<usize>> {
+    node.inputs.get(index)?.as_ref()?.shape()
+}
+
+/// A kernel that writes any number of outputs, one after another, each with something of its own.
+pub fn call_each<T, F>(outputs: Vec<(Target, T)>, body: F) -> Result<Box<dyn Kernel>, RunError>
+where
+    T: Send + Sync + 'static,
+    F: Fn(&Env<'_>, Target, &T, &mut Buffer) + Send + Sync + 'static,
+{
+    Ok(Box::new(Call(move |env: &mut Env<'_>| {
+        for (target, own) in &outputs {
+            with_targets(env, [Some(*target)], |env, [out]| body(env, *target, own, out));
+        }
+        Ok(())
+    })))
 }

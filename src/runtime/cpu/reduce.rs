@@ -4,18 +4,13 @@ use seqfuse_kernels::reduce::{self, Extent};
 
 use super::lowering::{CpuOp, Kernel, Lowering, call};
 use crate::graph::DType;
-use crate::ops::{Reduce, ReduceKind};
+use crate::ops::{Reduce, ReduceGradient, ReduceKind};
 use crate::runtime::RunError;
 
 impl CpuOp for Reduce {
     fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
         let (x, y, kind) = (lowering.input(0)?, lowering.result()?, self.kind);
-        let end = self.first + self.count;
-        let extent = Extent {
-            outer: x.shape[..self.first].iter().product(),
-            axis: x.shape[self.first..end].iter().product(),
-            inner: x.shape[end..].iter().product(),
-        };
+        let extent = extent(&x.shape, self.first, self.count);
         macro_rules! numbers {
             ($element:ty) => {
                 call(y, move |env, out| {
@@ -47,5 +42,40 @@ impl CpuOp for Reduce {
             (_, DType::I64) => numbers!(i64),
             _ => numbers!(f32),
         }
+    }
+}
+
+impl CpuOp for ReduceGradient {
+    fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
+        let (x, y, dy) = (lowering.input(0)?, lowering.optional(1), lowering.input(2)?);
+        let (target, kind) = (lowering.result()?, self.kind);
+        let extent = extent(&x.shape, self.first, self.count);
+        if matches!(kind, ReduceKind::Max | ReduceKind::Min) && y.is_none() {
+            return Err(lowering.refuse("its result is missing".to_owned()));
+        }
+        call(target, move |env, out| {
+            let (cpu, dy, out) = (env.cpu, env.get(&dy), out.get_mut::<f32>(target.len));
+            match kind {
+                ReduceKind::Max | ReduceKind::Min => {
+                    let y = env.optional(&y).unwrap_or_default();
+                    reduce::extremum_backward(cpu, env.get(&x), y, dy, extent, out);
+                }
+                ReduceKind::Prod => reduce::prod_backward(cpu, env.get(&x), dy, extent, out),
+                ReduceKind::Mean => {
+                    reduce::sum_backward(cpu, dy, extent, 1.0 / extent.axis as f32, out);
+                }
+                _ => reduce::sum_backward(cpu, dy, extent, 1.0, out),
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The axes of `shape` about the `count` ones from `first` on.
+fn extent(shape: &[usize], first: usize, count: usize) -> Extent {
+    Extent {
+        outer: shape[..first].iter().product(),
+        axis: shape[first..first + count].iter().product(),
+        inner: shape[first + count..].iter().product(),
     }
 }

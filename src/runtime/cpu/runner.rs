@@ -74,7 +74,12 @@ pub struct CpuRunner {
 }
 
 impl StageRunner for CpuRunner {
-    fn run(&mut self, call: &StageCall<'_>, profile: Option<&mut Profile>) -> Result<(), RunError> {
+    fn run(
+        &mut self,
+        call: &StageCall<'_>,
+        states: &mut [Option<Tensor>],
+        profile: Option<&mut Profile>,
+    ) -> Result<(), RunError> {
         let StageCall { given, stage, bindings, .. } = *call;
         let CpuBackend { pool, packs, isa, reference } = &self.backend;
         let graph = given.program.graph();
@@ -96,7 +101,7 @@ impl StageRunner for CpuRunner {
             buffers: &mut self.buffers,
             inputs: given.inputs,
             carried: given.carried,
-            states: given.states,
+            states,
         };
         compiled.run(&mut env, call.started, profile)
     }

@@ -1,12 +1,13 @@
 //! Elements of an axis by their positions, checked.
 
 use seqfuse_kernels::layout::{self, IndexOutOfRange, TakeCall};
+use seqfuse_kernels::scatter::{self, TakeBackward};
 
 use super::layout::{Moved, by_size};
 use super::lowering::{CpuOp, Kernel, Lowering, Target, call};
 use super::{Buffer, Env};
 use crate::graph::DType;
-use crate::ops::Take;
+use crate::ops::{Take, TakeGradient};
 use crate::plan::Operand;
 use crate::runtime::RunError;
 
@@ -47,5 +48,37 @@ fn take<T: Moved>(
             let indices = env.get::<i32>(indices);
             layout::take(env.cpu, TakeCall { x, indices, outer, axis, inner }, out)
         }
+    }
+}
+
+impl CpuOp for TakeGradient {
+    fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
+        let [x, indices, dy] = [lowering.input(0)?, lowering.input(1)?, lowering.input(2)?];
+        let target = lowering.result()?;
+        let outer = x.shape[..self.axis].iter().product();
+        let inner = x.shape[self.axis + 1..].iter().product();
+        let axis = x.shape[self.axis];
+        let node = lowering.graph.node(lowering.step.node).name.clone();
+        call(target, move |env, out| {
+            let (cpu, dy, out) = (env.cpu, env.get(&dy), out.get_mut::<f32>(target.len));
+            let added = match indices.ty.dtype {
+                DType::I64 => {
+                    let indices = env.get::<i64>(&indices);
+                    let call = TakeBackward { dy, indices, outer, axis, inner };
+                    scatter::take_backward(cpu, call, out)
+                }
+                _ => {
+                    let indices = env.get::<i32>(&indices);
+                    let call = TakeBackward { dy, indices, outer, axis, inner };
+                    scatter::take_backward(cpu, call, out)
+                }
+            };
+            added.map_err(|IndexOutOfRange { position, value, size }| RunError::Position {
+                node: node.clone(),
+                value,
+                index: position,
+                size,
+            })
+        })
     }
 }

@@ -2,12 +2,13 @@
 
 use bytemuck::AnyBitPattern;
 use seqfuse_kernels::layout::{self, Index, IndexOutOfRange, TakeCall};
+use seqfuse_kernels::scatter::{self, TakeBackward};
 
 use super::layout::{Moved, by_size};
 use super::lowering::{CpuOp, Kernel, Lowering, Target, call};
 use super::{Buffer, Env};
 use crate::graph::DType;
-use crate::ops::TakeAlongAxis;
+use crate::ops::{TakeAlongAxis, TakeAlongAxisGradient};
 use crate::plan::Operand;
 use crate::runtime::RunError;
 
@@ -59,4 +60,36 @@ fn take_by<T: Moved, I: Index + AnyBitPattern>(
     let axis = x.shape[axis];
     let (x, indices) = (env.get::<T>(x), env.get::<I>(indices));
     layout::take_along_axis(TakeCall { x, indices, outer, axis, inner }, out.get_mut::<T>(y.len))
+}
+
+impl CpuOp for TakeAlongAxisGradient {
+    fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
+        let [x, indices, dy] = [lowering.input(0)?, lowering.input(1)?, lowering.input(2)?];
+        let target = lowering.result()?;
+        let outer = x.shape[..self.axis].iter().product();
+        let inner = x.shape[self.axis + 1..].iter().product();
+        let axis = x.shape[self.axis];
+        let node = lowering.graph.node(lowering.step.node).name.clone();
+        call(target, move |env, out| {
+            let (cpu, dy, out) = (env.cpu, env.get(&dy), out.get_mut::<f32>(target.len));
+            let added = match indices.ty.dtype {
+                DType::I64 => {
+                    let indices = env.get::<i64>(&indices);
+                    let call = TakeBackward { dy, indices, outer, axis, inner };
+                    scatter::take_along_axis_backward(cpu, call, out)
+                }
+                _ => {
+                    let indices = env.get::<i32>(&indices);
+                    let call = TakeBackward { dy, indices, outer, axis, inner };
+                    scatter::take_along_axis_backward(cpu, call, out)
+                }
+            };
+            added.map_err(|IndexOutOfRange { position, value, size }| RunError::Position {
+                node: node.clone(),
+                value,
+                index: position,
+                size,
+            })
+        })
+    }
 }

@@ -1,11 +1,12 @@
 //! A tensor several times over, as a broadcast along new axes of size 1.
 
 use seqfuse_kernels::layout::{self, MAX_RANK};
+use seqfuse_kernels::reduce::{self, Extent};
 
 use super::layout::{Moved, by_size};
 use super::lowering::{CpuOp, Kernel, Lowering, Target, call};
 use super::{Buffer, Env};
-use crate::ops::Tile;
+use crate::ops::{Tile, TileGradient};
 use crate::plan::Operand;
 use crate::runtime::RunError;
 
@@ -48,6 +49,19 @@ fn tile<T: Moved>(
     y: Target,
 ) {
     layout::broadcast_to(env.cpu, env.get::<T>(x), from, to, out.get_mut::<T>(y.len));
+}
+
+impl CpuOp for TileGradient {
+    fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
+        let (dy, target) = (lowering.input(0)?, lowering.result()?);
+        let (front, behind) = dy.shape.split_at(self.axis);
+        let inner: usize = behind.iter().product::<usize>() / self.repeats;
+        let extent = Extent { outer: front.iter().product(), axis: self.repeats, inner };
+        call(target, move |env, out| {
+            reduce::sum(env.cpu, env.get::<f32>(&dy), extent, out.get_mut(target.len));
+            Ok(())
+        })
+    }
 }
 
 #[cfg(test)]

@@ -95,8 +95,14 @@ pub struct GpuRunner {
 }
 
 impl StageRunner for GpuRunner {
-    fn run(&mut self, call: &StageCall<'_>, profile: Option<&mut Profile>) -> Result<(), RunError> {
+    fn run(
+        &mut self,
+        call: &StageCall<'_>,
+        states: &mut [Option<Tensor>],
+        profile: Option<&mut Profile>,
+    ) -> Result<(), RunError> {
         let StageCall { given, stage, bindings, .. } = *call;
+        let given = Given { states, ..given };
         let (graph, weights) = (given.program.graph(), &self.weights);
         let from = call.started.elapsed();
         let compiled = self.plans.get_or_make(call.key, || {

@@ -171,6 +171,8 @@ impl Attention {
             causal: inputs.causal && !masked,
             sliding_window: None,
             masked_row: MaskedRow::Lowered,
+            dropout: 0.0,
+            dropped_scores: true,
         };
         let mut slots = Vec::new();
         for x in [query, inputs.key, inputs.value] {

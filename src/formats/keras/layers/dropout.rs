@@ -25,7 +25,10 @@ impl KerasLayer for Dropout {
         if call.ty(input.value).dtype != DType::F32 || self.rate == 0.0 {
             return Ok(vec![input]);
         }
-        let value = call.add(ops::Dropout { rate: self.rate }, &[input.value])?;
+        let value = call.add(
+            ops::Dropout::new(ops::Noise::Dropout { rate: f64::from(self.rate) }),
+            &[input.value],
+        )?;
         Ok(vec![LoweredTensor { value, mask: input.mask }])
     }
 

@@ -353,6 +353,8 @@ impl KerasLayer for MultiHeadAttention {
             causal,
             sliding_window: self.sliding_window,
             masked_row: if fused || self.keras2 { MaskedRow::Uniform } else { MaskedRow::Zero },
+            dropout: 0.0,
+            dropped_scores: false,
         };
         let mut inputs = vec![Some(q), Some(k), Some(v)];
         inputs.extend(mask.map(Some));

@@ -193,8 +193,17 @@ impl Cell {
     ) -> Result<Vec<ValueId>, FormatError> {
         let Cell { units, activation, recurrent_activation, .. } = *self;
         match self.kind {
-            Kind::SimpleRnn => call
-                .add_node(SimpleRnn { units, direction, activation, zero_output_for_mask }, slots),
+            Kind::SimpleRnn => {
+                let rnn = SimpleRnn {
+                    units,
+                    direction,
+                    activation,
+                    zero_output_for_mask,
+                    dropout: 0.0,
+                    recurrent_dropout: 0.0,
+                };
+                call.add_node(rnn, slots)
+            }
             Kind::Lstm { .. } => {
                 let lstm = Lstm {
                     units,
@@ -202,6 +211,9 @@ impl Cell {
                     activation,
                     recurrent_activation,
                     zero_output_for_mask,
+                    dropout: 0.0,
+                    recurrent_dropout: 0.0,
+                    implementation: 2,
                 };
                 call.add_node(lstm, slots)
             }
@@ -213,6 +225,9 @@ impl Cell {
                     recurrent_activation,
                     reset_after,
                     zero_output_for_mask,
+                    dropout: 0.0,
+                    recurrent_dropout: 0.0,
+                    implementation: 2,
                 };
                 call.add_node(gru, slots)
             }
