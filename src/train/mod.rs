@@ -10,6 +10,7 @@ mod compile;
 mod config;
 mod data;
 mod error;
+mod gradient;
 mod history;
 mod logits;
 mod loss;
