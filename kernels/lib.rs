@@ -9,6 +9,7 @@
 
 pub mod activation;
 pub mod attention;
+pub mod batch_norm;
 pub mod bincount;
 pub mod conv;
 #[cfg(test)]

@@ -34,6 +34,7 @@ pub mod passes;
 pub mod plan;
 pub mod runtime;
 pub mod text;
+pub mod train;
 
 pub use formats::{
     CustomRegistry, Format, FormatError, LoadError, ReadOptions, SaveError, Written,

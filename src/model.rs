@@ -86,6 +86,11 @@ impl Model {
         Model { graph: Arc::new(graph), packs: Arc::new(PackCache::new()), document: None }
     }
 
+    /// A model of a Graph and of what else its file is to hold.
+    pub(crate) fn from_parts(graph: Graph, document: Document) -> Model {
+        Model { document: Some(Arc::new(document)), ..Model::from_graph(graph) }
+    }
+
     /// What the model computes, as it was read.
     pub fn graph(&self) -> &Graph {
         &self.graph

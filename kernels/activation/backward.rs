@@ -161,9 +161,9 @@ pub(super) fn from_input(activation: Activation, isa: Isa, slices: Slices<'_>) {
             if x <= -3.0 { 0.0 } else { above }
         }),
         Activation::LegacyHardSigmoid => {
-            each!(isa, slices, |x, S| 0.2 * one_if((x >= -2.5) & (x <= 2.5)))
+            each!(isa, slices, |x, S| 0.2 * one_if(x.abs() <= 2.5))
         }
-        Activation::HardTanh => each!(isa, slices, |x, S| one_if((x >= -1.0) & (x <= 1.0))),
+        Activation::HardTanh => each!(isa, slices, |x, S| one_if(x.abs() <= 1.0)),
         Activation::HardShrink { threshold } => {
             each!(isa, slices, |x, S, threshold| one_if(x.abs() > threshold))
         }

@@ -54,7 +54,7 @@ pub fn derivative<T: Real>(activation: Activation, x: T) -> T {
         Activation::Selu => c(SELU_SCALE),
         Activation::Softplus => sigmoid(x),
         Activation::Softsign => one / ((one + x.abs()) * (one + x.abs())),
-        Activation::Squareplus { b } if b == 0.0 => one_if(x > zero),
+        Activation::Squareplus { b: 0.0 } => one_if(x > zero),
         Activation::Squareplus { b } => (one + x / (x * x + f(b)).sqrt()) / c(2.0),
         Activation::SoftShrink { threshold } | Activation::HardShrink { threshold } => {
             one_if(x.abs() > f(threshold))

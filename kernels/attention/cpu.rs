@@ -2,9 +2,11 @@
 
 use super::pack::{self, Packing};
 use super::scores::{Place, Weights, weigh};
+use super::training::{TrainingOutput, WeightDropout, check_dropout};
 use super::{AttentionCall, AttentionOutput, AttentionShape};
 use crate::isa::{Kernel, Simd};
 use crate::panel::{self, Left, ROWS};
+use crate::random::drop_neighbours;
 use crate::{Cpu, DisjointMut};
 use std::ops::Range;
 
@@ -30,6 +32,43 @@ fn blocks(shape: &AttentionShape) -> usize {
 /// # Panics
 /// If a length does not fit the shape, or `kv_heads` does not divide `heads`.
 pub fn forward(cpu: Cpu, call: &AttentionCall, out: AttentionOutput, workspace: &mut [f32]) {
+    let AttentionOutput { output, scores } = out;
+    run(cpu, call, None, Outputs { output, scores, dropped: None }, workspace);
+}
+
+/// Writes what training needs: the output, with dropout on the weights, and the weights before it.
+///
+/// `workspace` is that of [`forward`], and without dropout so are the results, to the bit.
+///
+/// # Panics
+/// As [`forward`], or if the rate is not in 0..=1.
+pub fn forward_training(
+    cpu: Cpu,
+    call: &AttentionCall,
+    dropout: Option<WeightDropout>,
+    out: TrainingOutput,
+    workspace: &mut [f32],
+) {
+    check_dropout(&dropout, &call.shape);
+    let TrainingOutput { output, weights, dropped } = out;
+    run(cpu, call, dropout, Outputs { output, scores: Some(weights), dropped }, workspace);
+}
+
+/// What either form writes.
+struct Outputs<'a> {
+    output: &'a mut [f32],
+    scores: Option<&'a mut [f32]>,
+    /// The weights after dropout.
+    dropped: Option<&'a mut [f32]>,
+}
+
+fn run(
+    cpu: Cpu,
+    call: &AttentionCall,
+    dropout: Option<WeightDropout>,
+    out: Outputs,
+    workspace: &mut [f32],
+) {
     let shape = &call.shape;
     let AttentionShape { batch, queries, keys, heads, kv_heads, .. } = *shape;
     check(call, &out, workspace.len());
@@ -60,6 +99,7 @@ pub fn forward(cpu: Cpu, call: &AttentionCall, out: AttentionOutput, workspace: 
     let scratch = DisjointMut::new(rest);
     let output = DisjointMut::new(out.output);
     let scores = out.scores.map(DisjointMut::new);
+    let dropped = out.dropped.map(DisjointMut::new);
     let strips = queries.div_ceil(BLOCK);
     let scratch_len = ROWS * packing.key_stride;
     cpu.pool.for_each(blocks(shape), &|block| {
@@ -79,11 +119,13 @@ pub fn forward(cpu: Cpu, call: &AttentionCall, out: AttentionOutput, workspace: 
             scratch,
             output,
             scores,
+            dropout,
+            dropped,
         });
     });
 }
 
-fn check(call: &AttentionCall, out: &AttentionOutput, workspace: usize) {
+fn check(call: &AttentionCall, out: &Outputs, workspace: usize) {
     let shape = &call.shape;
     let AttentionShape { batch, queries, keys, heads, kv_heads, dim, value_dim } = *shape;
     let divides = heads == 0 || (kv_heads > 0 && heads % kv_heads == 0);
@@ -100,7 +142,7 @@ fn check(call: &AttentionCall, out: &AttentionOutput, workspace: usize) {
         batch * queries * heads * value_dim,
         "attention: the output's length"
     );
-    if let Some(scores) = &out.scores {
+    for scores in [&out.scores, &out.dropped].into_iter().flatten() {
         assert_eq!(scores.len(), batch * heads * queries * keys, "attention: the scores' length");
     }
     assert!(workspace >= workspace_len(shape), "attention: the workspace is too short");
@@ -127,6 +169,9 @@ struct Block<'a> {
     scratch: &'a mut [f32],
     output: DisjointMut<'a, f32>,
     scores: Option<DisjointMut<'a, f32>>,
+    dropout: Option<WeightDropout>,
+    /// The weights after dropout.
+    dropped: Option<DisjointMut<'a, f32>>,
 }
 
 impl Kernel for Block<'_> {
@@ -181,10 +226,20 @@ impl Block<'_> {
             if weigh::<S>(self.call, place, line, computed.clone()) == Weights::Filled {
                 computed = 0..keys;
             }
+            let at = ((batch * heads + head) * queries + place.query) * keys;
             if let Some(scores) = &self.scores {
-                let at = ((batch * heads + head) * queries + place.query) * keys;
                 // SAFETY: each row of scores belongs to one query of one block.
                 let part = unsafe { scores.slice(at..at + keys) };
+                part.copy_from_slice(&line[..keys]);
+            }
+            if let Some(WeightDropout { stream, rate }) = self.dropout {
+                let first = (at + computed.start) as u64;
+                let end = computed.end.min(keys);
+                drop_neighbours(stream, rate, first, &mut line[computed.start..end]);
+            }
+            if let Some(dropped) = &self.dropped {
+                // SAFETY: as above.
+                let part = unsafe { dropped.slice(at..at + keys) };
                 part.copy_from_slice(&line[..keys]);
             }
         }

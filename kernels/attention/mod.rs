@@ -1,13 +1,22 @@
 //! Scaled dot-product attention (Vaswani et al., 2017) in one call.
 
+pub mod backward_reference;
 mod cpu;
 mod pack;
+mod product;
 pub mod reference;
 mod scores;
 #[cfg(test)]
 mod tests;
+mod training;
+#[cfg(test)]
+mod training_tests;
 
-pub use cpu::{forward, workspace_len};
+pub use cpu::{forward, forward_training, workspace_len};
+pub use training::{
+    AttentionGradient, AttentionGradients, TrainingOutput, WeightDropout, backward,
+    backward_workspace_len,
+};
 
 /// What the row of a query gives that may attend to no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

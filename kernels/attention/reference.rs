@@ -30,7 +30,7 @@ pub fn forward<T: Real, R: Real>(call: &AttentionCall<T>) -> (Vec<R>, Vec<R>) {
 }
 
 /// Which row of the keys or values head `h` reads at position `k`.
-fn kv_row<T>(call: &AttentionCall<T>, b: usize, h: usize, k: usize) -> usize {
+pub(super) fn kv_row<T>(call: &AttentionCall<T>, b: usize, h: usize, k: usize) -> usize {
     let AttentionShape { keys, heads, kv_heads, .. } = call.shape;
     (b * keys + k) * kv_heads + h / (heads / kv_heads)
 }
@@ -42,7 +42,7 @@ fn at<T: Copy>(row: Row<T>, k: usize) -> T {
     }
 }
 
-fn convert<T: Real, R: Real>(value: T) -> R {
+pub(super) fn convert<T: Real, R: Real>(value: T) -> R {
     R::from_f64(value.to_f64())
 }
 

@@ -60,7 +60,7 @@ impl Cut {
             (_, true) => height.window.size,
             (_, false) => shape.taps(),
         };
-        let across = result(shape).columns.div_ceil(COLUMNS).max(1);
+        let across = tap_matrix(shape).columns.div_ceil(COLUMNS).max(1);
         let lines = batch * height.outputs();
         let work = lines * steps * shape.kernel_len();
         let parts = ENOUGH
@@ -82,15 +82,15 @@ fn is_depthwise(shape: &ConvShape) -> bool {
 
 /// What stands in the kernel for each tap: a matrix with so many rows (of one group) and columns
 /// (of all groups).
-struct Result {
+struct TapMatrix {
     rows: usize,
     columns: usize,
 }
 
-fn result(shape: &ConvShape) -> Result {
+fn tap_matrix(shape: &ConvShape) -> TapMatrix {
     match shape.transposed {
-        false => Result { rows: shape.inputs / shape.groups, columns: shape.filters },
-        true => Result { rows: shape.filters / shape.groups, columns: shape.inputs },
+        false => TapMatrix { rows: shape.inputs / shape.groups, columns: shape.filters },
+        true => TapMatrix { rows: shape.filters / shape.groups, columns: shape.inputs },
     }
 }
 
@@ -123,7 +123,7 @@ pub(super) fn kernel_gradient(
             let line = unsafe { lines.slice(task * cut.padded..(task + 1) * cut.padded) };
             let (part, rest) = (task / (cut.runs * cut.across), task % (cut.runs * cut.across));
             let (run, left) = (rest / cut.across, rest % cut.across * COLUMNS);
-            let columns = left..result(shape).columns.min(left + COLUMNS);
+            let columns = left..tap_matrix(shape).columns.min(left + COLUMNS);
             let step = cut.lines.div_ceil(cut.parts);
             let own = (part * step).min(cut.lines)..cut.lines.min((part + 1) * step);
             let start = part * shape.kernel_len();
@@ -201,13 +201,13 @@ impl Task<'_> {
     /// Where row 0 of a tap's matrix, counted over both axes, begins.
     fn tap_start(&self, tap: usize) -> usize {
         let place = if self.shape.transposed { self.shape.taps() - 1 - tap } else { tap };
-        let Result { rows, columns } = result(self.shape);
+        let TapMatrix { rows, columns } = tap_matrix(self.shape);
         self.start + place * rows * columns
     }
 
     /// Fills the task's columns of some rows with 0.
     fn clear(&self, start: usize, rows: usize) {
-        let width = result(self.shape).columns;
+        let width = tap_matrix(self.shape).columns;
         for row in 0..rows {
             let at = start + row * width;
             // SAFETY: these columns are this task's, and no other part of them is alive.
@@ -231,7 +231,7 @@ impl Task<'_> {
     /// One tap, as products of the rows that it met.
     fn tap(&self, tap: usize) {
         let ConvShape { width, inputs, filters, groups, transposed, .. } = *self.shape;
-        let Result { rows, columns } = result(self.shape);
+        let TapMatrix { rows, columns } = tap_matrix(self.shape);
         let start = self.tap_start(tap);
         self.clear(start, rows);
         let taps = width.window.size;

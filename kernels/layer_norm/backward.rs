@@ -130,14 +130,7 @@ struct Moments {
 
 /// The gradient of one row.
 #[inline(always)]
-fn row(
-    x: &[f32],
-    dy: &[f32],
-    gamma: Option<&[f32]>,
-    form: Form,
-    moments: Moments,
-    dx: &mut [f32],
-) {
+fn row(x: &[f32], dy: &[f32], gamma: Option<&[f32]>, form: Form, moments: Moments, dx: &mut [f32]) {
     let Moments { mean, shift, factor } = moments;
     let count = x.len() as f32;
     match gamma {

@@ -63,9 +63,8 @@ fn gradients_are_those_of_the_function() {
             let what = format!("{form:?} {features}");
             let run = |x: &[f64]| reference::forward(LayerNormCall { x, ..call });
             assert_gradient(&x, &dy, run, &dx, &what);
-            let run = |gamma: &[f64]| {
-                reference::forward(LayerNormCall { gamma: Some(gamma), ..call })
-            };
+            let run =
+                |gamma: &[f64]| reference::forward(LayerNormCall { gamma: Some(gamma), ..call });
             assert_gradient(&gamma, &dy, run, &dgamma, &what);
             if let Some(beta) = beta {
                 let run =
@@ -77,12 +76,7 @@ fn gradients_are_those_of_the_function() {
 }
 
 /// The three gradients one behind the other, those not asked for as they were.
-fn run_backward(
-    cpu: crate::Cpu,
-    call: LayerNormCall,
-    dy: &[f32],
-    wanted: [bool; 3],
-) -> Vec<f32> {
+fn run_backward(cpu: crate::Cpu, call: LayerNormCall, dy: &[f32], wanted: [bool; 3]) -> Vec<f32> {
     let (len, features) = (call.x.len(), call.features);
     let mut all = vec![7.0; len + 2 * features];
     let (dx, rest) = all.split_at_mut(len);
@@ -106,8 +100,7 @@ fn the_fast_gradients_are_the_plain_ones() {
             for gamma in [None, Some(gamma.as_slice())] {
                 for form in FORMS {
                     let epsilon = 1e-3;
-                    let call =
-                        LayerNormCall { x: &x, gamma, beta: None, features, epsilon, form };
+                    let call = LayerNormCall { x: &x, gamma, beta: None, features, epsilon, form };
                     let want = reference::backward::<f32, f64>(call, &dy);
                     for (isa, got) in each_isa(|cpu| run_backward(cpu, call, &dy, [true; 3])) {
                         let what = format!("{isa:?} {form:?} {rows}x{features}");

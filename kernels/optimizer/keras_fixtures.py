@@ -52,7 +52,7 @@ def case(name, rust, optimizer, wrap="Optimizer::{}({})"):
     value = wrap.format(kind, rust)
     names = ", ".join(f'"{n.split("/")[-1]}"' for n in names)
     cases.append(
-        f"    Case {{ name: \"{name}\", optimizer: {value}, learning_rate: {lr}, "
+        f"    Case {{ name: \"{name}\", optimizer: {value}, learning_rate: {str(lr)}, "
         f"weight_decay: {f'Some({decay})' if decay is not None else 'None'}, "
         f"slots: &[{names}], after: {bits(after)}, "
         f"slots_after: {bits([s.numpy() for s in slots])} }},"

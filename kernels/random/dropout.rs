@@ -202,12 +202,7 @@ impl Kernel for Segment<'_> {
             y.copy_from_slice(x);
         }
         match noise {
-            Noise::Dropout { rate } => {
-                let scale = if rate < 1.0 { (1.0 / (1.0 - rate)) as f32 } else { 0.0 };
-                // A number is below 1, so that a rate of 1 keeps none.
-                let rate = rate as f32;
-                each(line, uniforms, y, |y, u| if u >= rate { y * scale } else { 0.0 });
-            }
+            Noise::Dropout { rate } => drop(line, rate, y),
             Noise::AlphaDropout { rate } => {
                 let dropped = -SELU_ALPHA * SELU_SCALE;
                 let a = ((1.0 - rate) * (1.0 + rate * dropped * dropped)).powf(-0.5);
@@ -229,6 +224,22 @@ impl Kernel for Segment<'_> {
             }
         }
     }
+}
+
+/// [`Noise::Dropout`] in place, for neighbours of which the first has the number of element `first`.
+#[inline(always)]
+pub(crate) fn drop_neighbours(stream: Stream, rate: f64, first: u64, y: &mut [f32]) {
+    if rate != 0.0 {
+        drop(Line { stream, first, step: 1 }, rate, y);
+    }
+}
+
+#[inline(always)]
+fn drop(line: Line, rate: f64, y: &mut [f32]) {
+    let scale = if rate < 1.0 { (1.0 / (1.0 - rate)) as f32 } else { 0.0 };
+    // A number is below 1, so that a rate of 1 keeps none.
+    let rate = rate as f32;
+    each(line, uniforms, y, |y, u| if u >= rate { y * scale } else { 0.0 });
 }
 
 /// Replaces each value by `f` of it and its random number.

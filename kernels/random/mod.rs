@@ -9,6 +9,6 @@ mod philox;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use dropout::drop_neighbours;
 pub use dropout::{Noise, NoiseCall, backward, dropout_mask, forward};
-pub(crate) use philox::uniforms;
 pub use philox::{Stream, normal, philox4x32, uniform};

@@ -142,7 +142,7 @@ fn sine_cosine_of_turn(turn: f32) -> (f32, f32) {
 
 /// Writes the uniform numbers of the elements `start..start + out.len()`.
 #[inline(always)]
-pub(crate) fn uniforms(stream: Stream, start: u64, out: &mut [f32]) {
+pub(super) fn uniforms(stream: Stream, start: u64, out: &mut [f32]) {
     groups(start, out, |group| stream.uniform_group(group));
 }
 

@@ -119,7 +119,7 @@ impl Line {
 
     /// The columns among those of the reduced tensor.
     #[inline(always)]
-    fn reduced<'a>(self, extent: Extent, values: &'a [f32]) -> &'a [f32] {
+    fn reduced(self, extent: Extent, values: &[f32]) -> &[f32] {
         let start = self.row * extent.inner + self.left;
         &values[start..start + self.width]
     }

@@ -3,14 +3,15 @@
 use super::Extent;
 use super::cpu::{Columns, LANES, Rows};
 use super::fold::SumF32;
+use crate::Cpu;
 use crate::layout::{MAX_RANK, element_count};
-use crate::{Cpu, DisjointMut};
 use std::marker::PhantomData;
 
-/// Elements of a part of a long axis, roughly.
+/// Elements of a part of a long axis, roughly: so many stay in the cache while strip after strip
+/// of them is summed.
 const PART: usize = 16 * 1024;
-/// The most parts that one axis is cut into, for all the lines that are summed.
-const PARTS: usize = 16;
+/// The least steps of a part.
+const STEPS: usize = 16;
 
 /// The axes of a tensor, neighbours of one kind taken together: kept and summed ones in turn.
 struct Groups {
@@ -67,12 +68,13 @@ impl Groups {
     }
 }
 
-/// How many parts the axis is cut into: only where its lines are too few to share.
+/// How many parts the axis is cut into: only one where a block can take a whole row of them.
 fn parts(extent: Extent) -> usize {
-    let Extent { outer, axis, inner } = extent;
-    let lines = outer * inner.div_ceil(LANES);
-    let long = (outer * axis * inner / PART).min(PARTS.div_ceil(lines.max(1)));
-    long.clamp(1, axis.max(1))
+    let plane = extent.axis * extent.inner;
+    match plane > 4 * PART {
+        true => (plane / PART).min(extent.axis / STEPS).max(1),
+        false => 1,
+    }
 }
 
 /// How many values [`sum_to`] needs to work in.
@@ -143,19 +145,17 @@ fn sum<'a>(
     }
     let step = axis.div_ceil(count);
     let (sums, rest) = workspace.split_at_mut(outer * count * inner);
-    let strips = inner.div_ceil(LANES);
-    let places = DisjointMut::new(sums);
-    cpu.pool.for_each(outer * count * strips, &|block| {
-        let (line, left) = (block / strips, block % strips * LANES);
+    cpu.pool.for_each_chunk(sums, inner, &|line, sums| {
         let (row, part) = (line / count, line % count);
         let steps = (part * step).min(axis)..axis.min((part + 1) * step);
         let x = &x[(row * axis + steps.start) * inner..(row * axis + steps.end) * inner];
-        let start = line * inner + left;
-        // SAFETY: each strip of each part is taken by one block.
-        let out = unsafe { places.slice(start..start + LANES.min(inner - left)) };
-        match inner {
-            1 => cpu.isa.run(Rows::<SumF32> { x, axis: x.len(), out, fold: PhantomData }),
-            _ => cpu.isa.run(Columns::<SumF32> { x, inner, left, out, fold: PhantomData }),
+        if inner == 1 {
+            cpu.isa.run(Rows::<SumF32> { x, axis: x.len(), out: sums, fold: PhantomData });
+            return;
+        }
+        for (index, out) in sums.chunks_mut(LANES).enumerate() {
+            let left = index * LANES;
+            cpu.isa.run(Columns::<SumF32> { x, inner, left, out, fold: PhantomData });
         }
     });
     super::sum(cpu, sums, Extent { outer, axis: count, inner }, out);

@@ -1,16 +1,18 @@
 //! The fast forms.
 
+use crate::isa::{Kernel, Simd};
 use crate::layout::{
     self, Index, IndexOutOfRange, MAX_RANK, PadCall, SliceAxis, dense_strides, element_count,
 };
 use crate::{Cpu, DisjointMut};
+use std::ops::Range;
 
 /// Elements that one block writes, roughly.
 const BLOCK: usize = 16 * 1024;
-/// The most blocks that the places of one row are dealt out to; each looks at all indices.
-const DEALT: usize = 8;
-/// Columns of a strip of wide places.
-const STRIP: usize = 64;
+/// Blocks that suffice for the places of one row; each looks at all indices.
+const DEALT: usize = 4;
+/// Columns of a strip of wide places: a few lines of the cache.
+const STRIP: usize = 32;
 
 /// What [`take_backward`] and [`take_along_axis_backward`] read.
 #[derive(Clone, Copy, Debug)]
@@ -87,29 +89,66 @@ pub(crate) fn add_rows<I: Index>(
     // Few rows: the places are dealt out in turn, some neighbours at a time so that blocks share
     // no line of the cache, since low positions (frequent words) are met most.
     let strips = inner.div_ceil(STRIP);
-    let together = STRIP.div_ceil(inner);
-    let dealt = (work / BLOCK / (outer * strips)).clamp(1, DEALT).min(axis.div_ceil(together));
+    // Both are powers of two, since a division would cost more than the sum of a narrow row.
+    let together = STRIP.div_ceil(inner).next_power_of_two();
+    let dealt = (work / BLOCK / (outer * strips)).clamp(1, DEALT.div_ceil(strips));
+    let dealt = dealt.min(axis.div_ceil(together)).next_power_of_two();
+    let (shift, last) = (together.trailing_zeros(), dealt - 1);
     let parts = DisjointMut::new(dx);
     cpu.pool.for_each(outer * dealt * strips, &|block| {
         let (row, own, left) = (block / strips / dealt, block / strips % dealt, block % strips);
-        let left = left * STRIP;
-        let width = STRIP.min(inner - left);
+        let (left, start) = (left * STRIP, row * axis * inner);
+        cpu.isa.run(Dealt {
+            dy: &dy[row * count * inner..(row + 1) * count * inner],
+            indices,
+            place: &place,
+            dx: parts,
+            start,
+            axis,
+            inner,
+            columns: left..inner.min(left + STRIP),
+            owns: |at: usize| (at >> shift) & last == own,
+        });
+    });
+}
+
+/// Some columns of the places of one row that one block owns.
+struct Dealt<'a, I, P, O> {
+    /// `[indices, inner]`.
+    dy: &'a [f32],
+    indices: &'a [I],
+    place: &'a P,
+    dx: DisjointMut<'a, f32>,
+    /// Where the row begins.
+    start: usize,
+    axis: usize,
+    inner: usize,
+    columns: Range<usize>,
+    /// Whether a place is this block's.
+    owns: O,
+}
+
+impl<I: Index, P: Fn(I) -> usize, O: Fn(usize) -> bool> Kernel for Dealt<'_, I, P, O> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Dealt { dy, indices, place, dx, start, axis, inner, columns, owns } = self;
         let part = |at: usize| {
-            let start = (row * axis + at) * inner + left;
-            // SAFETY: each strip of each place is one block's, where one part lives at a time.
-            unsafe { parts.slice(start..start + width) }
+            let from = start + at * inner;
+            // SAFETY: these columns of each place are one block's, where one part lives at a time.
+            unsafe { dx.slice(from + columns.start..from + columns.end) }
         };
-        for first in (own * together..axis).step_by(dealt * together) {
-            (first..axis.min(first + together)).for_each(|at| part(at).fill(0.0));
+        for at in (0..axis).filter(|&at| owns(at)) {
+            part(at).fill(0.0);
         }
-        for (i, &index) in indices.iter().enumerate() {
+        for (&index, row) in indices.iter().zip(dy.chunks_exact(inner)) {
             let at = place(index);
-            if at / together % dealt == own {
-                let from = (row * count + i) * inner + left;
-                add(part(at), &dy[from..from + width]);
+            if owns(at) {
+                add(part(at), &row[columns.clone()]);
             }
         }
-    });
+    }
 }
 
 #[inline(always)]

@@ -118,6 +118,8 @@ pub struct Variable {
     pub value: Arc<Tensor>,
     /// What training adds to the loss for its size.
     pub regularizer: Option<Regularizer>,
+    /// Whether a Session keeps it even where the Graph has no update of it, since another Graph has.
+    pub kept: bool,
 }
 
 /// A named input.
@@ -136,6 +138,8 @@ pub struct Output {
     pub name: String,
     /// The value.
     pub value: ValueId,
+    /// Which of its elements count, `bool` of its leading dimensions, for loss and metrics.
+    pub mask: Option<ValueId>,
 }
 
 /// A layer of the model that the Graph was read from, for tables and for outputs by layer name.
@@ -323,8 +327,15 @@ impl Graph {
         if self.outputs.iter().any(|output| output.name == name) {
             return Err(GraphError::Duplicate { what: "output", name });
         }
-        self.outputs.push(Output { name, value });
+        self.outputs.push(Output { name, value, mask: None });
         Ok(())
+    }
+
+    /// Says which elements of the output added last count for loss and metrics.
+    pub fn mask_output(&mut self, mask: Option<ValueId>) {
+        if let Some(output) = self.outputs.last_mut() {
+            output.mask = mask;
+        }
     }
 
     /// Forgets the outputs, so that others can be named.
@@ -346,7 +357,7 @@ impl Graph {
         if self.variables.iter().any(|variable| variable.name == name) {
             return Err(GraphError::Duplicate { what: "variable", name });
         }
-        self.variables.push(Variable { name, kind, value, regularizer: None });
+        self.variables.push(Variable { name, kind, value, regularizer: None, kept: false });
         Ok(VariableId(self.variables.len() - 1))
     }
 
@@ -365,9 +376,17 @@ impl Graph {
         &self.penalties
     }
 
-    /// Whether runs change the Variable: it is a state, or has an update.
+    /// Lets Sessions keep a Variable as one that changes, though this Graph has no update of it.
+    pub fn keep(&mut self, variable: VariableId) {
+        self.variables[variable.0].kept = true;
+    }
+
+    /// Whether Sessions keep the Variable as one that changes: it is a state, has an update, or is
+    /// said to be [kept](Self::keep).
     pub fn is_kept(&self, variable: VariableId) -> bool {
-        self.variables[variable.0].kind == VariableKind::State
+        let found = &self.variables[variable.0];
+        found.kept
+            || found.kind == VariableKind::State
             || self.updates.iter().any(|(id, _)| *id == variable)
     }
 

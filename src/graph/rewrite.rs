@@ -32,9 +32,12 @@ impl Graph {
         new.fresh = self.fresh;
         let mut map: HashMap<ValueId, ValueId> = HashMap::with_capacity(self.value_count());
         for variable in self.variables() {
-            let Variable { name, kind, value, regularizer } = variable;
+            let Variable { name, kind, value, regularizer, kept } = variable;
             let id = new.add_variable(name.clone(), *kind, value.clone())?;
             new.set_regularizer(id, *regularizer);
+            if *kept {
+                new.keep(id);
+            }
         }
         for input in self.inputs() {
             let value = new.add_input(input.name.clone(), self.ty(input.value).clone())?;
@@ -105,6 +108,8 @@ impl Graph {
             let value =
                 self.resolve(new, map, output.value).ok_or_else(|| removed(&output.name))?;
             new.add_output(output.name.clone(), value)?;
+            let mask = output.mask.and_then(|mask| self.resolve(new, map, mask));
+            new.mask_output(mask);
         }
         for layer in self.layers() {
             let outputs =

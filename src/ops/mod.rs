@@ -27,7 +27,6 @@ mod loss;
 mod lstm;
 mod mat_mul;
 mod one_hot;
-mod optimizer;
 mod pad;
 pub mod recurrent;
 mod recurrent_steps;
@@ -45,6 +44,7 @@ mod text_vectorization;
 mod tile;
 mod transpose;
 mod unary;
+mod update;
 pub mod window;
 mod window_pool;
 
@@ -73,10 +73,6 @@ pub use loss::{Loss, LossGradient, LossKind, SparseCrossentropy, SparseCrossentr
 pub use lstm::Lstm;
 pub use mat_mul::MatMul;
 pub use one_hot::OneHot;
-pub use optimizer::{
-    Clip, ClipKind, GlobalScale, MoveAverage, NextUProduct, SlotSpec, SumOfSquares, Update,
-    UpdateRule,
-};
 pub use pad::Pad;
 pub use recurrent::Direction;
 pub use recurrent_steps::{RecurrentCell, RecurrentSteps, RecurrentStepsGradient};
@@ -94,6 +90,7 @@ pub use text_vectorization::TextVectorization;
 pub use tile::{Tile, TileGradient};
 pub use transpose::Transpose;
 pub use unary::{Unary, UnaryKind};
+pub use update::{MoveAverage, Optimizer, Update};
 pub use window::{Padding, Window};
 pub use window_pool::{WindowPool, WindowPoolGradient};
 

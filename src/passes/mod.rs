@@ -25,3 +25,15 @@ pub fn prepare(graph: &Graph) -> Result<Graph, GraphError> {
     graph.verify()?;
     Ok(graph)
 }
+
+/// The passes before differentiation, in order: what acts in training takes its training form, then
+/// what does nothing goes, then what nobody needs.
+///
+/// # Errors
+/// If a pass makes a Graph that is not valid.
+pub fn prepare_training(graph: &Graph) -> Result<Graph, GraphError> {
+    let graph = remove_dead(&simplify(&for_training(graph)?)?)?;
+    #[cfg(debug_assertions)]
+    graph.verify()?;
+    Ok(graph)
+}

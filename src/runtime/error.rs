@@ -88,6 +88,21 @@ pub enum RunError {
         /// The size of the vocabulary.
         vocabulary: usize,
     },
+    /// A target is not among the classes.
+    #[error(
+        "node `{node}`: the target of sample {sample} is class {id}, outside the classes \
+         0..{classes} that the model predicts"
+    )]
+    Label {
+        /// The loss's name.
+        node: String,
+        /// Which sample, counted over all leading axes.
+        sample: usize,
+        /// The class that it names.
+        id: i64,
+        /// How many classes there are.
+        classes: usize,
+    },
     /// A position is outside the axis that it should name an element of.
     #[error(
         "node `{node}`: position {value} (index {index}) is outside an axis of {size} elements"
@@ -101,21 +116,6 @@ pub enum RunError {
         index: usize,
         /// The size of the axis.
         size: usize,
-    },
-    /// A target of a loss names a class that the predictions do not have.
-    #[error(
-        "node `{node}`: the target of sample {sample} is class {id}, but the predictions have \
-         {classes} classes; targets are 0 to classes - 1"
-    )]
-    Class {
-        /// The loss's name.
-        node: String,
-        /// The class given.
-        id: i64,
-        /// Which sample, counted over all leading axes.
-        sample: usize,
-        /// How many classes there are.
-        classes: usize,
     },
     /// A node cannot be run on the device.
     #[error("node `{node}` ({op}) cannot run on {device}: {reason}")]

@@ -245,6 +245,15 @@ impl Session {
         }
     }
 
+    /// Exchanges the values of the Variables that both Sessions keep, which are of one model.
+    pub(crate) fn swap_variables(&mut self, other: &mut Session) {
+        for (own, other) in self.states.iter_mut().zip(&mut other.states) {
+            if own.is_some() && other.is_some() {
+                std::mem::swap(own, other);
+            }
+        }
+    }
+
     /// Lets a Variable that runs change hold other values, of the same type.
     pub(crate) fn set_variable(&mut self, id: VariableId, value: &Tensor) {
         if let Some(Some(kept)) = self.states.get_mut(id.index())

@@ -73,6 +73,7 @@ pub fn lower(description: &Description, source: Source) -> Result<Lowered, Forma
     for (name, output) in names.into_iter().zip(outputs) {
         let added = lowering.graph.add_output(name, output.value);
         added.map_err(|source| scope.failed(source))?;
+        lowering.graph.mask_output(output.mask);
     }
     lowering.source.finish()?;
     lowering.bind(Document::of(description))

@@ -1,14 +1,14 @@
-//! Losses and their gradients.
+//! Losses of every sample, and their gradients.
 
-use seqfuse_kernels::loss::sparse_categorical_crossentropy::{self as sparse, SparseCall};
 use seqfuse_kernels::loss::{self, ClassOutOfRange, LossCall};
 
-use super::Env;
 use super::lowering::{CpuOp, Kernel, Lowering, call};
+use super::{Buffer, Env};
 use crate::graph::DType;
 use crate::ops::{Loss, LossGradient, SparseCrossentropy, SparseCrossentropyGradient};
 use crate::plan::Operand;
 use crate::runtime::RunError;
+use loss::sparse_categorical_crossentropy::{self as sparse, SparseCall};
 
 fn classes(y_pred: &Operand) -> usize {
     y_pred.shape.last().copied().unwrap_or(1)
@@ -16,11 +16,11 @@ fn classes(y_pred: &Operand) -> usize {
 
 impl CpuOp for Loss {
     fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
-        let (y_true, y_pred) = (lowering.input(0)?, lowering.input(1)?);
-        let (target, kind, classes) = (lowering.result()?, self.kind, classes(&y_pred));
-        call(target, move |env, out| {
+        let (y_true, y_pred, out) = (lowering.input(0)?, lowering.input(1)?, lowering.result()?);
+        let (kind, classes) = (self.kind, classes(&y_pred));
+        call(out, move |env, losses| {
             let call = LossCall { y_true: env.get(&y_true), y_pred: env.get(&y_pred), classes };
-            loss::forward(env.cpu, kind, call, out.get_mut(target.len));
+            loss::forward(env.cpu, kind, call, losses.get_mut(out.len));
             Ok(())
         })
     }
@@ -28,69 +28,73 @@ impl CpuOp for Loss {
 
 impl CpuOp for LossGradient {
     fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
-        let (y_true, y_pred) = (lowering.input(0)?, lowering.input(1)?);
-        let (upstream, target) = (lowering.input(2)?, lowering.result()?);
-        let (kind, classes) = (self.kind, classes(&y_pred));
-        call(target, move |env, out| {
+        let (y_true, y_pred, dy) = (lowering.input(0)?, lowering.input(1)?, lowering.input(2)?);
+        let (kind, classes, out) = (self.kind, classes(&y_pred), lowering.result()?);
+        call(out, move |env, gradient| {
             let call = LossCall { y_true: env.get(&y_true), y_pred: env.get(&y_pred), classes };
-            loss::backward(env.cpu, kind, call, env.get(&upstream), out.get_mut(target.len));
+            loss::backward(env.cpu, kind, call, env.get(&dy), gradient.get_mut(out.len));
             Ok(())
         })
     }
 }
 
-/// Calls `$body` with a [`SparseCall`] whose ids have the operand's type.
-macro_rules! by_ids {
-    ($env:ident, $op:expr, $ids:expr, $y_pred:expr, |$call:ident| $body:expr) => {{
-        let SparseCrossentropy { from_logits, ignore_class } = $op;
-        let (y_pred, classes) = ($env.get::<f32>(&$y_pred), classes(&$y_pred));
+/// Calls `body` with the ids in the type that they have.
+macro_rules! by_type {
+    ($op:expr, $env:expr, $ids:expr, $y_pred:expr, |$call:ident| $body:expr) => {
         match $ids.ty.dtype {
             DType::I64 => {
-                let ids = $env.get::<i64>(&$ids);
-                let $call = SparseCall { ids, y_pred, classes, from_logits, ignore_class };
+                let $call = sparse_call::<i64>($op, $env, $ids, $y_pred);
                 $body
             }
             _ => {
-                let ids = $env.get::<i32>(&$ids);
-                let $call = SparseCall { ids, y_pred, classes, from_logits, ignore_class };
+                let $call = sparse_call::<i32>($op, $env, $ids, $y_pred);
                 $body
             }
         }
-    }};
+    };
 }
 
-/// The error of a target that names no class.
-fn refuse(lowering: &Lowering<'_>) -> impl Fn(ClassOutOfRange) -> RunError + use<> {
-    let node = lowering.graph.node(lowering.step.node).name.clone();
-    move |ClassOutOfRange { sample, id, classes }| RunError::Class {
-        node: node.clone(),
-        id,
-        sample,
-        classes,
+fn sparse_call<'a, I: sparse::ClassId + bytemuck::AnyBitPattern>(
+    op: &SparseCrossentropy,
+    env: &'a Env<'_>,
+    ids: &'a Operand,
+    y_pred: &'a Operand,
+) -> SparseCall<'a, I> {
+    SparseCall {
+        ids: env.get(ids),
+        y_pred: env.get(y_pred),
+        classes: classes(y_pred),
+        from_logits: op.from_logits,
+        ignore_class: op.ignore_class,
     }
+}
+
+fn label_error(node: &str, error: ClassOutOfRange) -> RunError {
+    let ClassOutOfRange { sample, id, classes } = error;
+    RunError::Label { node: node.to_owned(), sample, id, classes }
 }
 
 impl CpuOp for SparseCrossentropy {
     fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
-        let (ids, y_pred) = (lowering.input(0)?, lowering.input(1)?);
-        let (target, op, refuse) = (lowering.result()?, *self, refuse(lowering));
-        call(target, move |env: &Env<'_>, out| {
-            let out = out.get_mut(target.len);
-            by_ids!(env, op, ids, y_pred, |call| sparse::forward(env.cpu, call, out))
-                .map_err(&refuse)
+        let (ids, y_pred, out) = (lowering.input(0)?, lowering.input(1)?, lowering.result()?);
+        let (op, node) = (self.clone(), lowering.graph.node(lowering.step.node).name.clone());
+        call(out, move |env, losses: &mut Buffer| {
+            let losses = losses.get_mut(out.len);
+            by_type!(&op, env, &ids, &y_pred, |call| sparse::forward(env.cpu, call, losses))
+                .map_err(|error| label_error(&node, error))
         })
     }
 }
 
 impl CpuOp for SparseCrossentropyGradient {
     fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
-        let (ids, y_pred) = (lowering.input(0)?, lowering.input(1)?);
-        let (upstream, target) = (lowering.input(2)?, lowering.result()?);
-        let (op, refuse) = (self.0, refuse(lowering));
-        call(target, move |env: &Env<'_>, out| {
-            let (upstream, out) = (env.get(&upstream), out.get_mut(target.len));
-            by_ids!(env, op, ids, y_pred, |call| sparse::backward(env.cpu, call, upstream, out))
-                .map_err(&refuse)
+        let (ids, y_pred, dy) = (lowering.input(0)?, lowering.input(1)?, lowering.input(2)?);
+        let (op, node) = (self.loss.clone(), lowering.graph.node(lowering.step.node).name.clone());
+        let out = lowering.result()?;
+        call(out, move |env, gradient: &mut Buffer| {
+            let (dy, gradient) = (env.get(&dy), gradient.get_mut(out.len));
+            by_type!(&op, env, &ids, &y_pred, |call| sparse::backward(env.cpu, call, dy, gradient))
+                .map_err(|error| label_error(&node, error))
         })
     }
 }

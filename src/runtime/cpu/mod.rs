@@ -27,7 +27,6 @@ mod layout;
 mod loss;
 mod mat_mul;
 mod one_hot;
-mod optimizer;
 mod recurrent;
 mod recurrent_reference;
 mod recurrent_steps;
@@ -38,6 +37,7 @@ mod sum_to;
 mod take;
 mod take_along_axis;
 mod tile;
+mod update;
 mod window_pool;
 
 pub use env::{Buffer, Env, Inputs, Values};

@@ -39,6 +39,7 @@ impl Lowering {
         for (name, output) in names(custom, outputs.len()).into_iter().zip(outputs) {
             let added = self.graph.add_output(name, output.value);
             added.map_err(|source| object.inner.failed(source))?;
+            self.graph.mask_output(output.mask);
         }
         Ok(())
     }
