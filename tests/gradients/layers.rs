@@ -388,8 +388,8 @@ fn walked(at: At<'_>) -> Option<Vec<Elements>> {
 /// Losses; their gradients by central differences of each sample's.
 fn lost(at: At<'_>) -> Option<Vec<Elements>> {
     let is_loss = op::<Loss>(at).is_some() || op::<LossGradient>(at).is_some();
-    let is_sparse = op::<SparseCrossentropy>(at).is_some()
-        || op::<SparseCrossentropyGradient>(at).is_some();
+    let is_sparse =
+        op::<SparseCrossentropy>(at).is_some() || op::<SparseCrossentropyGradient>(at).is_some();
     let y_pred = (is_loss || is_sparse).then(|| at.f(1))?;
     let classes = at.shape(1).last().copied()?;
     let dense = |kind: LossKind, y_pred: &[f64]| -> Vec<f64> {
@@ -405,12 +405,12 @@ fn lost(at: At<'_>) -> Option<Vec<Elements>> {
         return all([dense(own.kind, y_pred)]);
     }
     if let Some(own) = op::<SparseCrossentropy>(at) {
-        return all([sparse(*own, y_pred)]);
+        return all([sparse(own.clone(), y_pred)]);
     }
     let forward: Box<dyn Fn(&[f64]) -> Vec<f64>> =
         match (op::<LossGradient>(at), op::<SparseCrossentropyGradient>(at)) {
             (Some(own), _) => Box::new(move |y_pred| dense(own.kind, y_pred)),
-            (_, Some(own)) => Box::new(move |y_pred| sparse(own.0, y_pred)),
+            (_, Some(own)) => Box::new(move |y_pred| sparse(own.loss.clone(), y_pred)),
             _ => return None,
         };
     let mut moved = y_pred.to_vec();
