@@ -102,7 +102,7 @@ fn walk(b: &mut Builder, steps: RecurrentSteps, masked: bool, form: usize) -> Ve
     if steps.cell == (RecurrentCell::Gru { reset_after: true }) {
         inputs[RecurrentSteps::RECURRENT_BIAS] = Some(b.p(&[columns]));
     }
-    if form % 2 == 0 {
+    if form.is_multiple_of(2) {
         inputs[RecurrentSteps::STATE_H] = Some(b.p(&[batch, units]));
         inputs[RecurrentSteps::STATE_C] = is_lstm.then(|| b.p(&[batch, units]));
     } else {

@@ -6,15 +6,16 @@ mod cases;
 mod evaluate;
 mod expanded;
 mod layers;
+mod random;
 mod training;
 mod value;
 
 use build::{Built, Case};
 
 /// The largest gradient's share by which a rule may differ from differences.
-const RULE: f64 = 1e-6;
+pub const RULE: f64 = 1e-6;
 /// The same for the fast kernels, which compute in `f32`.
-const KERNELS: f64 = 1e-4;
+pub const KERNELS: f64 = 1e-4;
 
 /// Every rule, small step by small step: prints all that fail.
 fn check(cases: &[Case], each: impl Fn(&Built) -> Result<(), String>) {
