@@ -318,6 +318,15 @@ fn convolutions(cases: &mut Vec<Case>) {
             b.add(Conv { windows: windows.clone(), groups, transposed, activation }, &inputs)
         }));
     }
+    // A kernel that a run computes is packed in every run, as one that training changes.
+    cases.push(case("conv", "a computed kernel", |b| {
+        let (x, kernel) = (b.p(&[2, 6, 3]), b.p(&[3, 3, 4]));
+        let kernel = b.add(Unary { kind: UnaryKind::Tan }, &[kernel])[0];
+        let windows = vec![Window { size: 3, padding: Padding::Same, ..Window::UNIT }];
+        let activation = Activation::Softmax;
+        let conv = Conv { windows, groups: 1, transposed: false, activation };
+        b.add(conv, &[x, kernel])
+    }));
 }
 
 fn pooled(cases: &mut Vec<Case>) {
