@@ -153,6 +153,25 @@ impl Meters {
         loss.unwrap_or(f32::NAN)
     }
 
+    /// The sums so far, of losses and then of metrics.
+    pub fn state(&self) -> Vec<Vec<f64>> {
+        let means = self.means.iter().map(|mean| vec![mean.total.into(), mean.count.into()]);
+        means.chain(self.metrics.iter().map(|metered| metered.metric.state())).collect()
+    }
+
+    /// Goes on from what [`state`](Self::state) gave; says whether it was of such meters.
+    pub fn restore(&mut self, state: &[Vec<f64>]) -> bool {
+        if state.len() != self.means.len() + self.metrics.len() {
+            return false;
+        }
+        let (means, metrics) = state.split_at(self.means.len());
+        for (mean, sums) in self.means.iter_mut().zip(means) {
+            let [total, count] = sums[..] else { return false };
+            *mean = Mean { total: total as f32, count: count as f32 };
+        }
+        self.metrics.iter_mut().zip(metrics).all(|(metered, sums)| metered.metric.restore(sums))
+    }
+
     /// Loss and metrics so far.
     pub fn logs(&self) -> Logs {
         let mut logs = Logs::new();

@@ -6,11 +6,13 @@
 
 mod batch;
 pub mod callback;
+mod checkpoint;
 mod compile;
 mod config;
 mod data;
 mod error;
 mod gradient;
+mod fit;
 mod history;
 mod logits;
 mod loss;
