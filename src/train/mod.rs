@@ -10,6 +10,7 @@ mod compile;
 mod config;
 mod data;
 mod error;
+pub mod files;
 mod history;
 mod logits;
 mod loss;
