@@ -163,8 +163,8 @@ impl Fit<'_> {
                     logs.set(format!("val_{name}"), value);
                 }
             }
+            self.each(|callback, context| callback.on_epoch_end(epoch, &mut logs, context))?;
             self.history.push(&logs);
-            self.each(|callback, context| callback.on_epoch_end(epoch, &logs, context))?;
         }
         if self.run.setup.compile.optimizer.average.is_some() {
             self.run.use_averages();

@@ -64,6 +64,14 @@ impl Metric for LossMetric {
         self.mean = Mean::default();
     }
 
+    fn state(&self) -> Vec<f64> {
+        self.mean.state()
+    }
+
+    fn restore(&mut self, state: &[f64]) -> bool {
+        self.mean.restore(state)
+    }
+
     fn honours_mask(&self) -> bool {
         self.kind != Kind::RootMeanSquare
     }
