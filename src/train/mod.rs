@@ -13,6 +13,7 @@ mod data;
 mod error;
 mod gradient;
 mod fit;
+pub mod files;
 mod history;
 mod logits;
 mod loss;
