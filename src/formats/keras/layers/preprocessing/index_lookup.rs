@@ -13,7 +13,8 @@ use crate::formats::keras::source::Files;
 use crate::graph::{DType, Tensor};
 use crate::ops::{BinaryKind, Lookup};
 use crate::text::{
-    Forward, Hash, Inverse, LookupTable, OutOfVocabulary, Token, TokenCounts, TokenType, mean_weight,
+    Forward, Hash, Inverse, LookupTable, OutOfVocabulary, Token, TokenCounts, TokenType,
+    mean_weight,
 };
 
 /// What a mask gives in the modes that leave it out: no class is as large.
