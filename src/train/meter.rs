@@ -10,7 +10,6 @@ use super::logits;
 use super::metric::{self, Metric};
 use super::step::{targets_of, weights_of};
 use crate::graph::{Data, Graph, Tensor};
-use crate::ops::Activation;
 use crate::runtime::Tensors;
 
 /// The means of losses, weighted by rows, and the metrics.
@@ -107,11 +106,10 @@ impl Meters {
         let Some(target) = data.get(&targets_of(&output.name)) else { return Ok(()) };
         let prediction: Vec<usize> =
             graph.ty(output.value).dims.iter().map(|dim| dim.known().unwrap_or(0)).collect();
-        let activation = logits::activation_of(graph, output.value, training);
+        let has_logits = logits::activation_of(graph, output.value, training).is_some();
         for value in if weighted { &config.weighted_metrics } else { &config.metrics } {
             let mut metric = metric::from_keras(value, target.shape(), &prediction)?;
-            let from_logits = activation
-                .is_some_and(|activation| metric.take_logits(activation == Activation::Sigmoid));
+            let from_logits = has_logits && metric.take_logits();
             let prefix =
                 if outputs.len() > 1 { format!("{}_", output.name) } else { String::new() };
             let name = names.unique(&prefix, metric.name(), weighted);
