@@ -33,10 +33,24 @@ fn trainer(model: &seqfuse::Model, config: &TrainConfig) -> Trainer {
         .callback(EarlyStopping::new("val_loss").patience(2).restore_best_weights(true))
 }
 
-/// Breaks runs off at several batches and compares what they end with.
+/// A callback that counts batches.
+fn counting(count: &Arc<AtomicUsize>) -> LambdaCallback {
+    let count = count.clone();
+    LambdaCallback::new().on_batch_end(move |_, _, _| {
+        count.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    })
+}
+
+/// The batches of an epoch: 35 of 44 rows, 8 at a time.
+const BATCHES: usize = 5;
+
+/// Breaks runs off at several batches and compares what they end with, and that they did only what
+/// was left.
 fn check(what: &str, model: &seqfuse::Model, config: &TrainConfig, train: Make) {
     let data = data(44, 9, 2);
-    let mut whole = train(model, config);
+    let all = Arc::new(AtomicUsize::new(0));
+    let mut whole = train(model, config).callback(counting(&all));
     let history = whole.fit(&data).unwrap();
     let expected = outcome(&whole, &history);
     for (every, breaks) in [(Some(1), &[1, 5, 8, 11][..]), (Some(3), &[2, 7]), (None, &[3, 6, 12])]
@@ -49,8 +63,14 @@ fn check(what: &str, model: &seqfuse::Model, config: &TrainConfig, train: Make) 
             }
             let mut broken = train(model, &config).callback(failing(at));
             assert!(broken.fit(&data).is_err(), "{what}");
-            let mut again = train(model, &config);
+            let left = Arc::new(AtomicUsize::new(0));
+            let mut again = train(model, &config).callback(counting(&left));
             let history = again.fit(&data).unwrap();
+            let saved =
+                |batch: &usize| batch % BATCHES == 0 || every.is_some_and(|n| batch % n == 0);
+            let saved = (0..at).rev().find(saved).unwrap();
+            let all = all.load(Ordering::Relaxed);
+            assert_eq!(left.load(Ordering::Relaxed), all - saved, "{what}, {every:?}, {at}");
             let name = format!("{what}, every {every:?}, broken off at {at}");
             same(&name, &outcome(&again, &history), &expected);
         }

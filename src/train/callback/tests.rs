@@ -52,12 +52,9 @@ impl Control for Fake {
     }
 }
 
+/// A number, which the fixtures hold as a text.
 fn number(value: &Value) -> f64 {
-    match value.as_str() {
-        Some("inf") => f64::INFINITY,
-        Some(_) => f64::NAN,
-        None => value.as_f64().unwrap(),
-    }
+    value.as_str().map_or_else(|| value.as_f64().unwrap(), |text| text.parse().unwrap())
 }
 
 fn numbers(value: &Value) -> Vec<f64> {
@@ -108,7 +105,7 @@ fn drive(case: &Value, folder: &Path, breaks: &[usize]) -> Outcome {
     let (mut history, mut rates) = (History::new(), Vec::new());
     let logs = case["logs"].as_object().unwrap();
     let epochs = logs.values().next().unwrap().as_array().unwrap().len();
-    let mut each =
+    let each =
         |callbacks: &mut Vec<Box<dyn Callback>>,
          control: &mut Fake,
          call: &mut dyn FnMut(&mut Box<dyn Callback>, &mut Context<'_>)| {
