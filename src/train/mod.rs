@@ -8,6 +8,7 @@ mod batch;
 pub mod callback;
 mod compile;
 mod config;
+mod constraint;
 mod data;
 mod error;
 mod history;
