@@ -61,6 +61,7 @@ fn dataset(case: &Value, arrays: &Arrays, suffix: &str) -> Result<Dataset, Strin
 fn config(case: &Value, arrays: &Arrays, threads: usize) -> Result<TrainConfig, String> {
     let fit = case["fit"].as_object().expect("fit's options");
     let mut config = TrainConfig::new().options(Options::new().threads(threads));
+    // Python's None stands for the default.
     for (option, value) in fit.iter().filter(|(_, value)| !value.is_null()) {
         let count = || value.as_u64().expect("a count") as usize;
         config = match option.as_str() {
