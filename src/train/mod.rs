@@ -9,6 +9,7 @@ pub mod callback;
 mod checkpoint;
 mod compile;
 mod config;
+mod constraint;
 mod data;
 mod error;
 pub mod files;

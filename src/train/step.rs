@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::TrainError;
 use super::compile::OutputConfig;
+use super::constraint;
 use super::gradient::{Gradient, clip};
 use super::logits;
 use super::loss::{LossInputs, add_loss};
@@ -185,7 +186,24 @@ impl Recipe<'_> {
             clip(graph, self.optimizer.clip, &mut gradients)?;
             self.update(graph, &values, &gradients, &mut news)?;
         }
-        self.move_averages(graph, &news)
+        self.move_averages(graph, &news)?;
+        self.constrain(graph, &gradients, &news)
+    }
+
+    /// Holds the parameters that have gradients to their constraints, in every step.
+    fn constrain(
+        &self,
+        graph: &mut Graph,
+        gradients: &[Option<Gradient>],
+        news: &[ValueId],
+    ) -> Result<(), TrainError> {
+        for ((id, gradient), new) in self.slots.parameters().iter().zip(gradients).zip(news) {
+            if let (Some(_), Some(limits)) = (gradient, graph.variable(*id).constraint.clone()) {
+                let held = constraint::apply(graph, &limits, *new)?;
+                graph.add_update(*id, held)?;
+            }
+        }
+        Ok(())
     }
 
     fn accumulate(

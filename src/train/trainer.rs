@@ -1,6 +1,5 @@
 //! Trains and evaluates a model: Keras's `fit` and `evaluate`.
 
-use super::TrainError;
 use super::batch::Bound;
 use super::callback::Callback;
 use super::checkpoint::{Folder, Place, Snapshot, fingerprint};
@@ -12,6 +11,7 @@ use super::history::{History, Logs};
 use super::run::{Run, Setup};
 use super::slots::Slots;
 use super::state::{self, Progress};
+use super::{TrainError, constraint};
 use crate::graph::Graph;
 use crate::model::Model;
 
@@ -43,8 +43,13 @@ impl Trainer {
     /// it. Unless that sets another, the optimizer goes on from the state in the model's file.
     ///
     /// # Errors
-    /// If a setting is missing, not known or not honoured, or does not fit the model.
+    /// If a setting is missing, not known or not honoured, or does not fit the model, or if a layer
+    /// would not be trained as its own software trains it.
     pub fn new(model: &Model, config: &TrainConfig) -> Result<Trainer, TrainError> {
+        if let Some(found) = model.graph().untrainable().first() {
+            let (layer, reason) = (found.layer.clone(), found.reason.clone());
+            return Err(TrainError::Layer { layer, reason });
+        }
         let compiled = model.document().and_then(|document| document.compile_config.clone());
         let settings = state::merge(compiled.unwrap_or_default(), &config.compile);
         let compile = CompileConfig::from_json(&settings)?;
@@ -52,6 +57,7 @@ impl Trainer {
         let names = graph.outputs().iter().map(|output| output.name.clone());
         let outputs = compile.for_outputs(&names.collect::<Vec<_>>())?;
         let slots = Slots::add(&mut graph, &compile.optimizer, state::parameters(model))?;
+        constraint::check(&graph, &slots, &compile.optimizer)?;
         let mut progress = Progress::new(&compile.optimizer);
         if let Some(document) = model.document()
             && !config.compile.contains_key("optimizer")

@@ -78,7 +78,7 @@ pub(in super::super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer
         return Err(options.bad("max_tokens", "a number, because 'pad_to_max_tokens' is true"));
     }
     // The type of the tokens, which the class says already.
-    options.ignore(&["dtype", "vocabulary_dtype", "activity_regularizer"]);
+    options.ignore(&["dtype", "vocabulary_dtype"]);
     options.finish()?;
     Ok(Box::new(layer))
 }
