@@ -105,13 +105,12 @@ fn drive(case: &Value, folder: &Path, breaks: &[usize]) -> Outcome {
     let (mut history, mut rates) = (History::new(), Vec::new());
     let logs = case["logs"].as_object().unwrap();
     let epochs = logs.values().next().unwrap().as_array().unwrap().len();
-    let each =
-        |callbacks: &mut Vec<Box<dyn Callback>>,
-         control: &mut Fake,
-         call: &mut dyn FnMut(&mut Box<dyn Callback>, &mut Context<'_>)| {
-            let mut context = Context { control };
-            callbacks.iter_mut().for_each(|callback| call(callback, &mut context));
-        };
+    let each = |callbacks: &mut Vec<Box<dyn Callback>>,
+                control: &mut Fake,
+                call: &mut dyn FnMut(&mut Box<dyn Callback>, &mut Context<'_>)| {
+        let mut context = Context { control };
+        callbacks.iter_mut().for_each(|callback| call(callback, &mut context));
+    };
     each(&mut callbacks, &mut control, &mut |c, context| c.on_train_begin(context).unwrap());
     let mut epoch = 0;
     while epoch < epochs && !control.stopped {
