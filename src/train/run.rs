@@ -272,6 +272,6 @@ impl Control for Run<'_> {
         let plain = self.setup.outputs.iter().flat_map(|output| &output.metrics);
         let weighted = self.setup.outputs.iter().flat_map(|output| &output.weighted_metrics);
         let known = plain.chain(weighted).filter_map(metric::direction);
-        known.filter(|(name, _)| name == metric).last().map(|(_, direction)| direction)
+        known.filter(|(name, _)| name == metric).next_back().map(|(_, direction)| direction)
     }
 }

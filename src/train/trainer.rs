@@ -29,6 +29,9 @@ pub struct Trainer {
     notes: Vec<String>,
 }
 
+/// Where training goes on, and the path of that checkpoint for messages.
+type Start = (Snapshot, String);
+
 impl std::fmt::Debug for Trainer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Trainer")
@@ -140,7 +143,7 @@ impl Trainer {
         &mut self,
         data: &Dataset,
         validation: Option<&Dataset>,
-    ) -> Result<(Option<Folder>, Option<(Snapshot, String)>), TrainError> {
+    ) -> Result<(Option<Folder>, Option<Start>), TrainError> {
         let Trainer { model, graph, compile, config, .. } = self;
         let Some(path) = &config.checkpoint else {
             let missing = |what: &str| {

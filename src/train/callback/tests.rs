@@ -48,7 +48,7 @@ impl Control for Fake {
 
     fn direction(&self, name: &str) -> Option<Direction> {
         let known = self.metrics.iter().filter_map(metric::direction);
-        known.filter(|(known, _)| known == name).last().map(|(_, direction)| direction)
+        known.filter(|(known, _)| known == name).next_back().map(|(_, direction)| direction)
     }
 }
 
