@@ -271,7 +271,7 @@ impl Control for Run<'_> {
     fn direction(&self, metric: &str) -> Option<Direction> {
         let plain = self.setup.outputs.iter().flat_map(|output| &output.metrics);
         let weighted = self.setup.outputs.iter().flat_map(|output| &output.weighted_metrics);
-        let known = plain.chain(weighted).filter_map(metric::direction);
-        known.filter(|(name, _)| name == metric).next_back().map(|(_, direction)| direction)
+        let mut known = plain.chain(weighted).filter_map(metric::direction);
+        known.rfind(|(name, _)| name == metric).map(|(_, direction)| direction)
     }
 }

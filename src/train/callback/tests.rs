@@ -47,8 +47,8 @@ impl Control for Fake {
     }
 
     fn direction(&self, name: &str) -> Option<Direction> {
-        let known = self.metrics.iter().filter_map(metric::direction);
-        known.filter(|(known, _)| known == name).next_back().map(|(_, direction)| direction)
+        let mut known = self.metrics.iter().filter_map(metric::direction);
+        known.rfind(|(known, _)| known == name).map(|(_, direction)| direction)
     }
 }
 
