@@ -66,8 +66,9 @@ fn check(what: &str, model: &seqfuse::Model, config: &TrainConfig, train: Make) 
             let left = Arc::new(AtomicUsize::new(0));
             let mut again = train(model, &config).callback(counting(&left));
             let history = again.fit(&data).unwrap();
-            let saved =
-                |batch: &usize| batch % BATCHES == 0 || every.is_some_and(|n| batch % n == 0);
+            let saved = |batch: &usize| {
+                batch.is_multiple_of(BATCHES) || every.is_some_and(|n| batch.is_multiple_of(n))
+            };
             let saved = (0..at).rev().find(saved).unwrap();
             let all = all.load(Ordering::Relaxed);
             assert_eq!(left.load(Ordering::Relaxed), all - saved, "{what}, {every:?}, {at}");
