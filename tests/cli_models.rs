@@ -161,6 +161,41 @@ fn verify_agrees_with_keras_and_says_where_it_does_not() {
 }
 
 #[test]
+fn templates_describe_custom_classes_wherever_a_model_is_read() {
+    const MODEL: &str = "tests/fixtures/custom/tutorial.keras";
+    const ARRAYS: &str = "tests/fixtures/custom/tutorial.npz";
+    const BLOCK: [&str; 2] = ["--custom", "models/custom/transformer-block.json"];
+    const POSITIONS: [&str; 2] = ["--custom", "models/custom/token-and-position-embedding.json"];
+    let with = |start: &[&'static str], templates: &[[&'static str; 2]]| {
+        [start, &templates.concat()].concat()
+    };
+    let verify = ["verify", MODEL, "--against", ARRAYS];
+    let printed = done(&with(&verify, &[BLOCK, POSITIONS]));
+    assert!(printed.contains("All 1 match"), "{printed}");
+    // One for each class, and the refusal names the class that has none.
+    for (templates, class) in
+        [(&[][..], "TokenAndPositionEmbedding"), (&[POSITIONS], "TransformerBlock")]
+    {
+        let error = refused(&with(&verify, templates));
+        assert!(error.contains(class) && error.contains("--custom FILE.json"), "{error}");
+    }
+    let error = refused(&[&verify[..], &["--custom", "models/custom/absent.json"]].concat());
+    assert!(error.contains("models/custom/absent.json"), "{error}");
+    let error = refused(&[&verify[..], &["--custom", "README.md"]].concat());
+    assert!(error.contains("README.md"), "{error}");
+    let summary = done(&with(&["inspect", MODEL], &[BLOCK, POSITIONS]));
+    assert!(summary.contains("TransformerBlock"), "{summary}");
+    // What is written needs the templates again, and then gives the same.
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let target = folder.path().join("kept.safetensors").to_string_lossy().into_owned();
+    done(&[&["convert", MODEL, &target][..], &[BLOCK, POSITIONS].concat()].concat());
+    let kept = ["verify", &target, "--against", ARRAYS];
+    assert!(refused(&kept).contains("TokenAndPositionEmbedding"));
+    let printed = done(&[&kept[..], &[BLOCK, POSITIONS].concat()].concat());
+    assert!(printed.contains("All 1 match"), "{printed}");
+}
+
+#[test]
 fn every_description_has_the_layers_and_parameters_of_keras_summary() {
     let path = root().join("tests/fixtures/documented/summary.json");
     let summary = std::fs::read_to_string(path).expect("the fixture is there");

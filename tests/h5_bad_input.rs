@@ -3,7 +3,7 @@
 mod common;
 
 use common::broken::{dense, members};
-use common::cases::fixtures;
+use common::cases::{fixtures, object};
 use hdf5_pure::{AttrValue, FileBuilder};
 use seqfuse::{Format, Model, ReadOptions};
 use serde_json::{Value, json};
@@ -197,6 +197,18 @@ fn keras2(config: &Value) -> Vec<u8> {
     weights.add_group(group.finish());
     builder.add_group(weights.finish());
     builder.finish().expect("builds")
+}
+
+/// What Keras 2 runs by a rule that is not followed here: files that it wrote itself.
+#[test]
+fn rules_of_keras_2_that_are_not_followed_are_named() {
+    let words = object("h5/keras2/refused.json");
+    let files = members(&fixtures().join("h5/keras2/refused.zip"));
+    assert_eq!(files.len(), words.len());
+    for (name, bytes) in files {
+        let case = name.strip_suffix(".h5").expect("an .h5 file");
+        refused(&bytes, &[words[case].as_str().expect("a word")]);
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use common::broken::{Members, members};
-use common::cases::{all, fixtures, object};
+use common::cases::{all, fixtures, object, options as reading};
 use common::check::{Arrays, chain, check_model, text, wanted};
 use common::npz;
 use seqfuse::{Format, Model, Options, ReadOptions};
@@ -76,10 +76,50 @@ fn every_h5_file_of_keras_2_gives_what_keras_2_gives() {
             let arrays = member(members, &format!("{name}.npz")).expect("the arrays are there");
             let arrays = npz::read_from(Cursor::new(arrays));
             let architecture = member(members, &format!("{name}.json")).map(<[u8]>::to_vec);
-            let options = ReadOptions { architecture, ..ReadOptions::default() };
+            let options = ReadOptions { architecture, ..reading() };
             (format!("keras2/{label}"), check(bytes, &options, &arrays, case))
         },
     ));
+}
+
+/// A Keras 3 that was given such a file would compute something else, and say nothing.
+#[test]
+fn rules_of_keras_2_are_kept_from_files_of_keras_3_by_name() {
+    let archives = archives("keras2");
+    let index = object("h5/keras2/index.json");
+    for (family, name, written) in [
+        ("extra", "unit_normalization", Err("UnitNormalization as Keras 2")),
+        ("extra", "hard_sigmoid", Err("hard_sigmoid as Keras 2")),
+        ("extra", "merged_masks", Err("masks as Keras 2")),
+        ("extra", "masks_dropped", Err("masks as Keras 2")),
+        ("extra", "attention_masks", Err("masks as Keras 2")),
+        ("extra", "time_distributed_words", Err("masks as Keras 2")),
+        ("custom", "masks_taken_off", Err("masks as Keras 2")),
+        // What wraps layers that hand their mask on does so in both.
+        ("time_distributed", "mask_passes", Ok(())),
+        ("merge", "add_layer", Ok(())),
+    ] {
+        let bytes = |extension| member(&archives[family], &format!("{name}.{extension}"));
+        let file = bytes("h5").expect("the file is there");
+        let model = Model::from_bytes_with(file, Format::Hdf5, &reading()).expect("opens");
+        for format in [Format::Keras, Format::Hdf5] {
+            match (model.to_bytes(format), written) {
+                (Ok(_), Ok(())) => {}
+                (Err(error), Err(word)) => {
+                    let line = chain(&error);
+                    assert!(line.contains(word), "{family}/{name}: {line}");
+                }
+                (Ok(_), Err(word)) => panic!("{family}/{name} is written in spite of {word}"),
+                (Err(error), Ok(())) => panic!("{family}/{name}: {}", chain(&error)),
+            }
+        }
+        let kept = model.to_bytes(Format::Safetensors).expect("is written").bytes;
+        let kept = Model::from_bytes_with(&kept, Format::Safetensors, &reading()).expect("opens");
+        let arrays = npz::read_from(Cursor::new(bytes("npz").expect("the arrays are there")));
+        let case = &index[&format!("{family}/{name}")];
+        let checked = check_model(&kept, &arrays, case, &Options::new().threads(1));
+        checked.unwrap_or_else(|problem| panic!("{family}/{name}: {problem}"));
+    }
 }
 
 /// Keras 2 orders the state of an optimizer otherwise than Keras 3, which would take it for its own.

@@ -155,6 +155,22 @@ pub(super) fn from_input(activation: Activation, isa: Isa, slices: Slices<'_>) {
             let tanh = math::tanh::<S>(x);
             tanh * tanh
         }),
+        Activation::Celu { alpha } => each!(isa, slices, |x, S, alpha| {
+            let tail = math::exp::<S>(x / alpha);
+            let tail = if x == 0.0 { 2.0 } else { tail };
+            if x > 0.0 { 1.0 } else { tail }
+        }),
+        Activation::Elu { alpha } => each!(isa, slices, |x, S, alpha| {
+            let tail = alpha * math::exp::<S>(x);
+            if x > 0.0 { 1.0 } else { tail }
+        }),
+        _ => from_input_piecewise(activation, isa, slices),
+    }
+}
+
+/// Activations made of straight lines and parabolas.
+fn from_input_piecewise(activation: Activation, isa: Isa, slices: Slices<'_>) {
+    match activation {
         Activation::HardSilu => each!(isa, slices, |x, S| {
             let inside = x * (1.0 / 3.0) + 0.5;
             let above = if x >= 3.0 { 1.0 } else { inside };
@@ -170,15 +186,6 @@ pub(super) fn from_input(activation: Activation, isa: Isa, slices: Slices<'_>) {
         Activation::Threshold { threshold, .. } => {
             each!(isa, slices, |x, S, threshold| one_if(x > threshold))
         }
-        Activation::Celu { alpha } => each!(isa, slices, |x, S, alpha| {
-            let tail = math::exp::<S>(x / alpha);
-            let tail = if x == 0.0 { 2.0 } else { tail };
-            if x > 0.0 { 1.0 } else { tail }
-        }),
-        Activation::Elu { alpha } => each!(isa, slices, |x, S, alpha| {
-            let tail = alpha * math::exp::<S>(x);
-            if x > 0.0 { 1.0 } else { tail }
-        }),
         Activation::LeakyRelu { negative_slope } => {
             each!(isa, slices, |x, S, negative_slope| if x > 0.0 { 1.0 } else { negative_slope })
         }

@@ -58,7 +58,24 @@ pub fn backward(
         factors[channel] = root * gamma.map_or(1.0, |gamma| gamma[channel]);
     }
     let Some(dx) = dx else { return };
-    let (offsets, slopes, factors) = (&*offsets, &*slopes, &*factors);
+    let by_channel = Channels { mean, offsets, slopes, factors };
+    input_gradient(cpu, &call, by_channel, dy, dx);
+}
+
+/// What the gradient of x is made of, for each channel.
+struct Channels<'a> {
+    mean: &'a [f32],
+    /// `dβ / n`.
+    offsets: &'a [f32],
+    /// `r dγ / n`, what a distance from the mean is multiplied with.
+    slopes: &'a [f32],
+    /// `γ r`.
+    factors: &'a [f32],
+}
+
+fn input_gradient(cpu: Cpu, call: &BatchNormCall, channels: Channels, dy: &[f32], dx: &mut [f32]) {
+    let BatchNormCall { shape, x, steps, .. } = *call;
+    let Channels { mean, offsets, slopes, factors } = channels;
     sums::for_each_run(cpu, shape, dx, |at, channel, dx| {
         let repeat = steps.map_or(dx.len(), |steps| steps.repeat);
         for (part, dx) in dx.chunks_exact_mut(repeat).enumerate() {

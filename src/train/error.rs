@@ -1,6 +1,6 @@
 //! What can go wrong in training.
 
-use crate::formats::FormatError;
+use crate::formats::{FormatError, SaveError};
 use crate::graph::GraphError;
 use crate::runtime::RunError;
 
@@ -113,6 +113,9 @@ pub enum TrainError {
     /// The model could not be written.
     #[error(transparent)]
     Format(Box<FormatError>),
+    /// A callback could not save the model.
+    #[error(transparent)]
+    Save(Box<SaveError>),
 }
 
 impl TrainError {

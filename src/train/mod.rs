@@ -6,11 +6,14 @@
 
 mod batch;
 pub mod callback;
+mod checkpoint;
 mod compile;
 mod config;
 mod constraint;
 mod data;
 mod error;
+mod fit;
+mod gradient;
 mod history;
 mod logits;
 mod loss;

@@ -7,6 +7,7 @@ use super::callback::Control;
 use super::compile::{CompileConfig, OutputConfig};
 use super::history::Logs;
 use super::meter::Meters;
+use super::metric::{self, Direction};
 use super::optimizer::LearningRate;
 use super::slots::Slots;
 use super::state::{self, Progress};
@@ -191,6 +192,12 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Every Variable by name with what it holds now.
+    pub fn variables(&self) -> Vec<(&str, &Tensor)> {
+        let named = self.graph.variables().iter().enumerate();
+        named.map(|(index, known)| (&*known.name, self.value(VariableId(index)))).collect()
+    }
+
     /// What the last step was fed.
     pub fn batch(&self) -> &Tensors {
         &self.batches[usize::from(self.accumulating)]
@@ -226,7 +233,10 @@ impl Control for Run<'_> {
     }
 
     fn learning_rate(&self) -> f32 {
-        self.progress.learning_rate
+        match &self.setup.compile.optimizer.learning_rate {
+            LearningRate::Schedule(schedule) => schedule.learning_rate(self.progress.batches),
+            LearningRate::Constant(_) => self.progress.learning_rate,
+        }
     }
 
     fn set_learning_rate(&mut self, rate: f32) -> Result<(), TrainError> {
@@ -256,5 +266,12 @@ impl Control for Run<'_> {
     fn model(&self) -> Result<Model, TrainError> {
         let Setup { model, compile, slots, .. } = self.setup;
         state::model(model, &self.graph()?, compile, slots, &self.progress)
+    }
+
+    fn direction(&self, metric: &str) -> Option<Direction> {
+        let plain = self.setup.outputs.iter().flat_map(|output| &output.metrics);
+        let weighted = self.setup.outputs.iter().flat_map(|output| &output.weighted_metrics);
+        let known = plain.chain(weighted).filter_map(metric::direction);
+        known.filter(|(name, _)| name == metric).last().map(|(_, direction)| direction)
     }
 }

@@ -13,6 +13,8 @@
 //! of all rows and steps, added in order. The shape alone decides the cuts.
 
 mod backward;
+#[cfg(test)]
+mod cases;
 pub(crate) mod derivative;
 mod forward;
 mod product;

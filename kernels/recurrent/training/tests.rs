@@ -1,150 +1,15 @@
 //! Gradients of the reference against differences, the fast form against the reference, and the
 //! forward pass against inference.
 
-use super::reference::{self, Cell, Layer, Outputs, Values};
+use super::cases::{
+    CELLS, Case, activation_cases, dropout_cases, masked_cases, partial_cases, parts, wide,
+    wide_outputs, wide_values,
+};
+use super::reference::{self, Cell, Outputs, Values};
 use super::{Steps, StepsBackward, StepsCall};
-use crate::fixtures::{each_isa, numbers};
-use crate::{Activation, Cpu, Isa, gru, lstm, simple_rnn};
-
-const CELLS: [Cell; 4] =
-    [Cell::Lstm, Cell::Gru { reset_after: true }, Cell::Gru { reset_after: false }, Cell::Simple];
-
-/// Which optional parts a case has.
-#[derive(Clone, Copy, Debug)]
-struct Parts {
-    bias: bool,
-    states: bool,
-    /// Sets of dropout factors.
-    dropout: usize,
-    sequence: bool,
-    last: bool,
-    finals: bool,
-}
-
-const ALL: Parts =
-    Parts { bias: true, states: true, dropout: 0, sequence: true, last: true, finals: true };
-
-#[derive(Clone, Debug)]
-struct Case {
-    cell: Cell,
-    batch: usize,
-    time: usize,
-    units: usize,
-    activations: (Activation, Activation),
-    backward: bool,
-    zero_output_for_mask: bool,
-    mask: Option<Vec<u8>>,
-    parts: Parts,
-    /// How far sums spread.
-    scale: f32,
-}
-
-impl Case {
-    fn new(cell: Cell, [batch, time, units]: [usize; 3]) -> Case {
-        Case {
-            cell,
-            batch,
-            time,
-            units,
-            activations: (Activation::Tanh, Activation::Sigmoid),
-            backward: false,
-            zero_output_for_mask: false,
-            mask: None,
-            parts: ALL,
-            scale: 1.0,
-        }
-    }
-
-    fn layer(&self) -> Layer<'_> {
-        Layer {
-            cell: self.cell,
-            batch: self.batch,
-            time: self.time,
-            units: self.units,
-            activation: self.activations.0,
-            recurrent_activation: self.activations.1,
-            backward: self.backward,
-            zero_output_for_mask: self.zero_output_for_mask,
-            mask: self.mask.as_deref(),
-        }
-    }
-
-    /// Repeatable numbers, each set with its own seed.
-    fn values(&self) -> Values<f32> {
-        let (columns, state) = (self.cell.gates() * self.units, self.batch * self.units);
-        let scaled = |len: usize, seed: u64, scale: f32| -> Vec<f32> {
-            numbers(len, seed).into_iter().map(|value| value * scale).collect()
-        };
-        let given = |wanted: bool, len: usize, seed: u64| {
-            if wanted { scaled(len, seed, self.scale) } else { Vec::new() }
-        };
-        let after = self.cell == Cell::Gru { reset_after: true };
-        let dropout = numbers(self.parts.dropout * state, 6);
-        Values {
-            products: scaled(self.batch * self.time * columns, 1, self.scale),
-            recurrent_kernel: scaled(
-                self.units * columns,
-                2,
-                self.scale / (self.units as f32).sqrt().max(1.0),
-            ),
-            recurrent_bias: given(self.parts.bias && after, columns, 3),
-            initial_h: given(self.parts.states, state, 4),
-            initial_c: given(self.parts.states && self.cell == Cell::Lstm, state, 5),
-            recurrent_dropout: dropout
-                .into_iter()
-                .map(|value| if value > -0.5 { 1.25 } else { 0.0 })
-                .collect(),
-        }
-    }
-
-    /// Gradients of the outputs that are wanted.
-    fn d_outputs(&self) -> Outputs<f32> {
-        let state = self.batch * self.units;
-        let given =
-            |wanted: bool, len: usize, seed: u64| numbers(if wanted { len } else { 0 }, seed);
-        Outputs {
-            sequence: given(self.parts.sequence, state * self.time, 11),
-            last: given(self.parts.last, state, 12),
-            final_h: given(self.parts.finals, state, 13),
-            final_c: given(self.parts.finals && self.cell == Cell::Lstm, state, 14),
-        }
-    }
-}
-
-fn wide(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|&value| value.into()).collect()
-}
-
-fn wide_values(values: &Values<f32>) -> Values<f64> {
-    Values {
-        products: wide(&values.products),
-        recurrent_kernel: wide(&values.recurrent_kernel),
-        recurrent_bias: wide(&values.recurrent_bias),
-        initial_h: wide(&values.initial_h),
-        initial_c: wide(&values.initial_c),
-        recurrent_dropout: wide(&values.recurrent_dropout),
-    }
-}
-
-fn wide_outputs(outputs: &Outputs<f32>) -> Outputs<f64> {
-    Outputs {
-        sequence: wide(&outputs.sequence),
-        last: wide(&outputs.last),
-        final_h: wide(&outputs.final_h),
-        final_c: wide(&outputs.final_c),
-    }
-}
-
-/// The values that have gradients, and their names.
-fn parts<T>(values: &mut Values<T>) -> [(&'static str, &mut Vec<T>); 5] {
-    [
-        ("products", &mut values.products),
-        ("recurrent kernel", &mut values.recurrent_kernel),
-        ("recurrent bias", &mut values.recurrent_bias),
-        ("initial h", &mut values.initial_h),
-        ("initial c", &mut values.initial_c),
-    ]
-}
+use crate::fixtures::each_isa;
+use crate::recurrent::{Direction, RecurrentCall};
+use crate::{Activation, Cpu, Isa, Pool, gru, lstm, simple_rnn};
 
 /// Whether the gradient of a part is what `got` says, but for `tolerance` of the largest.
 #[track_caller]
@@ -218,7 +83,11 @@ struct Wanted {
 const EVERYTHING: Wanted = Wanted { d_products: true, d_weights: true, d_states: true };
 
 fn fast(case: &Case, cpu: Cpu<'_>, wanted: Wanted) -> Fast {
-    let (values, d) = (case.values(), case.d_outputs());
+    fast_of(case, &case.values(), cpu, wanted)
+}
+
+fn fast_of(case: &Case, values: &Values<f32>, cpu: Cpu<'_>, wanted: Wanted) -> Fast {
+    let d = case.d_outputs();
     let Case { cell, batch, time, units, .. } = *case;
     let (columns, state, size) = (cell.gates() * units, batch * units, [batch, time, units]);
     let dropout = case.parts.dropout;
@@ -337,7 +206,7 @@ fn check_fast(case: &Case) {
         gradients.initial_c.clear();
     }
     for (isa, _) in each_isa(|cpu| flat(fast(case, cpu, EVERYTHING))) {
-        let pool = crate::Pool::new(1);
+        let pool = Pool::new(1);
         let Fast { outputs: got, gradients: mut found } =
             fast(case, Cpu { isa, pool: &pool }, EVERYTHING);
         let what = |name: &str| format!("{name} of {case:?} on {isa:?}");
@@ -358,129 +227,6 @@ fn check_fast(case: &Case) {
             }
         }
     }
-}
-
-/// No row masked, left, right and middle padding, all padding, and everything mixed.
-fn masks(batch: usize, time: usize) -> Vec<Vec<u8>> {
-    let make = |keep: &dyn Fn(usize, usize) -> bool| {
-        (0..batch * time).map(|index| u8::from(keep(index / time, index % time)) * 3).collect()
-    };
-    vec![
-        make(&|b, t| t >= b % time),
-        make(&|b, t| t < b % (time + 1)),
-        make(&|b, t| t == 0 || t + 1 == time || b == 1),
-        make(&|_, _| false),
-        make(&|b, t| (b * 31 + t * 17) % 5 < 2),
-    ]
-}
-
-/// Every mask, direction and treatment of masked outputs.
-fn masked_cases(cell: Cell, size: [usize; 3]) -> Vec<Case> {
-    let mut cases = Vec::new();
-    for mask in masks(size[0], size[1]) {
-        for backward in [false, true] {
-            for zero_output_for_mask in [false, true] {
-                let mut case = Case::new(cell, size);
-                (case.mask, case.backward) = (Some(mask.clone()), backward);
-                case.zero_output_for_mask = zero_output_for_mask;
-                cases.push(case);
-            }
-        }
-    }
-    cases
-}
-
-/// Every combination of outputs, with and without states and bias.
-fn partial_cases(cell: Cell, size: [usize; 3]) -> Vec<Case> {
-    let mut cases = Vec::new();
-    for bits in 0..32 {
-        let has = |bit: u32| bits >> bit & 1 == 1;
-        let mut case = Case::new(cell, size);
-        case.parts = Parts {
-            bias: has(0),
-            states: has(1),
-            dropout: 0,
-            sequence: has(2),
-            last: has(3),
-            finals: has(4),
-        };
-        case.mask = masks(size[0], size[1]).pop().filter(|_| has(0));
-        cases.push(case);
-    }
-    cases
-}
-
-/// One set of factors for all gates, and one for each.
-fn dropout_cases(cell: Cell, size: [usize; 3]) -> Vec<Case> {
-    let mut cases = Vec::new();
-    for dropout in [1, cell.gates()] {
-        for mask in [None, masks(size[0], size[1]).pop()] {
-            let mut case = Case::new(cell, size);
-            case.parts.dropout = dropout;
-            case.mask = mask;
-            cases.push(case);
-        }
-    }
-    cases
-}
-
-/// Every activation in either place.
-fn activation_cases(cell: Cell, size: [usize; 3]) -> Vec<Case> {
-    let names = [
-        "linear",
-        "relu",
-        "leaky_relu",
-        "relu6",
-        "celu",
-        "elu",
-        "selu",
-        "softplus",
-        "softsign",
-        "squareplus",
-        "soft_shrink",
-        "hard_shrink",
-        "sparse_plus",
-        "sparse_sigmoid",
-        "silu",
-        "gelu",
-        "tanh",
-        "tanh_shrink",
-        "sigmoid",
-        "exponential",
-        "hard_sigmoid",
-        "hard_silu",
-        "hard_tanh",
-        "mish",
-        "log_sigmoid",
-        "softmax",
-        "log_softmax",
-        "sparsemax",
-    ];
-    let named = names.iter().map(|name| Activation::from_keras(name).expect("Keras's name"));
-    let further = [
-        Activation::Gelu { approximate: true },
-        Activation::LegacyHardSigmoid,
-        Activation::Threshold { threshold: 0.1, value: -0.25 },
-        Activation::BoundedRelu { negative_slope: 0.25, max_value: Some(0.75), threshold: 0.125 },
-        Activation::Elu { alpha: 0.5 },
-        Activation::Celu { alpha: 0.5 },
-    ];
-    let mut cases = Vec::new();
-    for activation in named.chain(further) {
-        for place in 0..2 {
-            let mut case = Case::new(cell, size);
-            // Unbounded gates grow with time: keep all sums small.
-            case.scale = 0.5;
-            if place == 0 {
-                case.activations.0 = activation;
-            } else {
-                case.activations.1 = activation;
-            }
-            case.mask = masks(size[0], size[1]).pop().filter(|_| place == 0);
-            cases.push(case);
-        }
-    }
-    cases
 }
 
 #[test]
@@ -546,4 +292,175 @@ fn many_rows_match_the_reference() {
     for cell in CELLS {
         check_fast(&Case::new(cell, [41, 29, 12]));
     }
+}
+
+/// The outputs of inference for a case without dropout, its input being the products themselves:
+/// the kernel is the identity.
+fn inference(case: &Case, cpu: Cpu<'_>) -> Outputs<f32> {
+    let Case { cell, batch, time, units, .. } = *case;
+    let columns = cell.gates() * units;
+    let values = case.values();
+    let identity: Vec<f32> = (0..columns * columns)
+        .map(|index| f32::from(u8::from(index / columns == index % columns)))
+        .collect();
+    let recurrent = &values.recurrent_kernel;
+    let mut outputs = Outputs {
+        sequence: vec![9.0; batch * time * units],
+        last: vec![9.0; batch * units],
+        final_h: vec![9.0; batch * units],
+        final_c: vec![9.0; if cell == Cell::Lstm { batch * units } else { 0 }],
+    };
+    macro_rules! call {
+        ($weights:expr, $forward:path) => {{
+            let weights = $weights;
+            let mut direction = Direction::new(&weights, case.backward);
+            direction.initial_h = optional(&values.initial_h);
+            direction.initial_c = optional(&values.initial_c);
+            direction.final_h = Some(&mut outputs.final_h);
+            direction.final_c = (cell == Cell::Lstm).then_some(&mut outputs.final_c[..]);
+            $forward(
+                cpu,
+                RecurrentCall {
+                    batch,
+                    time,
+                    activation: case.activations.0,
+                    recurrent_activation: case.activations.1,
+                    zero_output_for_mask: case.zero_output_for_mask,
+                    x: &values.products,
+                    mask: case.mask.as_deref(),
+                    directions: &mut [direction],
+                    sequence: Some(&mut outputs.sequence),
+                    last: Some(&mut outputs.last),
+                    workspace: &mut vec![f32::NAN; weights.workspace_len(1, batch, time)],
+                },
+            )
+        }};
+    }
+    let isa = cpu.isa;
+    match cell {
+        Cell::Lstm => call!(
+            lstm::LstmWeights::pack(isa, columns, units, &identity, recurrent, None),
+            lstm::forward
+        ),
+        Cell::Gru { reset_after } => {
+            let bias = [vec![0.0; columns], values.recurrent_bias.clone()].concat();
+            let bias = (!values.recurrent_bias.is_empty()).then_some(&bias[..]);
+            let size = (columns, units);
+            call!(
+                gru::GruWeights::pack(isa, size, reset_after, &identity, recurrent, bias),
+                gru::forward
+            );
+        }
+        Cell::Simple => call!(
+            simple_rnn::SimpleRnnWeights::pack(isa, columns, units, &identity, recurrent, None),
+            simple_rnn::forward
+        ),
+    }
+    outputs
+}
+
+#[test]
+fn the_forward_pass_gives_what_inference_gives() {
+    for cell in CELLS {
+        for mut case in masked_cases(cell, [11, 5, 21]) {
+            for activations in [
+                (Activation::Tanh, Activation::Sigmoid),
+                (Activation::Softsign, Activation::HardSigmoid),
+                (Activation::Softmax, Activation::Sigmoid),
+            ] {
+                case.activations = activations;
+                for isa in Isa::available() {
+                    let pool = Pool::new(1);
+                    let cpu = Cpu { isa, pool: &pool };
+                    let (want, got) = (inference(&case, cpu), fast(&case, cpu, EVERYTHING).outputs);
+                    for (got, want) in [
+                        (&got.sequence, &want.sequence),
+                        (&got.last, &want.last),
+                        (&got.final_h, &want.final_h),
+                        (&got.final_c, &want.final_c),
+                    ] {
+                        assert_near(&wide(got), &wide(want), 2e-6, &format!("{case:?} on {isa:?}"));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What is not asked for changes nothing in what is.
+#[test]
+fn gradients_may_be_asked_for_one_by_one() {
+    let pool = Pool::new(1);
+    let cpu = Cpu { isa: Isa::detect(), pool: &pool };
+    for cell in CELLS {
+        let case = &dropout_cases(cell, [9, 4, 17])[3];
+        let all = fast(case, cpu, EVERYTHING).gradients;
+        for index in 0..3 {
+            let wanted =
+                Wanted { d_products: index == 0, d_weights: index == 1, d_states: index == 2 };
+            let mut some = fast(case, cpu, wanted).gradients;
+            let mut all = all.clone();
+            for ((name, some), (_, all)) in parts(&mut some).into_iter().zip(parts(&mut all)) {
+                assert!(some.is_empty() || some == all, "{name} of {cell:?} alone");
+            }
+        }
+    }
+}
+
+/// A masked step's products reach neither an output nor a gradient.
+#[test]
+fn masked_steps_may_hold_anything() {
+    let pool = Pool::new(1);
+    let cpu = Cpu { isa: Isa::detect(), pool: &pool };
+    for cell in CELLS {
+        for case in masked_cases(cell, [5, 4, 9]) {
+            let mask = case.mask.as_deref().unwrap_or_default();
+            let columns = cell.gates() * case.units;
+            let plain = fast(&case, cpu, EVERYTHING);
+            let mut values = case.values();
+            for (step, _) in mask.iter().enumerate().filter(|&(_, &mask)| mask == 0) {
+                values.products[step * columns..][..columns].fill(f32::NAN);
+            }
+            let other = fast_of(&case, &values, cpu, EVERYTHING);
+            for (step, _) in mask.iter().enumerate().filter(|&(_, &mask)| mask == 0) {
+                let d = &other.gradients.products[step * columns..][..columns];
+                assert!(d.iter().all(|&d| d == 0.0), "a masked step has a gradient in {case:?}");
+            }
+            assert!(flat(plain) == flat(other), "a masked step is looked at in {case:?}");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "the workspace has 3 values")]
+fn a_small_workspace_is_refused() {
+    let pool = Pool::new(1);
+    let steps = Steps {
+        batch: 1,
+        time: 1,
+        units: 1,
+        activation: Activation::Tanh,
+        recurrent_activation: Activation::Sigmoid,
+        backward: false,
+        zero_output_for_mask: false,
+        mask: None,
+        recurrent_kernel: &[0.0],
+        recurrent_dropout: None,
+    };
+    let call = StepsBackward {
+        steps,
+        gates: &[0.0],
+        saved: &[0.0],
+        d_sequence: None,
+        d_last: None,
+        d_final_h: None,
+        d_final_c: None,
+        d_products: None,
+        d_recurrent_kernel: None,
+        d_recurrent_bias: None,
+        d_initial_h: None,
+        d_initial_c: None,
+        workspace: &mut [0.0; 3],
+    };
+    simple_rnn::training::backward(Cpu { isa: Isa::Portable, pool: &pool }, call);
 }

@@ -1,15 +1,87 @@
-//! What is called between the epochs of training.
+//! What is called between the epochs of training: Keras's callbacks, and a trait for one's own.
+
+mod control;
+mod csv_logger;
+mod early_stopping;
+mod from_json;
+mod lambda;
+mod learning_rate_scheduler;
+mod model_checkpoint;
+mod monitor;
+mod python;
+mod reduce_lr_on_plateau;
+mod state;
+mod terminate_on_nan;
+#[cfg(test)]
+mod tests;
 
 use super::{Logs, TrainError};
-use crate::model::Model;
+
+pub use control::Context;
+pub(super) use control::Control;
+pub use csv_logger::CsvLogger;
+pub use early_stopping::EarlyStopping;
+pub use from_json::{from_json, list_from_json};
+pub use lambda::LambdaCallback;
+pub use learning_rate_scheduler::LearningRateScheduler;
+pub use model_checkpoint::{ModelCheckpoint, SaveFreq};
+pub use monitor::Mode;
+pub use reduce_lr_on_plateau::ReduceLROnPlateau;
+pub use state::CallbackState;
+pub use terminate_on_nan::TerminateOnNaN;
 
 /// Called while a model is trained. All methods have a default that does nothing.
+///
+/// Callbacks are called in the order in which they were added. Errors end the training.
 pub trait Callback {
+    /// What messages and checkpoints call it: Keras's name of the class.
+    fn name(&self) -> &str {
+        "Callback"
+    }
+
     /// Before the first epoch.
     ///
     /// # Errors
     /// What stops the training.
     fn on_train_begin(&mut self, _context: &mut Context<'_>) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    /// In place of [`on_train_begin`](Self::on_train_begin) where training goes on from a
+    /// checkpoint: takes back what [`state`](Self::state) gave there. Without a state of its own a
+    /// callback begins as always.
+    ///
+    /// # Errors
+    /// What stops the training; [`CallbackState::bad`] if the state is not its own.
+    fn on_train_resume(
+        &mut self,
+        _state: &CallbackState,
+        context: &mut Context<'_>,
+    ) -> Result<(), TrainError> {
+        self.on_train_begin(context)
+    }
+
+    /// Before each epoch, counted from 0; not before one that goes on from a checkpoint within it.
+    ///
+    /// # Errors
+    /// What stops the training.
+    fn on_epoch_begin(
+        &mut self,
+        _epoch: usize,
+        _context: &mut Context<'_>,
+    ) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    /// Before each batch, counted from 0 within the epoch.
+    ///
+    /// # Errors
+    /// What stops the training.
+    fn on_batch_begin(
+        &mut self,
+        _batch: usize,
+        _context: &mut Context<'_>,
+    ) -> Result<(), TrainError> {
         Ok(())
     }
 
@@ -26,14 +98,15 @@ pub trait Callback {
         Ok(())
     }
 
-    /// After each epoch, with its loss and metrics, those of validation as `val_…`.
+    /// After each epoch, with its loss and metrics, those of validation as `val_…`. What is added to
+    /// the logs goes to the callbacks after this one and into the history.
     ///
     /// # Errors
     /// What stops the training.
     fn on_epoch_end(
         &mut self,
         _epoch: usize,
-        _logs: &Logs,
+        _logs: &mut Logs,
         _context: &mut Context<'_>,
     ) -> Result<(), TrainError> {
         Ok(())
@@ -51,63 +124,73 @@ pub trait Callback {
     fn handles_divergence(&self) -> bool {
         false
     }
-}
 
-/// What a callback can see and change.
-pub struct Context<'a> {
-    pub(super) control: &'a mut dyn Control,
-}
-
-impl std::fmt::Debug for Context<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context").finish_non_exhaustive()
+    /// What it must know to go on from a checkpoint; none if it keeps nothing from epoch to epoch.
+    fn state(&self) -> Option<CallbackState> {
+        None
     }
 }
 
-/// What a trainer lets callbacks do.
-pub(super) trait Control {
-    fn stop(&mut self);
-    fn learning_rate(&self) -> f32;
-    fn set_learning_rate(&mut self, rate: f32) -> Result<(), TrainError>;
-    fn weights(&self) -> Vec<crate::graph::Tensor>;
-    fn set_weights(&mut self, weights: &[crate::graph::Tensor]);
-    fn model(&self) -> Result<Model, TrainError>;
-}
-
-impl Context<'_> {
-    /// Ends the training after this epoch (or batch).
-    pub fn stop(&mut self) {
-        self.control.stop();
+impl<C: Callback + ?Sized> Callback for Box<C> {
+    fn name(&self) -> &str {
+        (**self).name()
     }
 
-    /// The learning rate of the next step.
-    pub fn learning_rate(&self) -> f32 {
-        self.control.learning_rate()
+    fn on_train_begin(&mut self, context: &mut Context<'_>) -> Result<(), TrainError> {
+        (**self).on_train_begin(context)
     }
 
-    /// Changes the learning rate.
-    ///
-    /// # Errors
-    /// If a schedule decides it.
-    pub fn set_learning_rate(&mut self, rate: f32) -> Result<(), TrainError> {
-        self.control.set_learning_rate(rate)
+    fn on_train_resume(
+        &mut self,
+        state: &CallbackState,
+        context: &mut Context<'_>,
+    ) -> Result<(), TrainError> {
+        (**self).on_train_resume(state, context)
     }
 
-    /// The weights of the model, to be restored later; the optimizer's slots are not among them.
-    pub fn weights(&self) -> Vec<crate::graph::Tensor> {
-        self.control.weights()
+    fn on_epoch_begin(
+        &mut self,
+        epoch: usize,
+        context: &mut Context<'_>,
+    ) -> Result<(), TrainError> {
+        (**self).on_epoch_begin(epoch, context)
     }
 
-    /// Gives the model the weights that [`weights`](Self::weights) gave earlier.
-    pub fn set_weights(&mut self, weights: &[crate::graph::Tensor]) {
-        self.control.set_weights(weights);
+    fn on_batch_begin(
+        &mut self,
+        batch: usize,
+        context: &mut Context<'_>,
+    ) -> Result<(), TrainError> {
+        (**self).on_batch_begin(batch, context)
     }
 
-    /// The model as it is now, with the optimizer's state.
-    ///
-    /// # Errors
-    /// If it cannot be put together, which would be a fault of ours.
-    pub fn model(&self) -> Result<Model, TrainError> {
-        self.control.model()
+    fn on_batch_end(
+        &mut self,
+        batch: usize,
+        logs: &Logs,
+        context: &mut Context<'_>,
+    ) -> Result<(), TrainError> {
+        (**self).on_batch_end(batch, logs, context)
+    }
+
+    fn on_epoch_end(
+        &mut self,
+        epoch: usize,
+        logs: &mut Logs,
+        context: &mut Context<'_>,
+    ) -> Result<(), TrainError> {
+        (**self).on_epoch_end(epoch, logs, context)
+    }
+
+    fn on_train_end(&mut self, context: &mut Context<'_>) -> Result<(), TrainError> {
+        (**self).on_train_end(context)
+    }
+
+    fn handles_divergence(&self) -> bool {
+        (**self).handles_divergence()
+    }
+
+    fn state(&self) -> Option<CallbackState> {
+        (**self).state()
     }
 }

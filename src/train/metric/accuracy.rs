@@ -57,6 +57,14 @@ impl Metric for Accuracy {
     fn reset(&mut self) {
         self.mean = Mean::default();
     }
+
+    fn state(&self) -> Vec<f64> {
+        self.mean.state()
+    }
+
+    fn restore(&mut self, state: &[f64]) -> bool {
+        self.mean.restore(state)
+    }
 }
 
 impl Accuracy {

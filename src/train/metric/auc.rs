@@ -106,6 +106,19 @@ impl Metric for Auc {
         self.counts.clear();
     }
 
+    fn state(&self) -> Vec<f64> {
+        self.counts.iter().flatten().flat_map(|counts| counts.to_array()).collect()
+    }
+
+    fn restore(&mut self, state: &[f64]) -> bool {
+        let (counts, rest) = state.as_chunks();
+        let counts: Vec<Counts> = counts.iter().copied().map(Counts::from_array).collect();
+        let curves = counts.chunks_exact(self.thresholds.len().max(1));
+        let whole = rest.is_empty() && curves.remainder().is_empty();
+        self.counts = curves.map(<[Counts]>::to_vec).collect();
+        whole
+    }
+
     fn honours_mask(&self) -> bool {
         false
     }

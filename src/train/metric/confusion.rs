@@ -17,6 +17,16 @@ pub(super) struct Counts {
 }
 
 impl Counts {
+    pub(super) fn to_array(self) -> [f64; 4] {
+        let Counts { true_positives, false_positives, true_negatives, false_negatives } = self;
+        [true_positives, false_positives, true_negatives, false_negatives]
+    }
+
+    pub(super) fn from_array(counts: [f64; 4]) -> Counts {
+        let [true_positives, false_positives, true_negatives, false_negatives] = counts;
+        Counts { true_positives, false_positives, true_negatives, false_negatives }
+    }
+
     pub(super) fn add(&mut self, target: bool, positive: bool, weight: f64) {
         *match (target, positive) {
             (true, true) => &mut self.true_positives,
@@ -108,6 +118,16 @@ impl Metric for Confusion {
 
     fn reset(&mut self) {
         self.counts = Counts::default();
+    }
+
+    fn state(&self) -> Vec<f64> {
+        self.counts.to_array().to_vec()
+    }
+
+    fn restore(&mut self, state: &[f64]) -> bool {
+        let Ok(counts) = state.try_into() else { return false };
+        self.counts = Counts::from_array(counts);
+        true
     }
 
     fn honours_mask(&self) -> bool {

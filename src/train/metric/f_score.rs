@@ -101,6 +101,20 @@ impl Metric for FScore {
         self.targets.clear();
     }
 
+    fn state(&self) -> Vec<f64> {
+        let counts = self.counts.iter().flat_map(|counts| counts.to_array());
+        counts.chain(self.targets.iter().copied()).collect()
+    }
+
+    fn restore(&mut self, state: &[f64]) -> bool {
+        let classes = state.len() / 5;
+        let (counts, targets) = state.split_at(4 * classes);
+        let (counts, rest) = counts.as_chunks();
+        self.counts = counts.iter().copied().map(Counts::from_array).collect();
+        self.targets = targets.to_vec();
+        rest.is_empty() && targets.len() == classes
+    }
+
     fn honours_mask(&self) -> bool {
         false
     }

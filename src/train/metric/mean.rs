@@ -39,6 +39,18 @@ impl Mean {
         Ok(())
     }
 
+    /// Both sums.
+    pub(super) fn state(self) -> Vec<f64> {
+        vec![self.total, self.count]
+    }
+
+    /// Goes on from both sums; says whether there are two.
+    pub(super) fn restore(&mut self, state: &[f64]) -> bool {
+        let [total, count] = *state else { return false };
+        (self.total, self.count) = (total, count);
+        true
+    }
+
     /// Total over count; 0 where the count is.
     pub(super) fn result(self) -> f64 {
         if self.count == 0.0 { 0.0 } else { self.total / self.count }

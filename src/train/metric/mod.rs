@@ -14,7 +14,8 @@ mod names;
 mod tests;
 
 use crate::graph::{Data, Tensor};
-pub use names::from_keras;
+pub(crate) use names::direction;
+pub use names::{Direction, from_keras};
 use seqfuse_kernels::loss::ClassOutOfRange;
 use std::fmt::Debug;
 
@@ -43,6 +44,12 @@ pub trait Metric: Debug + Send {
     /// Forgets all batches.
     fn reset(&mut self);
 
+    /// What was taken in so far, as numbers.
+    fn state(&self) -> Vec<f64>;
+
+    /// Goes on from what [`state`](Metric::state) gave; says whether it was of such a metric.
+    fn restore(&mut self, state: &[f64]) -> bool;
+
     /// Whether Keras weights this metric by the mask of the predictions. Where it does not, every
     /// step counts, masked or not.
     fn honours_mask(&self) -> bool {
@@ -50,9 +57,8 @@ pub trait Metric: Debug + Send {
     }
 
     /// Makes a crossentropy take logits from now on and says whether this is one: Keras computes
-    /// these from the logits where the output is a sigmoid or a softmax. `sigmoid` says which.
-    fn take_logits(&mut self, sigmoid: bool) -> bool {
-        let _ = sigmoid;
+    /// these from the logits where the output is a sigmoid or a softmax, whichever of the two.
+    fn take_logits(&mut self) -> bool {
         false
     }
 }

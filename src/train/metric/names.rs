@@ -87,6 +87,42 @@ pub fn from_keras(
     build_named(class, name.clone(), Config::named(class))
 }
 
+/// Which way a metric becomes better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// More is better, as of an accuracy.
+    Up,
+    /// Less is better, as of an error.
+    Down,
+}
+
+/// The name that an entry of Keras's `metrics=` is reported under, and which way it is better; none
+/// for mere counts and for what is not known.
+pub(crate) fn direction(identifier: &Value) -> Option<(String, Direction)> {
+    let (class, name) = match identifier {
+        Value::String(name) if matches!(name.to_lowercase().as_str(), "accuracy" | "acc") => {
+            ("Accuracy", name.clone())
+        }
+        Value::String(name) => (class_of(name)?, name.clone()),
+        object => {
+            let mut config = Config::parse("metric", object).ok()?;
+            let class = class_of(&config.class)?;
+            let given = if config.class == class { default_name(class) } else { &config.class };
+            let given = given.to_owned();
+            (class, config.text("name").ok()?.unwrap_or(given))
+        }
+    };
+    let direction = match class {
+        "TruePositives" | "FalsePositives" | "TrueNegatives" | "FalseNegatives" => return None,
+        "AUC" | "F1Score" | "FBetaScore" | "Precision" | "Recall" | "CosineSimilarity" => {
+            Direction::Up
+        }
+        class if class.ends_with("Accuracy") => Direction::Up,
+        _ => Direction::Down,
+    };
+    Some((name, direction))
+}
+
 /// Keras's `is_binary_or_sparse_categorical`.
 fn accuracy_by_shapes(y_true: &[usize], y_pred: &[usize]) -> &'static str {
     let (last_true, last_pred) = (y_true.last(), y_pred.last());

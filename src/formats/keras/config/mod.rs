@@ -398,7 +398,7 @@ impl LayerConfig {
 
     /// How a template for this class begins.
     fn template_hint(&self) -> String {
-        let base = ["name", "trainable", "dtype"];
+        let base = ["name", "trainable", "dtype", layers::KERAS2];
         let names = self.config.keys().map(String::as_str).filter(|name| !base.contains(name));
         let names: Vec<String> = names.map(|name| format!("{{{name}}}")).collect();
         let config = match names.is_empty() {

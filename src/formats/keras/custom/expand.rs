@@ -15,6 +15,7 @@ use super::template::Template;
 use crate::formats::FormatError;
 use crate::formats::keras::config::{CallArg, Description, LayerConfig, LayerKind, ModelConfig};
 use crate::formats::keras::json;
+use crate::formats::keras::layers::KERAS2;
 use names::Config;
 pub use names::Sizes;
 
@@ -23,7 +24,7 @@ const MAX_PARTS: usize = 20_000;
 /// Templates within templates.
 const MAX_DEPTH: usize = 16;
 /// Names that a layer's config holds for the class that all layers come from.
-const OF_EVERY_LAYER: [&str; 7] = [
+const OF_EVERY_LAYER: [&str; 8] = [
     "name",
     "trainable",
     "dtype",
@@ -31,6 +32,7 @@ const OF_EVERY_LAYER: [&str; 7] = [
     "activity_regularizer",
     "batch_input_shape",
     "batch_shape",
+    KERAS2,
 ];
 
 /// A template filled in for one object of its class.
@@ -139,6 +141,7 @@ pub fn expand_at(
         config: Config::new(&expanded.template, layer.raw_options(), Some(sizes)),
         work: &mut work,
         depth: None,
+        keras2: of_keras2(layer),
     };
     let expanded = expansion.run()?;
     let mut layer = layer.clone();
@@ -180,11 +183,17 @@ fn attach(
     layer.check_policy(layer.raw_options())?;
     unused(&template, layer)?;
     let config = Config::new(&template, layer.raw_options(), None);
-    let mut expansion = Expansion { template: &template, registry, config, work, depth };
+    let keras2 = of_keras2(layer);
+    let mut expansion = Expansion { template: &template, registry, config, work, depth, keras2 };
     let expanded = expansion.run()?;
     layer.kind = LayerKind::Custom;
     layer.custom = Some(Arc::new(expanded));
     Ok(())
+}
+
+/// Whether the object stands in a file of Keras 2.
+fn of_keras2(layer: &LayerConfig) -> bool {
+    layer.raw_options().get(KERAS2) == Some(&Value::Bool(true))
 }
 
 /// Refuses names of a config that the template does not heed.
@@ -213,6 +222,8 @@ struct Expansion<'a> {
     config: Config<'a>,
     work: &'a mut Work,
     depth: Option<usize>,
+    /// Whether the object stands in a file of Keras 2, which computes its layers as Keras 2 does.
+    keras2: bool,
 }
 
 impl Expansion<'_> {

@@ -3,14 +3,18 @@
 //! Keras calls the layer within once a step. All of them treat the rows of a batch alike and apart,
 //! so one call on `[batch * time, …]` gives the same; where something within would mix rows, the
 //! file is refused.
+//!
+//! The output carries the mask of the call in Keras 3. In Keras 2 it carries the one that the layer
+//! within gives its own output, and where that gives none, that of the call with all axes behind the
+//! steps reduced.
 
 use super::rows::mixing;
 use super::{Lowering, Scope};
 use crate::formats::FormatError;
 use crate::formats::keras::config::{LayerConfig, LayerKind};
-use crate::formats::keras::layers::{Arg, Call, LoweredTensor};
+use crate::formats::keras::layers::{Arg, Call, KERAS2, LoweredTensor};
 use crate::graph::{Dim, ValueId};
-use crate::ops::{BatchNorm, Dropout, Reshape};
+use crate::ops::{BatchNorm, Dropout, Reduce, ReduceKind, Reshape};
 
 /// Classes whose call takes a mask, which the wrapper hands on. `BatchNormalization` takes one too,
 /// and heeds it in training alone.
@@ -49,6 +53,8 @@ struct Rows {
     axes: [Dim; 2],
     folded: ValueId,
     folded_mask: Option<ValueId>,
+    /// Whether the mask of the output is that of the layer within, as in Keras 2.
+    keras2: bool,
 }
 
 impl Lowering {
@@ -66,17 +72,20 @@ impl Lowering {
     ) -> Result<Vec<LoweredTensor>, FormatError> {
         let options = layer.options();
         let within = options.layer("layer")?;
+        let keras2 = options.bool_or(KERAS2, false)?;
         options.finish()?;
         let path = scope.path_of(layer);
         let mut call = Call::new(&mut self.graph, &path, args, kwargs, &[]);
         let training = training.or(call.flag(1, "training")?);
-        let rows = fold(&mut call)?;
+        let rows = fold(&mut call, keras2)?;
         let mask = handed_mask(&call, &within, &rows)?;
         call.finish()?;
         let mask = mask.map(|mask| ("mask".to_owned(), Arg::Tensor(LoweredTensor::plain(mask))));
         let (nodes, updates) = (self.graph.nodes().len(), self.graph.updates().len());
         let penalties = self.graph.penalties().len();
-        let argument = Arg::Tensor(LoweredTensor::plain(rows.folded));
+        // What does not take a mask as an argument hands on the one that its input has.
+        let carried = rows.folded_mask.filter(|_| keras2 && mask.is_none());
+        let argument = Arg::Tensor(LoweredTensor { value: rows.folded, mask: carried });
         let kwargs = mask.into_iter().collect();
         let outputs =
             self.call_within(&self.inner(scope, layer), &within, vec![argument], kwargs, training)?;
@@ -95,12 +104,12 @@ impl Lowering {
             let problem = format!("layer '{}' within gives several outputs", within.name);
             return Err(call.refuse(problem));
         };
-        unfold(&mut call, &rows, output.value)
+        unfold(&mut call, &rows, output)
     }
 }
 
 /// Takes the arguments `inputs` and `mask`.
-fn fold(call: &mut Call<'_>) -> Result<Rows, FormatError> {
+fn fold(call: &mut Call<'_>, keras2: bool) -> Result<Rows, FormatError> {
     let input = call.tensor(0, "inputs")?;
     let given = call.optional_tensor(2, "mask")?;
     let mask = given.map_or(input.mask, |mask| Some(mask.value));
@@ -112,7 +121,7 @@ fn fold(call: &mut Call<'_>) -> Result<Rows, FormatError> {
     let axes = [batch.clone(), time.clone()];
     let folded = merged(call, input.value)?;
     let folded_mask = mask.map(|mask| merged(call, mask)).transpose()?;
-    Ok(Rows { input, mask, axes, folded, folded_mask })
+    Ok(Rows { input, mask, axes, folded, folded_mask, keras2 })
 }
 
 /// The value with its first two axes as one.
@@ -203,13 +212,32 @@ fn unfold_penalties(call: &mut Call<'_>, rows: &Rows, first: usize) -> Result<()
 fn unfold(
     call: &mut Call<'_>,
     rows: &Rows,
-    output: ValueId,
+    output: LoweredTensor,
 ) -> Result<Vec<LoweredTensor>, FormatError> {
-    let mut dims = rows.axes.to_vec();
-    dims.extend(call.ty(output).dims.iter().skip(1).cloned());
-    let value = match output == rows.folded {
+    let value = match output.value == rows.folded {
         true => rows.input.value,
-        false => call.add(Reshape::to(dims), &[output])?,
+        false => apart(call, rows, output.value)?,
     };
-    Ok(vec![LoweredTensor { value, mask: rows.mask }])
+    let mask = match (output.mask, rows.mask) {
+        (_, mask) if !rows.keras2 => mask,
+        (Some(mask), _) if Some(mask) == rows.folded_mask => rows.mask,
+        (Some(mask), _) => Some(apart(call, rows, mask)?),
+        // A step counts where any of its parts does.
+        (None, Some(mask)) => match call.ty(mask).rank().saturating_sub(2) {
+            0 => Some(mask),
+            count => {
+                let any = Reduce { kind: ReduceKind::Any, first: 2, count, keepdims: false };
+                Some(call.add(any, &[mask])?)
+            }
+        },
+        (None, None) => None,
+    };
+    Ok(vec![LoweredTensor { value, mask }])
+}
+
+/// A value of the layer within with its first axis as batch and time.
+fn apart(call: &mut Call<'_>, rows: &Rows, value: ValueId) -> Result<ValueId, FormatError> {
+    let mut dims = rows.axes.to_vec();
+    dims.extend(call.ty(value).dims.iter().skip(1).cloned());
+    call.add(Reshape::to(dims), &[value])
 }

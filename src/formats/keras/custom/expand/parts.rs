@@ -8,6 +8,7 @@ use crate::formats::keras::config::{CallArg, CallNode, LayerConfig};
 use crate::formats::keras::custom::index;
 use crate::formats::keras::custom::paths::Attribute;
 use crate::formats::keras::json;
+use crate::formats::keras::legacy::upgrade;
 
 /// Repetitions within repetitions.
 const MAX_REPEATS: usize = 8;
@@ -70,6 +71,9 @@ impl Expansion<'_> {
             .collect::<Result<Vec<_>, _>>()?;
         let name = paths.into_iter().next().unwrap_or_default();
         let mut value = Value::Object(entries);
+        if self.keras2 {
+            upgrade::of_keras2(&mut value);
+        }
         let place = format!("template '{}', layer '{name}'", self.template.class_name);
         let mut layer = LayerConfig::parse_nameless(&mut value, &place)?;
         layer.name = name;

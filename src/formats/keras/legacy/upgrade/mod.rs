@@ -11,6 +11,7 @@ mod op_layers;
 mod options;
 mod reference;
 
+pub use options::of_keras2;
 use serde_json::{Map, Value, json};
 
 use crate::formats::FormatError;
@@ -207,10 +208,14 @@ impl Upgrade {
     /// A layer whose calls have been upgraded, and the layers within it.
     fn layer(&self, value: &mut Value) -> Result<(), FormatError> {
         let Some(entry) = value.as_object_mut() else { return Ok(()) };
+        forget_own_module(entry);
         // Classes of the user's own were saved under `package>Class`.
         let class = class_of(entry).to_owned();
         if class.contains('>') {
             entry.insert("registered_name".to_owned(), json!(class));
+            if let Some(config) = entry.get_mut("config").and_then(Value::as_object_mut) {
+                options::mark(&class, config);
+            }
             return Ok(());
         }
         if matches!(class.as_str(), "Sequential" | "Functional" | "Model") {
@@ -234,6 +239,20 @@ impl Upgrade {
             }
         }
         Ok(())
+    }
+}
+
+/// Takes out the module of a class of Keras 2's own. Layers and models within wrappers name theirs
+/// since Keras 2.12, and some of those modules (`keras.src.engine.functional`, and the same of
+/// `tf_keras`) are not where Keras 3 has the class.
+fn forget_own_module(entry: &mut Map<String, Value>) {
+    let text = |key: &str| entry.get(key).and_then(Value::as_str);
+    let own = text("module").is_some_and(|module| {
+        ["keras.engine.", "keras.src.", "tf_keras."].iter().any(|root| module.starts_with(root))
+    });
+    if own && !text("registered_name").is_some_and(|name| name.contains('>')) {
+        entry.remove("module");
+        entry.remove("registered_name");
     }
 }
 

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Version, class_of};
+use super::{Version, class_name, class_of};
 use crate::formats::FormatError;
 use crate::formats::keras::json as text_of;
-use crate::formats::keras::layers::KERAS2;
+use crate::formats::keras::layers::{KERAS2, knows};
 
 /// Today's class for one that Keras 2 had under another name.
 const CLASSES: [(&str, &str); 12] = [
@@ -21,6 +21,19 @@ const CLASSES: [(&str, &str); 12] = [
     ("DenseAttention", "Attention"),
     ("Convolution1D", "Conv1D"),
     ("ThresholdedReLU", "ReLU"),
+];
+
+/// Classes of Keras beside those of its layers.
+const OF_KERAS: [&str; 9] = [
+    "Functional",
+    "GRUCell",
+    "InputLayer",
+    "Lambda",
+    "LSTMCell",
+    "Model",
+    "Sequential",
+    "SimpleRNNCell",
+    "StackedRNNCells",
 ];
 
 /// Brings a layer's class and options into the form of Keras 3.
@@ -94,26 +107,42 @@ pub fn upgrade(entry: &mut Map<String, Value>, version: Version) -> Result<(), F
             remove_if(config, "causal", &[json!(true), json!(false)]);
         }
         "TextVectorization" | "StringLookup" | "IntegerLookup" => lookup(config),
-        "TimeDistributed" if config.get("layer").is_some_and(makes_masks) => {
-            return Err(FormatError::UnsupportedOption {
-                layer: config.get("name").and_then(Value::as_str).unwrap_or("?").to_owned(),
-                option: "layer".to_owned(),
-                value: "a layer that makes masks".to_owned(),
-                hint: "Keras 2 hands the masks of the layer within on, and Keras 3 does not; save \
-                       the model with Keras 3"
-                    .to_owned(),
-            });
-        }
         _ => {}
     }
-    // What Keras 2 did otherwise with masks, and with rows of almost zero.
-    if let "MultiHeadAttention" | "Softmax" | "Add" | "Subtract" | "Multiply" | "Average"
-    | "Maximum" | "Minimum" | "Concatenate" | "GroupNormalization" | "Identity"
-    | "UnitNormalization" | "Normalization" | "Rescaling" = new
-    {
+    mark(new, config);
+    Ok(())
+}
+
+/// Marks a layer that Keras 2 computed otherwise, with masks or with rows of almost zero.
+pub fn mark(class: &str, config: &mut Map<String, Value>) {
+    let otherwise = match class {
+        "MultiHeadAttention" | "Softmax" | "Add" | "Subtract" | "Multiply" | "Average"
+        | "Maximum" | "Minimum" | "Concatenate" | "GroupNormalization" | "Identity"
+        | "UnitNormalization" | "Normalization" | "Rescaling" => true,
+        "TimeDistributed" => !config.get("layer").is_some_and(hands_masks_on),
+        // The layers that a template gives a class of the user's own are of Keras 2 as well.
+        class => !knows(class) && !OF_KERAS.contains(&class),
+    };
+    if otherwise {
         config.insert(KERAS2.to_owned(), json!(true));
     }
-    Ok(())
+}
+
+/// Makes a layer that a template describes, and those within it, layers of Keras 2.
+pub fn of_keras2(layer: &mut Value) {
+    let class = class_name(layer).to_owned();
+    let Some(entry) = layer.as_object_mut() else { return };
+    let config = entry.entry("config").or_insert_with(|| json!({}));
+    let Some(config) = config.as_object_mut() else { return };
+    functions(config);
+    mark(&class, config);
+    for key in ["layer", "backward_layer", "cell", "layers", "cells"] {
+        match config.get_mut(key) {
+            Some(Value::Array(within)) => within.iter_mut().for_each(of_keras2),
+            Some(within) => of_keras2(within),
+            None => {}
+        }
+    }
 }
 
 /// Activations under today's names. `hard_sigmoid` was another function.
@@ -195,15 +224,33 @@ fn rename(config: &mut Map<String, Value>, old: &str, new: &str) {
     }
 }
 
-/// Whether a layer, or one within it, gives its output a mask.
-fn makes_masks(value: &Value) -> bool {
-    match value {
-        Value::Array(items) => items.iter().any(makes_masks),
-        Value::Object(entries) => {
-            entries.get("mask_zero") == Some(&json!(true))
-                || entries.get("class_name") == Some(&json!("Masking"))
-                || entries.values().any(makes_masks)
+/// Layers that hand a mask on as it is, in Keras 2 as in Keras 3.
+const HAND_MASKS_ON: [&str; 16] = [
+    "InputLayer",
+    "Activation",
+    "ActivityRegularization",
+    "AlphaDropout",
+    "BatchNormalization",
+    "Dense",
+    "Dropout",
+    "ELU",
+    "GaussianDropout",
+    "GaussianNoise",
+    "LayerNormalization",
+    "LeakyReLU",
+    "PReLU",
+    "ReLU",
+    "SpatialDropout1D",
+    "ThresholdedReLU",
+];
+
+/// Whether a layer, or a model all of whose layers do, hands a mask on as it is.
+fn hands_masks_on(layer: &Value) -> bool {
+    match class_name(layer) {
+        "Sequential" | "Functional" | "Model" => {
+            let layers = layer.pointer("/config/layers").and_then(Value::as_array);
+            layers.is_some_and(|layers| layers.iter().all(hands_masks_on))
         }
-        _ => false,
+        class => HAND_MASKS_ON.contains(&class),
     }
 }
