@@ -94,7 +94,9 @@ fn config(case: &Value, arrays: &Arrays, threads: usize) -> Result<TrainConfig, 
 }
 
 /// What is refused by name: the case, and a word of the refusal.
-const REFUSED: [(&str, &str); 10] = [
+const REFUSED: [(&str, &str); 12] = [
+    ("layers/conv_lstm", "ConvLSTM1D"),
+    ("layers/spectral_normalization", "largest singular value"),
     ("losses/binary_focal", "binary_focal_crossentropy"),
     ("losses/binary_focal_balanced", "BinaryFocalCrossentropy"),
     ("losses/categorical_focal", "categorical_focal_crossentropy"),
