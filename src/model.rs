@@ -101,6 +101,22 @@ impl Model {
         self.document.as_deref()
     }
 
+    /// The names of the classes that the model tells apart, where its file holds them: one for each
+    /// value of a row, or two for a single probability.
+    pub fn labels(&self) -> Option<Vec<String>> {
+        self.document().and_then(Document::labels)
+    }
+
+    /// The model with these names of classes, which files then hold.
+    ///
+    /// # Errors
+    /// If there are none, one is empty or has a line break, or the model was built in memory.
+    pub fn with_labels(&self, labels: &[String]) -> Result<Model, FormatError> {
+        let mut document = self.document().ok_or_else(in_memory)?.clone();
+        document.set_labels(labels)?;
+        Ok(Model { document: Some(Arc::new(document)), ..self.clone() })
+    }
+
     /// Writes the model to a file, whose extension says the format; the file is there whole or, after
     /// an error, as it was. Gives a line for each part that the format has no place for.
     ///
@@ -133,11 +149,7 @@ impl Model {
     /// If the format cannot say what the model computes, or the model was not read from a file but
     /// built in memory.
     pub fn to_bytes(&self, format: Format) -> Result<Written, FormatError> {
-        let document = self.document().ok_or_else(|| FormatError::Unwritable {
-            what: "a Graph that was built in memory".to_owned(),
-            format: "model files",
-            hint: "only models that were read from a file can be written".to_owned(),
-        })?;
+        let document = self.document().ok_or_else(in_memory)?;
         formats::write(&self.graph, document, format)
     }
 
@@ -147,5 +159,13 @@ impl Model {
     /// If an output is not known, or the device is not there or lacks an operator.
     pub fn session(&self, options: &Options) -> Result<Session, RunError> {
         Session::new(&self.graph, self.packs.clone(), options)
+    }
+}
+
+fn in_memory() -> FormatError {
+    FormatError::Unwritable {
+        what: "a Graph that was built in memory".to_owned(),
+        format: "model files",
+        hint: "only models that were read from a file can be written".to_owned(),
     }
 }

@@ -58,7 +58,12 @@ impl Elements<3> for Delta {
         let rms = |x: f32| (x + self.epsilon).sqrt();
         let grads = self.rho * grads + self.rest * square;
         let delta = -((rms(deltas) * g) / rms(grads));
-        let deltas = self.rho * deltas + self.rest * (delta * delta);
+        // A list of rows has a step for each, whose squares are added up.
+        let squares = match square == g * g {
+            true => delta * delta,
+            false => (rms(deltas) / rms(grads)).powi(2) * square,
+        };
+        let deltas = self.rho * deltas + self.rest * squares;
         [variable + self.lr * delta, grads, deltas]
     }
 }

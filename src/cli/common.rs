@@ -29,6 +29,16 @@ pub(super) struct ModelArgs {
 impl ModelArgs {
     /// Reads the model.
     pub fn open(&self) -> Result<Model, CliError> {
+        self.open_with(&self.options()?)
+    }
+
+    /// Reads the model with what `options` say.
+    pub fn open_with(&self, options: &ReadOptions) -> Result<Model, CliError> {
+        Ok(Model::open_with(&self.model, options)?)
+    }
+
+    /// What is said about the model beside the file.
+    pub fn options(&self) -> Result<ReadOptions, CliError> {
         let mut options = ReadOptions::default();
         if let Some(path) = &self.vocabulary {
             let tokens = parse_vocabulary_file(&read_text(path)?);
@@ -45,7 +55,23 @@ impl ModelArgs {
         if let Some(path) = &self.architecture {
             options.architecture = Some(read_description(path)?);
         }
-        Ok(Model::open_with(&self.model, &options)?)
+        Ok(options)
+    }
+}
+
+/// The names of a classifier's classes.
+#[derive(Debug, Args)]
+pub(super) struct LabelsArgs {
+    /// Names of the values of a row, one a line, in place of those in the model's file; two names
+    /// for one probability: below 0.5 and from 0.5 on
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+}
+
+impl LabelsArgs {
+    /// The names, where a file is given.
+    pub fn read(&self) -> Result<Option<Vec<String>>, CliError> {
+        self.labels.as_deref().map(read_labels).transpose()
     }
 }
 
@@ -139,7 +165,7 @@ pub(super) fn read_lines(path: &Path) -> Result<Vec<String>, CliError> {
 }
 
 /// Reads a file of a label a line.
-pub(super) fn read_labels(path: &Path) -> Result<Vec<String>, CliError> {
+fn read_labels(path: &Path) -> Result<Vec<String>, CliError> {
     let labels = read_lines(path)?;
     if labels.is_empty() {
         let what = "the file holds no label; put one on each line";

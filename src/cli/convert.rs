@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::common::{self, ModelArgs};
+use super::common::{self, LabelsArgs, ModelArgs};
 use super::error::CliError;
 use super::output::{self, OutputFile};
 use crate::{Format, Model};
@@ -13,7 +13,7 @@ use crate::{Format, Model};
 /// Write a model in another file format
 ///
 /// Formats are told by extension. A round trip keeps weights, the optimizer's state, compile
-/// settings and vocabularies; a .json description holds no weights. What a format has no place for
+/// settings, vocabularies and names of classes; a .json description holds no weights. What a format has no place for
 /// is said on standard error.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -22,6 +22,8 @@ use crate::{Format, Model};
 pub(super) struct ConvertArgs {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    labels: LabelsArgs,
     /// The file to write: .keras, .h5, .safetensors or .json
     #[arg(value_name = "OUT")]
     output: PathBuf,
@@ -31,7 +33,10 @@ pub(super) struct ConvertArgs {
 pub(super) fn run(args: &ConvertArgs) -> Result<(), CliError> {
     let format = format(&args.output)?;
     let file = OutputFile::create(&args.output)?;
-    let model = args.model.open()?;
+    let mut model = args.model.open()?;
+    if let Some(labels) = args.labels.read()? {
+        model = model.with_labels(&labels)?;
+    }
     let written = model.to_bytes(format).map_err(|error| {
         let error: &dyn std::error::Error = &error;
         let failed = CliError::failed(error.to_string());
@@ -55,7 +60,7 @@ pub(super) fn run(args: &ConvertArgs) -> Result<(), CliError> {
 }
 
 /// The format that the output's extension names.
-fn format(path: &Path) -> Result<Format, CliError> {
+pub(super) fn format(path: &Path) -> Result<Format, CliError> {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
     // Keras reads such a name as weights alone, in a layout that is not written.
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");

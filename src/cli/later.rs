@@ -6,8 +6,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::error::CliError;
 
-const COMMANDS: [&str; 4] = ["train", "evaluate", "compare", "bench"];
-const FLAGS: [&str; 1] = ["--carry"];
+const COMMANDS: [&str; 2] = ["compare", "bench"];
+const FLAGS: [&str; 3] = ["--carry", "--checkpoint", "--resume"];
 
 /// Tells what is wrong with the arguments, or prints the help that they ask for.
 pub(super) fn refuse(error: &clap::Error) -> ExitCode {
@@ -29,8 +29,8 @@ fn not_built(error: &clap::Error) -> Option<CliError> {
             let name = name(ContextKind::InvalidSubcommand)?;
             COMMANDS.contains(&name).then(|| {
                 CliError::usage(format!(
-                    "`seqfuse {name}` is not built yet; there are run, inspect, convert, verify and \
-                     devices"
+                    "`seqfuse {name}` is not built yet; there are run, inspect, convert, verify, \
+                     train, evaluate and devices"
                 ))
             })
         }

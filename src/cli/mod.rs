@@ -5,6 +5,7 @@ mod common;
 mod convert;
 mod devices;
 mod error;
+mod evaluate;
 mod inputs;
 mod inspect;
 mod json;
@@ -14,6 +15,7 @@ mod run;
 mod show;
 mod sizes;
 mod table;
+mod train;
 mod verify;
 
 use std::process::ExitCode;
@@ -23,7 +25,7 @@ use clap::{Parser, Subcommand};
 /// The width that tables and results keep to.
 const COLUMNS: usize = 80;
 
-/// Runs trained sequence models: reads Keras files, fuses their layers into CPU and GPU kernels.
+/// Trains and runs sequence models: reads Keras files, fuses their layers into CPU and GPU kernels.
 #[derive(Debug, Parser)]
 #[command(name = "seqfuse", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(
@@ -40,6 +42,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Convert(convert::ConvertArgs),
     Verify(verify::VerifyArgs),
+    Train(train::TrainArgs),
+    Evaluate(evaluate::EvaluateArgs),
     Devices(devices::DevicesArgs),
 }
 
@@ -55,6 +59,8 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
         Command::Devices(args) => devices::run(&args),
     };
     match done {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::batches::{self, Batches};
-use super::common::{self, DeviceArgs, ModelArgs};
+use super::common::{self, DeviceArgs, LabelsArgs, ModelArgs};
 use super::error::CliError;
 use super::output::{self, OutputFile};
 use super::{inputs, json, show};
@@ -17,6 +17,9 @@ use crate::runtime::{Profile, Session, Tensors};
 ///
 /// Arrays of an .npz go to the inputs of their names; where the names are not the model's and the
 /// counts agree, in file order. A .csv or .tsv has an example a row, a .jsonl an example a line.
+///
+/// A classifier whose file names its classes prints the most probable one, and keeps it as
+/// `labels/OUTPUT`.
 ///
 /// Rows run in batches of 32, as in Keras's predict, unless --batch-size says otherwise. A text
 /// layer without a fixed length pads each batch to its longest text, so there the size of batches
@@ -42,10 +45,8 @@ pub(super) struct RunArgs {
     /// Rows that run at once [default: 32]
     #[arg(long, value_name = "N", value_parser = positive)]
     batch_size: Option<usize>,
-    /// Names of the values of a row, one a line: the most probable is printed first, and kept as
-    /// `labels/OUTPUT`. Two names for one probability: below 0.5 and from 0.5 on
-    #[arg(long, value_name = "FILE")]
-    labels: Option<PathBuf>,
+    #[command(flatten)]
+    labels: LabelsArgs,
     /// Keep how long each node took
     #[arg(long, value_name = "FILE.json")]
     profile: Option<PathBuf>,
@@ -105,7 +106,7 @@ impl Target {
 pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
     let target = Target::of(args.output.as_ref())?;
     let profile = args.profile.as_deref().map(OutputFile::create).transpose()?;
-    let labels = args.labels.as_deref().map(common::read_labels).transpose()?;
+    let given = args.labels.read()?;
     let model = args.model.open()?;
     common::note_untrained(&args.model.model);
     let inputs = args.source.read(model.graph())?;
@@ -116,6 +117,9 @@ pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
     if let (Some(file), Some(runs)) = (&profile, &runs) {
         file.write(profile_json(model.graph(), runs)?.as_bytes())?;
     }
+    // The model's own names are for its own outputs; other ones may be asked for.
+    let own = || model.labels().filter(|labels| show::fit_some(&outputs, labels.len()));
+    let labels = given.or_else(own);
     let labels = labels.as_deref();
     if let Target::Terminal = target {
         return output::print(&show::render(&outputs, only_texts(&inputs), labels)?);

@@ -81,10 +81,15 @@ pub(super) fn best_labels(tensor: &Tensor, labels: &[String]) -> Option<Vec<Stri
     values.chunks(width).map(|row| labels.get(best(row)).cloned()).collect()
 }
 
+/// Whether an output has a value for each of so many labels.
+pub(super) fn fit_some(outputs: &Tensors, labels: usize) -> bool {
+    outputs.iter().any(|(_, tensor)| fits(tensor, labels))
+}
+
 /// Refuses labels that no output has a value for.
 pub(super) fn check_labels(outputs: &Tensors, labels: Option<&[String]>) -> Result<(), CliError> {
     let Some(labels) = labels else { return Ok(()) };
-    if outputs.iter().any(|(_, tensor)| fits(tensor, labels.len())) {
+    if fit_some(outputs, labels.len()) {
         return Ok(());
     }
     let shapes = outputs.iter().map(|(name, tensor)| format!("`{name}` {:?}", tensor.shape()));

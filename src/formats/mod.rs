@@ -8,13 +8,14 @@ pub mod safetensors;
 mod whole;
 
 use std::path::Path;
+use std::sync::Arc;
 
 pub use error::{FormatError, LoadError, SaveError};
 pub use keras::custom::CustomRegistry;
 pub(crate) use whole::temporary;
 pub use whole::write_whole;
 
-use crate::graph::Graph;
+use crate::graph::{Graph, Tensor};
 
 /// The formats of models, told by a file's extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,6 +87,9 @@ pub(crate) fn folder(path: &Path) -> FormatError {
 pub struct ReadOptions {
     /// The tokens of the model's text layer, in place of those in the file.
     pub vocabulary: Option<Vec<String>>,
+    /// Texts from which the text layers of a description learn the vocabularies that it does not
+    /// give, as Keras's `adapt` does: `[rows]`, or of the shape that the layers take.
+    pub adapt: Option<Arc<Tensor>>,
     /// Templates of custom classes.
     pub custom: CustomRegistry,
     /// What the first values of an untrained model are drawn from.

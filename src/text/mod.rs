@@ -3,6 +3,7 @@
 //! [`TextVectorizer`] is Keras's `TextVectorization` layer at inference: standardize, split into
 //! tokens, form n-grams, look each up in a vocabulary, and give ids or weights.
 
+mod adapt;
 mod config;
 mod error;
 mod hash;
@@ -13,6 +14,7 @@ mod standardize;
 mod vectorization;
 mod vocabulary;
 
+pub(crate) use adapt::{TokenCounts, mean_weight};
 pub use config::{Ngrams, OutputMode, Split, Standardize, TextVectorizationConfig};
 pub use error::TextError;
 pub use hash::{Hash, fingerprint64, siphash24};

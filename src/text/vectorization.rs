@@ -42,10 +42,30 @@ pub struct TextVectorizer {
 
 /// Room for one row at a time, reused from row to row.
 #[derive(Default)]
-struct Scratch {
+pub(super) struct Scratch {
     bytes: Vec<u8>,
     tokens: Vec<Range<usize>>,
     joined: Vec<u8>,
+}
+
+impl Scratch {
+    /// Calls `visit` with what is looked up for one row of texts, in order, until it says to stop.
+    pub(super) fn visit<S: AsRef<str>>(
+        &mut self,
+        config: &TextVectorizationConfig,
+        texts: &[S],
+        visit: impl FnMut(&[u8]) -> bool,
+    ) {
+        self.bytes.clear();
+        self.tokens.clear();
+        for text in texts {
+            let start = self.bytes.len();
+            standardize::append(config.standardize, text.as_ref(), &mut self.bytes);
+            split::append(config.split, &self.bytes, start, &mut self.tokens);
+        }
+        let Scratch { bytes, tokens, joined } = self;
+        ngrams::visit(config.ngrams.as_ref(), bytes, tokens, joined, visit);
+    }
 }
 
 impl TextVectorizer {
@@ -181,9 +201,7 @@ impl TextVectorizer {
         for row in 0..rows {
             let start = ids.len();
             let room = limit.unwrap_or(usize::MAX);
-            self.tokenize(row_of(texts, row, columns), &mut scratch);
-            let Scratch { bytes, tokens, joined } = &mut scratch;
-            ngrams::visit(self.config.ngrams.as_ref(), bytes, tokens, joined, |token| {
+            scratch.visit(&self.config, row_of(texts, row, columns), |token| {
                 let fits = ids.len() - start < room;
                 if fits {
                     // A vocabulary in memory has far fewer tokens than i64 can count.
@@ -224,9 +242,7 @@ impl TextVectorizer {
         counts.resize(width, 0);
         let mut scratch = Scratch::default();
         for row in 0..rows {
-            self.tokenize(row_of(texts, row, columns), &mut scratch);
-            let Scratch { bytes, tokens, joined } = &mut scratch;
-            ngrams::visit(self.config.ngrams.as_ref(), bytes, tokens, joined, |token| {
+            scratch.visit(&self.config, row_of(texts, row, columns), |token| {
                 let index = self.vocabulary.index(token);
                 if let Some(count) = index.and_then(|index| counts.get_mut(index)) {
                     *count += 1;
@@ -246,17 +262,6 @@ impl TextVectorizer {
             counts.fill(0);
         }
         Ok(Rows { rows, width, values })
-    }
-
-    /// Puts the tokens of one row of texts into `scratch`.
-    fn tokenize<S: AsRef<str>>(&self, texts: &[S], scratch: &mut Scratch) {
-        scratch.bytes.clear();
-        scratch.tokens.clear();
-        for text in texts {
-            let start = scratch.bytes.len();
-            standardize::append(self.config.standardize, text.as_ref(), &mut scratch.bytes);
-            split::append(self.config.split, &scratch.bytes, start, &mut scratch.tokens);
-        }
     }
 
     fn weights_width(&self) -> usize {
@@ -289,7 +294,7 @@ fn listed_count(config: &TextVectorizationConfig) -> usize {
     config.vocabulary.as_ref().map_or(0, Vec::len)
 }
 
-fn row_of<S>(texts: &[S], row: usize, columns: usize) -> &[S] {
+pub(super) fn row_of<S>(texts: &[S], row: usize, columns: usize) -> &[S] {
     texts.get(row * columns..(row + 1) * columns).unwrap_or_default()
 }
 

@@ -82,7 +82,7 @@ impl Vocabulary {
 }
 
 /// The tokens before the listed ones.
-fn reserved_tokens(mode: OutputMode) -> Vec<String> {
+pub(super) fn reserved_tokens(mode: OutputMode) -> Vec<String> {
     match mode {
         OutputMode::Int => vec![String::new(), UNKNOWN.to_owned()],
         _ => vec![UNKNOWN.to_owned()],

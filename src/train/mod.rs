@@ -12,6 +12,7 @@ mod config;
 mod constraint;
 mod data;
 mod error;
+pub mod files;
 mod fit;
 mod gradient;
 mod history;

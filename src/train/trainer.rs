@@ -1,18 +1,17 @@
 //! Trains and evaluates a model: Keras's `fit` and `evaluate`.
 
-use super::TrainError;
 use super::batch::Bound;
 use super::callback::Callback;
 use super::checkpoint::{Folder, Place, Snapshot, fingerprint};
 use super::compile::{CompileConfig, OutputConfig};
 use super::config::TrainConfig;
-use super::constraint;
 use super::data::Dataset;
 use super::fit::Fit;
 use super::history::{History, Logs};
 use super::run::{Run, Setup};
 use super::slots::Slots;
 use super::state::{self, Progress};
+use super::{TrainError, constraint};
 use crate::graph::{Graph, Variable, VariableKind};
 use crate::model::Model;
 

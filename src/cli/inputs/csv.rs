@@ -10,6 +10,7 @@ use super::rows::{Cell, Column};
 use crate::cli::error::CliError;
 use crate::graph::{DType, Graph, Input};
 use crate::runtime::Tensors;
+use crate::train::files::open_quote;
 
 pub(super) fn read(text: &str, delimiter: u8, graph: &Graph) -> Result<Tensors, CliError> {
     if let Some(line) = open_quote(text, delimiter) {
@@ -41,29 +42,6 @@ pub(super) fn read(text: &str, delimiter: u8, graph: &Graph) -> Result<Tensors, 
         return Err(CliError::failed("there are no rows"));
     }
     columns.into_iter().map(Column::finish).collect()
-}
-
-/// The line on which a quoted cell begins that the text ends within. The reader would take all the
-/// rest as one cell.
-fn open_quote(text: &str, delimiter: u8) -> Option<usize> {
-    let (mut line, mut began, mut at_start) = (1, None, true);
-    let mut bytes = text.bytes().peekable();
-    while let Some(byte) = bytes.next() {
-        line += usize::from(byte == b'\n');
-        match (began, byte) {
-            // A doubled quote stands for one; a single one ends the cell.
-            (Some(_), b'"') => {
-                if bytes.next_if_eq(&b'"').is_none() {
-                    began = None;
-                }
-            }
-            (Some(_), _) => {}
-            (None, b'"') if at_start => began = Some(line),
-            (None, _) => at_start = byte == delimiter || byte == b'\n' || byte == b'\r',
-        }
-        at_start &= began.is_none() && byte != b'"';
-    }
-    began
 }
 
 fn only_text(graph: &Graph) -> Option<&Input> {

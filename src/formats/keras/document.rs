@@ -61,7 +61,54 @@ pub struct LayerGroup {
     pub variables: Vec<usize>,
 }
 
+/// The names of a classifier's classes, a line each, below `assets/`, where Keras passes over it.
+const LABELS: &str = "seqfuse/labels.txt";
+
 impl Document {
+    /// The names of the classes that the model tells apart, where its file holds them.
+    pub fn labels(&self) -> Option<Vec<String>> {
+        let text = std::str::from_utf8(self.assets.get(LABELS)?).ok()?;
+        let labels: Vec<String> = text.lines().map(str::to_owned).collect();
+        (!labels.is_empty()).then_some(labels)
+    }
+
+    /// Puts in names of classes, in place of those that there are.
+    ///
+    /// # Errors
+    /// If there are none, or one is empty or has a line break.
+    pub fn set_labels(&mut self, labels: &[String]) -> Result<(), FormatError> {
+        let bad = |label: &&String| label.trim().is_empty() || label.contains(['\n', '\r']);
+        let found = match (labels.is_empty(), labels.iter().find(bad)) {
+            (false, None) => {
+                self.assets.insert(LABELS.to_owned(), (labels.join("\n") + "\n").into_bytes());
+                return Ok(());
+            }
+            (_, Some(label)) => format!("{label:?}"),
+            (true, None) => "none".to_owned(),
+        };
+        let expected = "names of a line each".to_owned();
+        Err(FormatError::Malformed {
+            place: "the names of the classes".to_owned(),
+            expected,
+            found,
+        })
+    }
+
+    /// The names of the classes as a file holds them, to be kept where there are no assets.
+    pub(super) fn labels_text(&self) -> Option<&str> {
+        std::str::from_utf8(self.assets.get(LABELS)?).ok()
+    }
+
+    /// Takes the names of the classes as a file holds them.
+    pub(super) fn take_labels_text(&mut self, text: Option<String>) {
+        self.assets.extend(text.map(|text| (LABELS.to_owned(), text.into_bytes())));
+    }
+
+    /// Whether `path` is the file of the names of the classes.
+    pub(super) fn is_labels(path: &str) -> bool {
+        path == LABELS
+    }
+
     /// What a description says, without any weights.
     pub fn of(description: &Description) -> Document {
         Document {

@@ -1,6 +1,7 @@
 //! Where the values of a model's variables come from: a file, or initializers and a seed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::custom::CustomRegistry;
 use super::layers::{Initial, VariableSpec};
@@ -20,6 +21,7 @@ pub struct Source {
     file: Option<File>,
     ordered: Option<OrderedWeights>,
     vocabulary: Option<Vec<String>>,
+    adapt: Option<Arc<Tensor>>,
     custom: CustomRegistry,
     seed: u64,
     left: usize,
@@ -35,6 +37,8 @@ pub struct Notes {
     pub aside: BTreeSet<String>,
     /// The folders of layers that took the vocabulary that the user gave.
     pub given: BTreeSet<String>,
+    /// The vocabularies that layers learned from texts, and weights of their tokens, by folder.
+    pub learned: BTreeMap<String, (Vec<String>, Option<Vec<f64>>)>,
 }
 
 /// The weights of an `.h5` file: for each layer, in order, their names and values. Layers without
@@ -93,6 +97,7 @@ impl Source {
             file: None,
             ordered: None,
             vocabulary: options.vocabulary.clone(),
+            adapt: options.adapt.clone(),
             custom: options.custom.clone(),
             seed: options.seed,
             left: MAX_ELEMENTS,
@@ -261,6 +266,16 @@ impl Files<'_> {
     /// Whether the model is a description without weights.
     pub fn is_untrained(&self) -> bool {
         self.source.is_untrained()
+    }
+
+    /// The texts to learn a vocabulary from: for a description, where the user gave such.
+    pub fn texts(&self) -> Option<Arc<Tensor>> {
+        self.source.adapt.clone().filter(|_| self.is_untrained())
+    }
+
+    /// Tells what the layer learned from the texts.
+    pub fn learned(&mut self, tokens: Vec<String>, weights: Option<Vec<f64>>) {
+        self.source.notes.learned.insert(self.folder.to_owned(), (tokens, weights));
     }
 
     /// The asset `name` of the layer.

@@ -33,6 +33,27 @@ impl Document {
         }
     }
 
+    /// Puts in the vocabulary that the layer in `folder` learned from texts, and the weights of its
+    /// tokens, which have no place but the configuration.
+    pub(super) fn give_learned(
+        &mut self,
+        folder: &str,
+        tokens: &[String],
+        weights: Option<&[f64]>,
+    ) {
+        if let Some(weights) = weights {
+            let layer = layer_at(&mut self.config, folder);
+            let config = layer.and_then(|layer| layer.get_mut("config"));
+            if let Some(config) = config.and_then(Value::as_object_mut) {
+                config.insert("vocabulary".to_owned(), Value::from(tokens.to_vec()));
+                config.insert("idf_weights".to_owned(), Value::from(weights.to_vec()));
+                config.shift_remove("vocabulary_size");
+                return;
+            }
+        }
+        self.give_vocabulary(folder, tokens);
+    }
+
     /// The configuration with every vocabulary in it, for formats that have no place for files; and
     /// the paths of the files that are not in it.
     pub fn config_with_vocabularies(&self) -> (Value, Vec<String>) {

@@ -39,6 +39,10 @@ impl KerasLayer for TextVectorization {
         if let Some(tokens) = files.vocabulary() {
             self.config.vocabulary = Some(tokens.to_vec());
             self.config.vocabulary_size = None;
+        } else if let (Some(texts), None) = (files.texts(), &self.config.vocabulary) {
+            self.config = self.config.adapt(&texts).map_err(|source| self.failed(source))?;
+            let tokens = self.config.vocabulary.clone().unwrap_or_default();
+            files.learned(tokens, self.config.idf_weights.clone());
         } else if self.config.vocabulary.is_none() {
             let Some(bytes) = files.asset("vocabulary.txt") else {
                 if files.is_untrained() {

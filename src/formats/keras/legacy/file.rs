@@ -17,6 +17,8 @@ const WEIGHTS: &str = "model_weights";
 const OPTIMIZER: &str = "optimizer_weights";
 /// The group of weights that are the model's own, of no layer.
 const TOP_LEVEL: &str = "top_level_model_weights";
+/// The attribute of the names of a classifier's classes, a line each, which Keras passes over.
+pub const LABELS: &str = "seqfuse_labels";
 /// Layers and weights that one file may list. Each name takes bytes in the file, yet a damaged one
 /// may list a few of them endlessly.
 const MAX_NAMES: usize = 500_000;
@@ -30,6 +32,8 @@ pub struct LegacyFile {
     pub model_config: Option<String>,
     /// Optimizer, loss and metrics, as JSON.
     pub training_config: Option<String>,
+    /// The names of the classes, a line each, where seqfuse wrote the file.
+    pub labels: Option<String>,
     layers: Vec<Listed>,
     optimizer: Listed,
     store: WeightStore,
@@ -107,6 +111,7 @@ impl LegacyFile {
             keras_version: version,
             model_config,
             training_config: text(&root, "training_config", "/")?,
+            labels: text(&root, LABELS, "/")?,
             layers: Vec::new(),
             optimizer: Listed::default(),
             store,

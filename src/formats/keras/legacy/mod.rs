@@ -54,6 +54,7 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Loaded, FormatError> 
     let stored = file.forms()?;
     let source = Source::ordered(OrderedWeights { layers, stored }, options);
     let mut lowered = lower::lower(&description, source)?;
+    lowered.document.take_labels_text(file.labels);
     lowered.document.keras_version = file.keras_version;
     let numbered = optimizer.into_iter().enumerate();
     lowered.document.optimizer =

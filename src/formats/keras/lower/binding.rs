@@ -64,6 +64,9 @@ impl Lowering {
         for folder in &notes.given {
             document.give_vocabulary(folder, self.source.vocabulary());
         }
+        for (folder, (tokens, weights)) in &notes.learned {
+            document.give_learned(folder, tokens, weights.as_deref());
+        }
         if let Some(weights) = self.source.take_ordered() {
             let stored = bind_ordered(&mut self.graph, &document, weights)?;
             document.stored.extend(stored);

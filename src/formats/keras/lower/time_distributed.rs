@@ -82,10 +82,10 @@ impl Lowering {
         call.finish()?;
         let mask = mask.map(|mask| ("mask".to_owned(), Arg::Tensor(LoweredTensor::plain(mask))));
         let (nodes, updates) = (self.graph.nodes().len(), self.graph.updates().len());
-        let penalties = self.graph.penalties().len();
         // What does not take a mask as an argument hands on the one that its input has.
         let carried = rows.folded_mask.filter(|_| keras2 && mask.is_none());
         let argument = Arg::Tensor(LoweredTensor { value: rows.folded, mask: carried });
+        let penalties = self.graph.penalties().len();
         let kwargs = mask.into_iter().collect();
         let outputs =
             self.call_within(&self.inner(scope, layer), &within, vec![argument], kwargs, training)?;

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::tree::Tree;
 use super::{config, count, version, without_bf16};
 use crate::formats::keras::Document;
+use crate::formats::keras::legacy::file::LABELS;
 use crate::formats::{FormatError, Written};
 use crate::graph::Graph;
 
@@ -40,6 +41,7 @@ pub fn write_legacy(graph: &Graph, document: &Document) -> Result<Written, Forma
     let (model, files) = document.config_with_vocabularies();
     let mut left_out: Vec<String> = files
         .iter()
+        .filter(|path| !Document::is_labels(path))
         .map(|path| format!("asset '{path}' is left out: .h5 holds no assets"))
         .collect();
     let model = config::complete(graph, model, ".h5")?;
@@ -47,6 +49,9 @@ pub fn write_legacy(graph: &Graph, document: &Document) -> Result<Written, Forma
     let text = |text: &str| AttrValue::VarLenString(text.to_owned());
     tree.set("backend", text("tensorflow"));
     tree.set("keras_version", text(version(document)));
+    if let Some(labels) = document.labels_text() {
+        tree.set(LABELS, text(labels));
+    }
     let wanted: Map<String, Value> = ["class_name", "config"]
         .into_iter()
         .filter_map(|key| Some((key.to_owned(), model.get(key)?.clone())))

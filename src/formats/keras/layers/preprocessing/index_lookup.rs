@@ -12,7 +12,10 @@ use crate::formats::keras::layers::{Call, KerasLayer, LoweredTensor};
 use crate::formats::keras::source::Files;
 use crate::graph::{DType, Tensor};
 use crate::ops::{BinaryKind, Lookup};
-use crate::text::{Forward, Hash, Inverse, LookupTable, OutOfVocabulary, Token, TokenType};
+use crate::text::{
+    Forward, Hash, Inverse, LookupTable, OutOfVocabulary, Token, TokenCounts, TokenType,
+    mean_weight,
+};
 
 /// What a mask gives in the modes that leave it out: no class is as large.
 const DROPPED: i64 = i64::MAX;
@@ -135,6 +138,12 @@ impl KerasLayer for IndexLookup {
         } else if self.vocabulary.is_none() {
             self.vocabulary = Tokens::load(files, &self.name, self.texts)?;
         }
+        if let (None, true, Some(texts)) = (&self.vocabulary, self.texts, files.texts()) {
+            let (tokens, weights) = self.adapt(&texts)?;
+            files.learned(tokens.clone(), weights.clone());
+            (self.vocabulary, self.idf_weights) = (Some(Tokens::Texts(tokens)), weights);
+            self.saved_size = None;
+        }
         match (self.vocabulary.take(), files.is_untrained()) {
             (Some(tokens), _) => self.make_table(tokens, weights),
             (None, true) => Ok(()),
@@ -178,6 +187,50 @@ impl KerasLayer for IndexLookup {
 }
 
 impl IndexLookup {
+    /// The vocabulary that `adapt` learns from texts, special tokens first, and the weight of each
+    /// token in the mode `tf_idf`. A vector of texts is one document, as in Keras.
+    #[allow(clippy::type_complexity)]
+    fn adapt(&self, texts: &Tensor) -> Result<(Vec<String>, Option<Vec<f64>>), FormatError> {
+        let Some(strings) = texts.as_str() else {
+            return Err(self.invalid("texts to learn it from", texts.dtype().to_string()));
+        };
+        let mut counts = TokenCounts::default();
+        let width = match texts.shape() {
+            [_] => strings.len(),
+            [_, rest @ ..] => rest.iter().product(),
+            [] => 1,
+        };
+        for document in strings.chunks(width.max(1)) {
+            counts.begin_document();
+            document.iter().for_each(|token| counts.add(token.as_bytes()));
+        }
+        let text = |token: &Option<Value>| {
+            token.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let mask = text(&self.specials.mask_token);
+        let oov = text(&self.specials.oov_token);
+        let specials = [&self.specials.mask_token, &self.specials.oov_token];
+        let specials: Vec<&[u8]> = specials
+            .into_iter()
+            .filter_map(|token| Some(token.as_ref()?.as_str()?.as_bytes()))
+            .collect();
+        let oov_start = self.specials.oov_start(self.mode);
+        let start = oov_start + self.specials.oov_indices;
+        let most = self.max_tokens.map_or(usize::MAX, |max| max.saturating_sub(start));
+        let ranked = counts.ranked(&specials, most);
+        if ranked.is_empty() {
+            return Err(self.invalid("at least one token in the texts", "none"));
+        }
+        let (tokens, weights): (Vec<String>, Vec<f32>) = ranked.into_iter().unzip();
+        let weights = (self.mode == OutputMode::TfIdf).then(|| {
+            let front = std::iter::repeat_n(mean_weight(&weights), start);
+            front.chain(weights.iter().copied()).map(f64::from).collect()
+        });
+        let front = std::iter::repeat_n(mask, oov_start)
+            .chain(std::iter::repeat_n(oov, self.specials.oov_indices));
+        Ok((front.chain(tokens).collect(), weights))
+    }
+
     fn depth(&self) -> usize {
         match (self.pad_to_max_tokens, self.max_tokens) {
             (true, Some(max_tokens)) => max_tokens,
