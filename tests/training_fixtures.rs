@@ -94,7 +94,7 @@ fn config(case: &Value, arrays: &Arrays, threads: usize) -> Result<TrainConfig, 
 }
 
 /// What is refused by name: the case, and a word of the refusal.
-const REFUSED: [(&str, &str); 14] = [
+const REFUSED: [(&str, &str); 15] = [
     ("losses/binary_focal", "binary_focal_crossentropy"),
     ("losses/binary_focal_balanced", "BinaryFocalCrossentropy"),
     ("losses/categorical_focal", "categorical_focal_crossentropy"),
@@ -107,6 +107,7 @@ const REFUSED: [(&str, &str); 14] = [
     ("fit/steps_per_epoch", "steps_per_epoch"),
     ("fit/validation_sometimes", "validation_freq"),
     ("layers/conv_lstm", "ConvLSTM1D"),
+    ("layers/spectral_normalization", "largest singular value"),
     ("optimizers/adafactor_dense", "Adafactor"),
     ("optimizers/adafactor_pooled", "Adafactor"),
 ];

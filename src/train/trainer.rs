@@ -12,7 +12,7 @@ use super::run::{Run, Setup};
 use super::slots::Slots;
 use super::state::{self, Progress};
 use super::{TrainError, constraint};
-use crate::graph::Graph;
+use crate::graph::{Graph, Variable, VariableKind};
 use crate::model::Model;
 
 /// A model in training: its weights, its optimizer, and how far it has come.
@@ -107,6 +107,12 @@ impl Trainer {
             }
             (None, None) => (data.clone(), None),
         };
+        let keeps = |variable: &Variable| variable.kind == VariableKind::State;
+        if validation.is_some() && self.graph.variables().iter().any(keeps) {
+            let found = "given for a model that keeps states from batch to batch";
+            let expected = "leave it out; Keras would carry the states of training into it and on";
+            return Err(TrainError::setting("validation data", found, expected));
+        }
         let (folder, start) = self.checkpoint(&data, validation.as_ref())?;
         let (mut graph, mut progress) = (self.graph.clone(), self.progress);
         if let Some((start, path)) = &start {

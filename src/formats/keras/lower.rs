@@ -24,6 +24,7 @@ use crate::graph::{
 };
 use crate::ops::Dropout;
 use ends::{inputs_of, model_inputs, output_names};
+use training::take_training;
 
 /// A model's Graph, and what else its file says.
 #[derive(Debug)]
@@ -620,22 +621,6 @@ fn keeps_states(model: &ModelConfig) -> bool {
             || layer.as_model().is_some_and(keeps_states)
             || custom::keeps_states(layer)
     })
-}
-
-/// Takes `training` out of a call's arguments.
-fn take_training(
-    layer: &str,
-    kwargs: &mut Vec<(String, Arg)>,
-) -> Result<Option<bool>, FormatError> {
-    let Some(at) = kwargs.iter().position(|(key, _)| key == "training") else { return Ok(None) };
-    match kwargs.remove(at).1 {
-        Arg::Const(value) if value.is_null() => Ok(None),
-        Arg::Const(serde_json::Value::Bool(training)) => Ok(Some(training)),
-        _ => Err(FormatError::Call {
-            layer: layer.to_owned(),
-            problem: "argument 'training' is neither true nor false".to_owned(),
-        }),
-    }
 }
 
 fn inputs_error(layer: &str, source: GraphError) -> FormatError {

@@ -104,14 +104,20 @@ impl Noise {
                     None | Some(1) => true,
                     size => dim.known() == *size,
                 };
-                if shape.len() != dims.len() || !shape.iter().zip(dims).all(fits) {
+                // A shorter shape is laid along the last axes.
+                let missing = dims.len().checked_sub(shape.len());
+                let missing = missing.filter(|&missing| {
+                    shape.iter().zip(&dims[missing..]).all(fits)
+                        && (missing == 0 || shape.iter().all(Option::is_some))
+                });
+                let Some(missing) = missing else {
                     return Err(format!(
                         "noise_shape is {shape:?}, which does not fit inputs of every size; use 1 \
                          and null in it"
                     ));
-                }
+                };
                 let ones = shape.iter().enumerate().filter(|(_, size)| **size == Some(1));
-                Ok(ones.map(|(axis, _)| axis).collect())
+                Ok((0..missing).chain(ones.map(|(axis, _)| missing + axis)).collect())
             }
         }
     }

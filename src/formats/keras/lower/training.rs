@@ -3,7 +3,7 @@
 use super::Lowering;
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
-use crate::formats::keras::layers::{Call, LoweredTensor, VariableSpec, regularizer};
+use crate::formats::keras::layers::{Arg, Call, LoweredTensor, VariableSpec, regularizer};
 use crate::graph::{DType, VariableId, VariableKind};
 
 /// Layers that give their `activity_regularizer` to layers within instead of heeding it themselves.
@@ -54,5 +54,21 @@ impl Lowering {
                 Ok(())
             }
         }
+    }
+}
+
+/// Takes `training` out of a call's arguments.
+pub(super) fn take_training(
+    layer: &str,
+    kwargs: &mut Vec<(String, Arg)>,
+) -> Result<Option<bool>, FormatError> {
+    let Some(at) = kwargs.iter().position(|(key, _)| key == "training") else { return Ok(None) };
+    match kwargs.remove(at).1 {
+        Arg::Const(value) if value.is_null() => Ok(None),
+        Arg::Const(serde_json::Value::Bool(training)) => Ok(Some(training)),
+        _ => Err(FormatError::Call {
+            layer: layer.to_owned(),
+            problem: "argument 'training' is neither true nor false".to_owned(),
+        }),
     }
 }
