@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use seqfuse::train::{Dataset, History, TrainConfig, Trainer};
 use seqfuse::{Model, Options, Tensor, Tensors};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use common::cases::{fixtures, list, options as reading};
 use common::check::{chain, text, wanted};
@@ -61,7 +61,8 @@ fn dataset(case: &Value, arrays: &Arrays, suffix: &str) -> Result<Dataset, Strin
 fn config(case: &Value, arrays: &Arrays, threads: usize) -> Result<TrainConfig, String> {
     let fit = case["fit"].as_object().expect("fit's options");
     let mut config = TrainConfig::new().options(Options::new().threads(threads));
-    for (option, value) in fit {
+    // Python's None stands for the default.
+    for (option, value) in fit.iter().filter(|(_, value)| !value.is_null()) {
         let count = || value.as_u64().expect("a count") as usize;
         config = match option.as_str() {
             "epochs" => config.epochs(count()),
@@ -81,8 +82,34 @@ fn config(case: &Value, arrays: &Arrays, threads: usize) -> Result<TrainConfig, 
             other => return Err(format!("the test does not know fit's option {other}")),
         };
     }
-    Ok(config)
+    // What Keras's own files lose of a loss.
+    Ok(match text(case, "name") {
+        "cosine_similarity_axis" => {
+            let axis = json!({"axis": 0, "reduction": "sum"});
+            config.loss(json!({"class_name": "CosineSimilarity", "config": axis}))
+        }
+        "huber_delta" => config.loss(json!({"class_name": "Huber", "config": {"delta": 0.3}})),
+        _ => config,
+    })
 }
+
+/// What is refused by name: the case, and a word of the refusal.
+const REFUSED: [(&str, &str); 14] = [
+    ("losses/binary_focal", "binary_focal_crossentropy"),
+    ("losses/binary_focal_balanced", "BinaryFocalCrossentropy"),
+    ("losses/categorical_focal", "categorical_focal_crossentropy"),
+    ("losses/cosine_similarity_axis", "axis"),
+    ("losses/dice", "Dice"),
+    ("losses/tversky", "Tversky"),
+    ("metrics/accuracy_of_regression", "R2Score"),
+    ("metrics/binary_options", "SensitivityAtSpecificity"),
+    ("metrics/weighted_regression", "R2Score"),
+    ("fit/steps_per_epoch", "steps_per_epoch"),
+    ("fit/validation_sometimes", "validation_freq"),
+    ("layers/conv_lstm", "ConvLSTM1D"),
+    ("optimizers/adafactor_dense", "Adafactor"),
+    ("optimizers/adafactor_pooled", "Adafactor"),
+];
 
 fn close(found: f64, expected: f64) -> bool {
     found == expected
@@ -197,8 +224,12 @@ fn training_follows_keras() {
             let name = format!("{family}/{}", text(&case, "name"));
             if wanted(&name) {
                 run += 1;
-                if let Err(problem) = check(&case) {
-                    failed.push(format!("{name}: {problem}"));
+                let refused = REFUSED.iter().find(|(case, _)| *case == name);
+                match (check(&case), refused) {
+                    (Ok(()), None) => {}
+                    (Err(problem), Some((_, word))) if problem.contains(word) => {}
+                    (Ok(()), Some(_)) => failed.push(format!("{name}: is not refused")),
+                    (Err(problem), _) => failed.push(format!("{name}: {problem}")),
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Adadelta.
 
 use super::Step;
-use super::elements::{Elements, each};
+use super::elements::{Elements, Gradient, each};
 use crate::Cpu;
 
 /// Adadelta (Zeiler, 2012): `d = -rms(D) g / rms(G)`, `variable += lr · d`, with the averages `G`
@@ -30,7 +30,7 @@ impl Adadelta {
         cpu: Cpu,
         step: Step,
         variable: &mut [f32],
-        gradient: &[f32],
+        gradient: Gradient<'_>,
         accumulated_grad: &mut [f32],
         accumulated_delta_var: &mut [f32],
     ) {
@@ -54,11 +54,16 @@ struct Delta {
 
 impl Elements<3> for Delta {
     #[inline(always)]
-    fn step(self, g: f32, [variable, grads, deltas]: [f32; 3]) -> [f32; 3] {
+    fn step(self, g: f32, square: f32, [variable, grads, deltas]: [f32; 3]) -> [f32; 3] {
         let rms = |x: f32| (x + self.epsilon).sqrt();
-        let grads = self.rho * grads + self.rest * (g * g);
+        let grads = self.rho * grads + self.rest * square;
         let delta = -((rms(deltas) * g) / rms(grads));
-        let deltas = self.rho * deltas + self.rest * (delta * delta);
+        // A list of rows has a step for each, whose squares are added up.
+        let squares = match square == g * g {
+            true => delta * delta,
+            false => (rms(deltas) / rms(grads)).powi(2) * square,
+        };
+        let deltas = self.rho * deltas + self.rest * squares;
         [variable + self.lr * delta, grads, deltas]
     }
 }

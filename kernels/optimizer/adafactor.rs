@@ -81,7 +81,7 @@ impl Adafactor {
                 factor(decay, (rows, columns), gradient, row, column);
                 spread((rows, columns), row, column, velocity);
             }
-            None => each(cpu, decay, Some(gradient), [velocity]),
+            None => each(cpu, decay, Some(gradient.into()), [velocity]),
         }
         let squares = gradient.iter().zip(&*velocity).map(|(&g, &v)| {
             let update = f64::from(g / v.sqrt());
@@ -89,7 +89,7 @@ impl Adafactor {
         });
         let size = ((squares.sum::<f64>() as f32) / variable.len() as f32).sqrt();
         let clip = (size / self.clip_threshold as f32).max(1.0);
-        each(cpu, Apply { alpha, clip }, Some(gradient), [variable, velocity]);
+        each(cpu, Apply { alpha, clip }, Some(gradient.into()), [variable, velocity]);
     }
 }
 
@@ -108,7 +108,7 @@ impl Decay {
 
 impl Elements<1> for Decay {
     #[inline(always)]
-    fn step(self, g: f32, [v]: [f32; 1]) -> [f32; 1] {
+    fn step(self, g: f32, _: f32, [v]: [f32; 1]) -> [f32; 1] {
         [self.average(v, g * g + self.epsilon)]
     }
 }
@@ -160,7 +160,7 @@ struct Apply {
 
 impl Elements<2> for Apply {
     #[inline(always)]
-    fn step(self, g: f32, [variable, v]: [f32; 2]) -> [f32; 2] {
+    fn step(self, g: f32, _: f32, [variable, v]: [f32; 2]) -> [f32; 2] {
         [variable - self.alpha * ((g / v.sqrt()) / self.clip), v]
     }
 }

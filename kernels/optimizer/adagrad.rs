@@ -1,6 +1,6 @@
 //! Adagrad.
 
-use super::elements::{Elements, each};
+use super::elements::{Elements, Gradient, each};
 use super::{Slot, Step};
 use crate::Cpu;
 
@@ -34,7 +34,7 @@ impl Adagrad {
         cpu: Cpu,
         step: Step,
         variable: &mut [f32],
-        gradient: &[f32],
+        gradient: Gradient<'_>,
         accumulator: &mut [f32],
     ) {
         let update = Accumulate { lr: step.learning_rate, epsilon: self.epsilon as f32 };
@@ -50,8 +50,8 @@ struct Accumulate {
 
 impl Elements<2> for Accumulate {
     #[inline(always)]
-    fn step(self, g: f32, [variable, a]: [f32; 2]) -> [f32; 2] {
-        let a = a + g * g;
+    fn step(self, g: f32, square: f32, [variable, a]: [f32; 2]) -> [f32; 2] {
+        let a = a + square;
         [variable - (self.lr * g) / (a + self.epsilon).sqrt(), a]
     }
 }

@@ -1,6 +1,6 @@
 //! Adam and AdamW.
 
-use super::elements::{Elements, each};
+use super::elements::{Elements, Gradient, each};
 use super::{Slot, Step, power};
 use crate::Cpu;
 
@@ -55,7 +55,7 @@ impl Adam {
         cpu: Cpu,
         step: Step,
         variable: &mut [f32],
-        gradient: &[f32],
+        gradient: Gradient<'_>,
         slots: AdamSlots,
     ) {
         let t = step.number();
@@ -85,18 +85,18 @@ struct Moments {
 
 impl Elements<3> for Moments {
     #[inline(always)]
-    fn step(self, g: f32, [variable, m, v]: [f32; 3]) -> [f32; 3] {
+    fn step(self, g: f32, square: f32, [variable, m, v]: [f32; 3]) -> [f32; 3] {
         let m = m + (g - m) * self.first;
-        let v = v + (g * g - v) * self.second;
+        let v = v + (square - v) * self.second;
         [variable - (m * self.alpha) / (v.sqrt() + self.epsilon), m, v]
     }
 }
 
 impl Elements<4> for Moments {
     #[inline(always)]
-    fn step(self, g: f32, [variable, m, v, hat]: [f32; 4]) -> [f32; 4] {
+    fn step(self, g: f32, square: f32, [variable, m, v, hat]: [f32; 4]) -> [f32; 4] {
         let m = m + (g - m) * self.first;
-        let v = v + (g * g - v) * self.second;
+        let v = v + (square - v) * self.second;
         // NaN goes on, as in TensorFlow's maximum.
         let hat = if (v > hat) | v.is_nan() { v } else { hat };
         [variable - (m * self.alpha) / (hat.sqrt() + self.epsilon), m, v, hat]

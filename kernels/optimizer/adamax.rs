@@ -1,6 +1,6 @@
 //! Adam with the infinity norm.
 
-use super::elements::{Elements, each};
+use super::elements::{Elements, Gradient, each};
 use super::{Step, power};
 use crate::Cpu;
 
@@ -32,7 +32,7 @@ impl Adamax {
         cpu: Cpu,
         step: Step,
         variable: &mut [f32],
-        gradient: &[f32],
+        gradient: Gradient<'_>,
         momentum: &mut [f32],
         norm: &mut [f32],
     ) {
@@ -58,10 +58,15 @@ struct Infinity {
 
 impl Elements<3> for Infinity {
     #[inline(always)]
-    fn step(self, g: f32, [variable, m, u]: [f32; 3]) -> [f32; 3] {
+    fn step(self, g: f32, size: f32, [variable, m, u]: [f32; 3]) -> [f32; 3] {
         let m = m + (g - m) * self.first;
-        let (decayed, size) = (self.beta_2 * u, g.abs());
+        let decayed = self.beta_2 * u;
         let u = if (size > decayed) | size.is_nan() { size } else { decayed };
         [variable - (self.lr * m) / (self.correction * (u + self.epsilon)), m, u]
+    }
+
+    #[inline(always)]
+    fn size(g: f32) -> f32 {
+        g.abs()
     }
 }

@@ -57,7 +57,7 @@ pub fn clip_by_norm(cpu: Cpu, clip_norm: f64, gradient: &mut [f32]) {
 
     impl Elements<1> for Scale {
         #[inline(always)]
-        fn step(self, _: f32, [g]: [f32; 1]) -> [f32; 1] {
+        fn step(self, _: f32, _: f32, [g]: [f32; 1]) -> [f32; 1] {
             [(g * self.0) / self.1]
         }
     }
@@ -81,7 +81,7 @@ pub fn scale(cpu: Cpu, factor: f32, gradient: &mut [f32]) {
 
     impl Elements<1> for Scale {
         #[inline(always)]
-        fn step(self, _: f32, [g]: [f32; 1]) -> [f32; 1] {
+        fn step(self, _: f32, _: f32, [g]: [f32; 1]) -> [f32; 1] {
             [g * self.0]
         }
     }
@@ -96,7 +96,7 @@ pub fn clip_by_value(cpu: Cpu, limit: f64, gradient: &mut [f32]) {
 
     impl Elements<1> for Clip {
         #[inline(always)]
-        fn step(self, _: f32, [g]: [f32; 1]) -> [f32; 1] {
+        fn step(self, _: f32, _: f32, [g]: [f32; 1]) -> [f32; 1] {
             let g = if g > self.0 { self.0 } else { g };
             [if g < -self.0 { -self.0 } else { g }]
         }
@@ -113,12 +113,12 @@ pub fn accumulate(cpu: Cpu, accumulator: &mut [f32], gradient: &[f32]) {
 
     impl Elements<1> for Add {
         #[inline(always)]
-        fn step(self, g: f32, [sum]: [f32; 1]) -> [f32; 1] {
+        fn step(self, g: f32, _: f32, [sum]: [f32; 1]) -> [f32; 1] {
             [g + sum]
         }
     }
 
-    each(cpu, Add, Some(gradient), [accumulator]);
+    each(cpu, Add, Some(gradient.into()), [accumulator]);
 }
 
 /// Ends an accumulation: the gradient becomes the mean over `steps` steps, this one's gradient
@@ -129,7 +129,7 @@ pub fn end_accumulation(cpu: Cpu, steps: u32, gradient: &mut [f32], accumulator:
 
     impl Elements<2> for Mean {
         #[inline(always)]
-        fn step(self, _: f32, [g, sum]: [f32; 2]) -> [f32; 2] {
+        fn step(self, _: f32, _: f32, [g, sum]: [f32; 2]) -> [f32; 2] {
             [(g + sum) / self.0, 0.0]
         }
     }

@@ -1,6 +1,6 @@
 //! Follow the regularized leader.
 
-use super::elements::{Elements, each};
+use super::elements::{Elements, Gradient, each};
 use super::{Slot, Step, power};
 use crate::Cpu;
 
@@ -49,7 +49,7 @@ impl Ftrl {
         cpu: Cpu,
         step: Step,
         variable: &mut [f32],
-        gradient: &[f32],
+        gradient: Gradient<'_>,
         accumulator: &mut [f32],
         linear: &mut [f32],
     ) {
@@ -77,9 +77,9 @@ struct Leader {
 
 impl Elements<3> for Leader {
     #[inline(always)]
-    fn step(self, g: f32, [variable, a, linear]: [f32; 3]) -> [f32; 3] {
+    fn step(self, g: f32, square: f32, [variable, a, linear]: [f32; 3]) -> [f32; 3] {
         let raise = |x: f32| if self.power == 0.5 { x.sqrt() } else { power(x, self.power) };
-        let new = a + g * g;
+        let new = a + square;
         let root = raise(new);
         let shrunk = g + self.shrinkage * variable;
         let linear = linear + (shrunk - ((root - raise(a)) / self.lr) * variable);

@@ -1,7 +1,7 @@
 //! Adam with a step size for each variable.
 
 use super::clip::{sum_by, sum_of_squares};
-use super::elements::{Elements, each};
+use super::elements::{Elements, Gradient, each};
 use super::{Step, power};
 use crate::Cpu;
 use crate::isa::{Kernel, Simd};
@@ -34,7 +34,7 @@ impl Lamb {
         cpu: Cpu,
         step: Step,
         variable: &mut [f32],
-        gradient: &[f32],
+        gradient: Gradient<'_>,
         momentum: &mut [f32],
         velocity: &mut [f32],
     ) {
@@ -67,8 +67,8 @@ struct Moments {
 
 impl Elements<2> for Moments {
     #[inline(always)]
-    fn step(self, g: f32, [m, v]: [f32; 2]) -> [f32; 2] {
-        [m + (g - m) * self.first, v + (g * g - v) * self.second]
+    fn step(self, g: f32, square: f32, [m, v]: [f32; 2]) -> [f32; 2] {
+        [m + (g - m) * self.first, v + (square - v) * self.second]
     }
 }
 
@@ -117,7 +117,7 @@ struct Apply {
 
 impl Elements<3> for Apply {
     #[inline(always)]
-    fn step(self, _: f32, [variable, m, v]: [f32; 3]) -> [f32; 3] {
+    fn step(self, _: f32, _: f32, [variable, m, v]: [f32; 3]) -> [f32; 3] {
         [variable - self.scale * self.direction.of(m, v), m, v]
     }
 }

@@ -1,7 +1,7 @@
 //! Lion.
 
 use super::Step;
-use super::elements::{Elements, each};
+use super::elements::{Elements, Gradient, each};
 use crate::Cpu;
 
 /// Lion (Chen et al., 2023): `variable -= lr · sign(β1 m + (1 - β1) g)`, then
@@ -30,7 +30,7 @@ impl Lion {
         cpu: Cpu,
         step: Step,
         variable: &mut [f32],
-        gradient: &[f32],
+        gradient: Gradient<'_>,
         momentum: &mut [f32],
     ) {
         let (beta_1, beta_2) = (self.beta_1 as f32, self.beta_2 as f32);
@@ -48,7 +48,7 @@ struct Sign {
 
 impl Elements<2> for Sign {
     #[inline(always)]
-    fn step(self, g: f32, [variable, m]: [f32; 2]) -> [f32; 2] {
+    fn step(self, g: f32, _: f32, [variable, m]: [f32; 2]) -> [f32; 2] {
         let direction = m * self.beta_1 + g * (1.0 - self.beta_1);
         let sign = if direction > 0.0 { 1.0 } else { -1.0 };
         let sign = if (direction == 0.0) | direction.is_nan() { direction } else { sign };

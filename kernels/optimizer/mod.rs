@@ -32,6 +32,7 @@ pub use adafactor::{Adafactor, AdafactorSlots};
 pub use adagrad::Adagrad;
 pub use adam::{Adam, AdamSlots};
 pub use adamax::Adamax;
+pub use elements::Gradient;
 pub use ftrl::Ftrl;
 pub use lamb::Lamb;
 pub use lion::Lion;
@@ -123,6 +124,8 @@ impl Optimizer {
     /// Updates one variable and its slots, which stand as in [`slots`](Optimizer::slots), groups
     /// after one another.
     ///
+    /// Adamax takes magnitudes for the sizes of a [`Gradient`], the others squares.
+    ///
     /// `u_product` is Nadam's scalar of this step ([`Nadam::next_u_product`]); others ignore it.
     ///
     /// # Panics
@@ -133,7 +136,7 @@ impl Optimizer {
         step: Step,
         u_product: f32,
         variable: &mut [f32],
-        gradient: &[f32],
+        gradient: Gradient<'_>,
         slots: &mut [&mut [f32]],
     ) {
         match (self, slots) {
@@ -188,7 +191,7 @@ pub fn decay_weights(cpu: Cpu, weight_decay: f64, learning_rate: f32, variable: 
 
     impl Elements<1> for Decay {
         #[inline(always)]
-        fn step(self, _: f32, [variable]: [f32; 1]) -> [f32; 1] {
+        fn step(self, _: f32, _: f32, [variable]: [f32; 1]) -> [f32; 1] {
             [variable - variable * self.0 * self.1]
         }
     }
@@ -212,11 +215,11 @@ pub fn move_average(
 
     impl Elements<1> for Average {
         #[inline(always)]
-        fn step(self, variable: f32, [average]: [f32; 1]) -> [f32; 1] {
+        fn step(self, variable: f32, _: f32, [average]: [f32; 1]) -> [f32; 1] {
             [self.0 * average + (1.0 - self.0) * variable]
         }
     }
 
     let momentum = if iteration == 0 { 0.0 } else { ema_momentum as f32 };
-    each(cpu, Average(momentum), Some(variable), [average]);
+    each(cpu, Average(momentum), Some(variable.into()), [average]);
 }

@@ -1,6 +1,6 @@
 //! Adam with Nesterov's momentum.
 
-use super::elements::{Elements, each};
+use super::elements::{Elements, Gradient, each};
 use super::{Step, power};
 use crate::Cpu;
 
@@ -48,7 +48,7 @@ impl Nadam {
         cpu: Cpu,
         step: Step,
         variable: &mut [f32],
-        gradient: &[f32],
+        gradient: Gradient<'_>,
         slots: NadamSlots,
     ) {
         let NadamSlots { momentum, velocity, u_product } = slots;
@@ -86,9 +86,9 @@ struct Nesterov {
 
 impl Elements<3> for Nesterov {
     #[inline(always)]
-    fn step(self, g: f32, [variable, m, v]: [f32; 3]) -> [f32; 3] {
+    fn step(self, g: f32, square: f32, [variable, m, v]: [f32; 3]) -> [f32; 3] {
         let m = m + (g - m) * self.first;
-        let v = v + (g * g - v) * self.second;
+        let v = v + (square - v) * self.second;
         let m_hat = (self.ahead * m) / self.ahead_correction + (self.rest * g) / self.correction;
         let v_hat = v / self.second_correction;
         [variable - (m_hat * self.lr) / (v_hat.sqrt() + self.epsilon), m, v]

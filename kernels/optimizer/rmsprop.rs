@@ -1,6 +1,6 @@
 //! RMSprop.
 
-use super::elements::{Elements, each};
+use super::elements::{Elements, Gradient, each};
 use super::{Slot, Step};
 use crate::Cpu;
 
@@ -73,7 +73,7 @@ impl RmsProp {
         cpu: Cpu,
         step: Step,
         variable: &mut [f32],
-        gradient: &[f32],
+        gradient: Gradient<'_>,
         slots: RmsPropSlots,
     ) {
         let RmsPropSlots { velocity, momentum, average_gradient } = slots;
@@ -107,8 +107,8 @@ struct Root {
 
 impl Root {
     #[inline(always)]
-    fn velocity(self, g: f32, v: f32) -> f32 {
-        self.rho * v + self.rest * (g * g)
+    fn velocity(self, square: f32, v: f32) -> f32 {
+        self.rho * v + self.rest * square
     }
 
     #[inline(always)]
@@ -127,8 +127,8 @@ struct Plain(Root);
 
 impl Elements<2> for Plain {
     #[inline(always)]
-    fn step(self, g: f32, [variable, v]: [f32; 2]) -> [f32; 2] {
-        let v = self.0.velocity(g, v);
+    fn step(self, g: f32, square: f32, [variable, v]: [f32; 2]) -> [f32; 2] {
+        let v = self.0.velocity(square, v);
         [variable - self.0.increment(g, v + self.0.epsilon), v]
     }
 }
@@ -138,8 +138,8 @@ struct WithMomentum(Root);
 
 impl Elements<3> for WithMomentum {
     #[inline(always)]
-    fn step(self, g: f32, [variable, v, m]: [f32; 3]) -> [f32; 3] {
-        let v = self.0.velocity(g, v);
+    fn step(self, g: f32, square: f32, [variable, v, m]: [f32; 3]) -> [f32; 3] {
+        let v = self.0.velocity(square, v);
         let m = self.0.momentum * m + self.0.increment(g, v + self.0.epsilon);
         [variable - m, v, m]
     }
@@ -150,8 +150,8 @@ struct Centered(Root);
 
 impl Elements<3> for Centered {
     #[inline(always)]
-    fn step(self, g: f32, [variable, v, a]: [f32; 3]) -> [f32; 3] {
-        let (v, a) = (self.0.velocity(g, v), self.0.average(g, a));
+    fn step(self, g: f32, square: f32, [variable, v, a]: [f32; 3]) -> [f32; 3] {
+        let (v, a) = (self.0.velocity(square, v), self.0.average(g, a));
         [variable - self.0.increment(g, v - a * a + self.0.epsilon), v, a]
     }
 }
@@ -161,8 +161,8 @@ struct Both(Root);
 
 impl Elements<4> for Both {
     #[inline(always)]
-    fn step(self, g: f32, [variable, v, m, a]: [f32; 4]) -> [f32; 4] {
-        let (v, a) = (self.0.velocity(g, v), self.0.average(g, a));
+    fn step(self, g: f32, square: f32, [variable, v, m, a]: [f32; 4]) -> [f32; 4] {
+        let (v, a) = (self.0.velocity(square, v), self.0.average(g, a));
         let m = self.0.momentum * m + self.0.increment(g, v - a * a + self.0.epsilon);
         [variable - m, v, m, a]
     }

@@ -1,6 +1,6 @@
 //! Stochastic gradient descent.
 
-use super::elements::{Elements, each};
+use super::elements::{Elements, Gradient, each};
 use super::{Slot, Step};
 use crate::Cpu;
 
@@ -35,7 +35,7 @@ impl Sgd {
         cpu: Cpu,
         step: Step,
         variable: &mut [f32],
-        gradient: &[f32],
+        gradient: Gradient<'_>,
         momentum: Option<&mut [f32]>,
     ) {
         let lr = step.learning_rate;
@@ -58,7 +58,7 @@ struct Plain {
 
 impl Elements<1> for Plain {
     #[inline(always)]
-    fn step(self, g: f32, [variable]: [f32; 1]) -> [f32; 1] {
+    fn step(self, g: f32, _: f32, [variable]: [f32; 1]) -> [f32; 1] {
         [variable - g * self.lr]
     }
 }
@@ -71,7 +71,7 @@ struct Momentum {
 
 impl Elements<2> for Momentum {
     #[inline(always)]
-    fn step(self, g: f32, [variable, m]: [f32; 2]) -> [f32; 2] {
+    fn step(self, g: f32, _: f32, [variable, m]: [f32; 2]) -> [f32; 2] {
         let m = m * self.factor - g * self.lr;
         [variable + m, m]
     }
@@ -85,7 +85,7 @@ struct Nesterov {
 
 impl Elements<2> for Nesterov {
     #[inline(always)]
-    fn step(self, g: f32, [variable, m]: [f32; 2]) -> [f32; 2] {
+    fn step(self, g: f32, _: f32, [variable, m]: [f32; 2]) -> [f32; 2] {
         let m = m * self.factor - g * self.lr;
         [variable + (m * self.factor - g * self.lr), m]
     }

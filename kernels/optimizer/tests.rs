@@ -43,7 +43,7 @@ fn run(cpu: Cpu, case: &Case) -> (Vec<f32>, Vec<f32>) {
             u_product = nadam.next_u_product(step, u_product);
         }
         let mut slots: Vec<&mut [f32]> = slots.iter_mut().map(Vec::as_mut_slice).collect();
-        case.optimizer.update(cpu, step, u_product, &mut variable, gradient, &mut slots);
+        case.optimizer.update(cpu, step, u_product, &mut variable, gradient.into(), &mut slots);
         after.extend_from_slice(&variable);
     }
     (after, slots.concat())
@@ -127,7 +127,7 @@ fn averages_of_weights_and_accumulated_gradients_are_those_of_keras() {
         let (mut variable, mut average, mut got) = (start.clone(), start.clone(), Vec::new());
         for (iteration, gradient) in gradients.chunks_exact(6).enumerate() {
             let step = Step { learning_rate: 0.05, iteration: iteration as u64 };
-            plain.update(cpu, step, &mut variable, gradient, None);
+            plain.update(cpu, step, &mut variable, gradient.into(), None);
             move_average(cpu, 0.9, step.iteration, &mut average, &variable);
             got.extend_from_slice(&average);
         }
@@ -142,7 +142,7 @@ fn averages_of_weights_and_accumulated_gradients_are_those_of_keras() {
             if (iteration + 1) % 2 == 0 {
                 clip::end_accumulation(cpu, 2, &mut gradient, &mut sum);
                 let step = Step { learning_rate: 0.05, iteration: iteration as u64 };
-                plain.update(cpu, step, &mut variable, &gradient, None);
+                plain.update(cpu, step, &mut variable, gradient[..].into(), None);
             } else {
                 clip::accumulate(cpu, &mut sum, &gradient);
             }
@@ -163,7 +163,7 @@ fn two_steps(cpu: Cpu, optimizer: Optimizer, variable: &[f32], gradient: &[f32])
     for iteration in 0..2 {
         let mut slots: Vec<&mut [f32]> = slots.iter_mut().map(Vec::as_mut_slice).collect();
         let step = Step { learning_rate: 0.1, iteration };
-        optimizer.update(cpu, step, 0.5, &mut variable, gradient, &mut slots);
+        optimizer.update(cpu, step, 0.5, &mut variable, gradient.into(), &mut slots);
     }
     variable
 }

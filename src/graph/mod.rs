@@ -18,8 +18,8 @@ pub use adjoint::Adjoint;
 pub use dim::{Bindings, Dim, DimError, DimExpr, Symbol};
 pub use operator::{Cost, OpError, Operator, Slots, elements};
 pub use program::{
-    Graph, GraphError, Input, Layer, Node, NodeId, Output, Penalty, Regularizer, Source, Value,
-    ValueId, Variable, VariableId, VariableKind,
+    Constraint, Graph, GraphError, Input, Layer, Node, NodeId, Output, Penalty, Regularizer,
+    Source, Untrainable, Value, ValueId, Variable, VariableId, VariableKind,
 };
 pub use rewrite::Edit;
 pub use tensor::{DType, Data, Tensor, TensorError};

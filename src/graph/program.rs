@@ -96,6 +96,46 @@ pub struct Regularizer {
     pub l2: f32,
 }
 
+/// What is done to a Variable after each update by the optimizer. Norms are the roots of the sums of
+/// squares along `axes`; ε is 1e-7.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Constraint {
+    /// `max(w, 0)`.
+    NonNegative,
+    /// `w · clip(norm, 0, maximum) / (ε + norm)`.
+    MaxNorm {
+        /// The largest norm.
+        maximum: f32,
+        /// The axes of a norm.
+        axes: Vec<usize>,
+    },
+    /// `w / (ε + norm)`.
+    UnitNorm {
+        /// The axes of a norm.
+        axes: Vec<usize>,
+    },
+    /// `w · (rate · clip(norm, minimum, maximum) + (1 - rate) · norm) / (ε + norm)`.
+    MinMaxNorm {
+        /// The smallest norm.
+        minimum: f32,
+        /// The largest norm.
+        maximum: f32,
+        /// How much of the way to that norm is gone.
+        rate: f32,
+        /// The axes of a norm.
+        axes: Vec<usize>,
+    },
+}
+
+/// A part of the model that training would not treat as the model's own software does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untrainable {
+    /// The layer's name.
+    pub layer: String,
+    /// What is not followed, and what to do.
+    pub reason: String,
+}
+
 /// What is added to the loss for the size of a layer's output, divided by the rows of the batch.
 #[derive(Clone, Debug)]
 pub struct Penalty {
@@ -118,6 +158,8 @@ pub struct Variable {
     pub value: Arc<Tensor>,
     /// What training adds to the loss for its size.
     pub regularizer: Option<Regularizer>,
+    /// What is done to it after each update.
+    pub constraint: Option<Constraint>,
     /// Whether a Session keeps it even where the Graph has no update of it, since another Graph has.
     pub kept: bool,
 }
@@ -212,6 +254,7 @@ pub struct Graph {
     updates: Vec<(VariableId, ValueId)>,
     layers: Vec<Layer>,
     penalties: Vec<Penalty>,
+    untrainable: Vec<Untrainable>,
     pub(super) fresh: usize,
 }
 
@@ -357,7 +400,8 @@ impl Graph {
         if self.variables.iter().any(|variable| variable.name == name) {
             return Err(GraphError::Duplicate { what: "variable", name });
         }
-        self.variables.push(Variable { name, kind, value, regularizer: None, kept: false });
+        let (regularizer, constraint) = (None, None);
+        self.variables.push(Variable { name, kind, value, regularizer, constraint, kept: false });
         Ok(VariableId(self.variables.len() - 1))
     }
 
@@ -366,9 +410,33 @@ impl Graph {
         self.variables[variable.0].regularizer = regularizer;
     }
 
+    /// Lets training hold a Variable to a constraint.
+    pub fn set_constraint(&mut self, variable: VariableId, constraint: Option<Constraint>) {
+        self.variables[variable.0].constraint = constraint;
+    }
+
+    /// Notes that `layer` cannot be trained as it should be, and why; each once. Inference does not
+    /// look at it.
+    pub fn add_untrainable(&mut self, layer: impl Into<String>, reason: impl Into<String>) {
+        let found = Untrainable { layer: layer.into(), reason: reason.into() };
+        if !self.untrainable.contains(&found) {
+            self.untrainable.push(found);
+        }
+    }
+
+    /// What cannot be trained as it should be.
+    pub fn untrainable(&self) -> &[Untrainable] {
+        &self.untrainable
+    }
+
     /// Lets training add to the loss for the size of a value.
     pub fn add_penalty(&mut self, penalty: Penalty) {
         self.penalties.push(penalty);
+    }
+
+    /// The penalties, to be completed by a reader.
+    pub fn penalties_mut(&mut self) -> &mut Vec<Penalty> {
+        &mut self.penalties
     }
 
     /// What training adds to the loss for the sizes of values.

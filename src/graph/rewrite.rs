@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Graph, GraphError, Layer, Node, Penalty, Source, ValueId, Variable};
+use super::{Graph, GraphError, Layer, Node, Penalty, Source, Untrainable, ValueId, Variable};
 
 /// What becomes of a node in a rewrite.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,9 +32,10 @@ impl Graph {
         new.fresh = self.fresh;
         let mut map: HashMap<ValueId, ValueId> = HashMap::with_capacity(self.value_count());
         for variable in self.variables() {
-            let Variable { name, kind, value, regularizer, kept } = variable;
+            let Variable { name, kind, value, regularizer, constraint, kept } = variable;
             let id = new.add_variable(name.clone(), *kind, value.clone())?;
             new.set_regularizer(id, *regularizer);
+            new.set_constraint(id, constraint.clone());
             if *kept {
                 new.keep(id);
             }
@@ -115,6 +116,9 @@ impl Graph {
             let outputs =
                 layer.outputs.iter().filter_map(|id| self.resolve(new, map, *id)).collect();
             new.add_layer(Layer { outputs, ..layer.clone() });
+        }
+        for Untrainable { layer, reason } in self.untrainable() {
+            new.add_untrainable(layer, reason);
         }
         for penalty in self.penalties() {
             if let Some(value) = self.resolve(new, map, penalty.value) {

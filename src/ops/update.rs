@@ -8,7 +8,9 @@ pub use seqfuse_kernels::optimizer::Optimizer;
 
 /// A Variable's value after a step, and its slots': from the value, the gradient of the same shape,
 /// the learning rate (a scalar), the number of steps before this one (an `i64` scalar) and Nadam's
-/// product of momenta (a scalar, empty for others), then the slots, of the Variable's shape.
+/// product of momenta (a scalar, empty for others), the rows' sizes where the gradient is a list of
+/// rows (see [`seqfuse_kernels::optimizer::Gradient`]; else empty), then the slots, of the Variable's
+/// shape.
 /// Outputs are the new value and the new slots, written in place where nothing reads the old.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Update {
@@ -22,7 +24,9 @@ impl Update {
     /// The slot of the gradient.
     pub const GRADIENT: usize = 1;
     /// The slot of the first of the optimizer's own slots.
-    pub const FIRST_SLOT: usize = 5;
+    pub const FIRST_SLOT: usize = 6;
+    /// The slot of the sizes of a list of rows.
+    pub const SIZES: usize = 5;
 
     fn slot_count(&self) -> usize {
         self.optimizer.slots().iter().map(Vec::len).sum()
@@ -44,7 +48,7 @@ impl Operator for Update {
 
     fn input_name(&self, index: usize) -> Cow<'static, str> {
         const NAMES: [&str; Update::FIRST_SLOT] =
-            ["variable", "gradient", "learning_rate", "iteration", "u_product"];
+            ["variable", "gradient", "learning_rate", "iteration", "u_product", "sizes"];
         match NAMES.get(index) {
             Some(name) => Cow::Borrowed(name),
             None => Cow::Owned(format!("slot{}", index - Self::FIRST_SLOT)),
@@ -61,6 +65,7 @@ impl Operator for Update {
         inputs.check(3, &TensorType::known(DType::I64, &[]))?;
         inputs.get(3)?;
         inputs.check(4, &TensorType::known(DType::F32, &[]))?;
+        inputs.check(Self::SIZES, variable)?;
         for slot in Self::FIRST_SLOT..Self::FIRST_SLOT + slots {
             inputs.get(slot)?;
             inputs.check(slot, variable)?;

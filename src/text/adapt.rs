@@ -120,6 +120,11 @@ impl TextVectorizationConfig {
         });
         vocabulary.extend(tokens);
         let vocabulary = Some(vocabulary);
-        Ok(TextVectorizationConfig { vocabulary, idf_weights, vocabulary_size: None, ..self.clone() })
+        Ok(TextVectorizationConfig {
+            vocabulary,
+            idf_weights,
+            vocabulary_size: None,
+            ..self.clone()
+        })
     }
 }

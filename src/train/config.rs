@@ -1,5 +1,7 @@
 //! How a model is trained: Keras's `fit` arguments.
 
+use std::path::PathBuf;
+
 use serde_json::{Map, Value};
 
 use super::data::Dataset;
@@ -19,6 +21,9 @@ pub struct TrainConfig {
     pub(super) validation_split: Option<f64>,
     pub(super) validation_batch_size: Option<usize>,
     pub(super) class_weight: Vec<(i64, f32)>,
+    pub(super) checkpoint: Option<PathBuf>,
+    pub(super) checkpoint_every: Option<usize>,
+    pub(super) resume: bool,
 }
 
 impl Default for TrainConfig {
@@ -35,6 +40,9 @@ impl Default for TrainConfig {
             validation_split: None,
             validation_batch_size: None,
             class_weight: Vec::new(),
+            checkpoint: None,
+            checkpoint_every: None,
+            resume: false,
         }
     }
 }
@@ -130,6 +138,27 @@ impl TrainConfig {
     /// Weighs the rows of these classes; others count once.
     pub fn class_weight(mut self, weights: impl IntoIterator<Item = (i64, f32)>) -> TrainConfig {
         self.class_weight = weights.into_iter().collect();
+        self
+    }
+
+    /// Keeps in this folder, after each epoch, all that [`fit`](super::Trainer::fit) needs to go on
+    /// to the bit where it was broken off. Without [`resume`](Self::resume) what the folder holds
+    /// of an earlier run is replaced.
+    pub fn checkpoint(mut self, folder: impl Into<PathBuf>) -> TrainConfig {
+        self.checkpoint = Some(folder.into());
+        self
+    }
+
+    /// Writes a checkpoint also after every so many batches.
+    pub fn checkpoint_every(mut self, batches: usize) -> TrainConfig {
+        self.checkpoint_every = Some(batches.max(1));
+        self
+    }
+
+    /// Says whether to go on from the folder's checkpoint, if there is one. A run that was finished
+    /// gives its history at once, unless it now has more epochs.
+    pub fn resume(mut self, resume: bool) -> TrainConfig {
+        self.resume = resume;
         self
     }
 }

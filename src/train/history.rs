@@ -42,6 +42,11 @@ impl History {
         History::default()
     }
 
+    /// Of these columns.
+    pub(super) fn from_columns(columns: Vec<(String, Vec<f64>)>) -> History {
+        History(columns)
+    }
+
     /// Adds the logs of an epoch.
     pub fn push(&mut self, logs: &Logs) {
         for (name, value) in logs.iter() {

@@ -10,7 +10,6 @@ use super::logits;
 use super::metric::{self, Metric};
 use super::step::{targets_of, weights_of};
 use crate::graph::{Data, Graph, Tensor};
-use crate::ops::Activation;
 use crate::runtime::Tensors;
 
 /// The means of losses, weighted by rows, and the metrics.
@@ -107,11 +106,10 @@ impl Meters {
         let Some(target) = data.get(&targets_of(&output.name)) else { return Ok(()) };
         let prediction: Vec<usize> =
             graph.ty(output.value).dims.iter().map(|dim| dim.known().unwrap_or(0)).collect();
-        let activation = logits::activation_of(graph, output.value, training);
+        let has_logits = logits::activation_of(graph, output.value, training).is_some();
         for value in if weighted { &config.weighted_metrics } else { &config.metrics } {
             let mut metric = metric::from_keras(value, target.shape(), &prediction)?;
-            let from_logits = activation
-                .is_some_and(|activation| metric.take_logits(activation == Activation::Sigmoid));
+            let from_logits = has_logits && metric.take_logits();
             let prefix =
                 if outputs.len() > 1 { format!("{}_", output.name) } else { String::new() };
             let name = names.unique(&prefix, metric.name(), weighted);
@@ -153,6 +151,25 @@ impl Meters {
     pub fn loss(results: &Tensors) -> f32 {
         let loss = results.get("loss").and_then(|loss| loss.as_f32()?.first().copied());
         loss.unwrap_or(f32::NAN)
+    }
+
+    /// The sums so far, of losses and then of metrics.
+    pub fn state(&self) -> Vec<Vec<f64>> {
+        let means = self.means.iter().map(|mean| vec![mean.total.into(), mean.count.into()]);
+        means.chain(self.metrics.iter().map(|metered| metered.metric.state())).collect()
+    }
+
+    /// Goes on from what [`state`](Self::state) gave; says whether it was of such meters.
+    pub fn restore(&mut self, state: &[Vec<f64>]) -> bool {
+        if state.len() != self.means.len() + self.metrics.len() {
+            return false;
+        }
+        let (means, metrics) = state.split_at(self.means.len());
+        for (mean, sums) in self.means.iter_mut().zip(means) {
+            let [total, count] = sums[..] else { return false };
+            *mean = Mean { total: total as f32, count: count as f32 };
+        }
+        self.metrics.iter_mut().zip(metrics).all(|(metered, sums)| metered.metric.restore(sums))
     }
 
     /// Loss and metrics so far.

@@ -6,11 +6,15 @@
 
 mod batch;
 pub mod callback;
+mod checkpoint;
 mod compile;
 mod config;
+mod constraint;
 mod data;
 mod error;
 pub mod files;
+mod fit;
+mod gradient;
 mod history;
 mod logits;
 mod loss;

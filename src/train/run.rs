@@ -192,6 +192,12 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Every Variable by name with what it holds now.
+    pub fn variables(&self) -> Vec<(&str, &Tensor)> {
+        let named = self.graph.variables().iter().enumerate();
+        named.map(|(index, known)| (&*known.name, self.value(VariableId(index)))).collect()
+    }
+
     /// What the last step was fed.
     pub fn batch(&self) -> &Tensors {
         &self.batches[usize::from(self.accumulating)]

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use super::TrainError;
 use super::compile::OutputConfig;
+use super::constraint;
+use super::gradient::{Gradient, clip};
 use super::logits;
 use super::loss::{LossInputs, add_loss};
-use super::optimizer::{Clip, OptimizerConfig};
+use super::optimizer::OptimizerConfig;
 use super::slots::Slots;
 use crate::graph::{
     DType, Dim, Graph, GraphError, Operator, Tensor, TensorType, ValueId, VariableId, VariableKind,
@@ -163,11 +165,13 @@ impl Recipe<'_> {
         }
         let parameters = self.slots.parameters();
         let values: Vec<ValueId> = parameters.iter().map(|id| graph.read(*id)).collect();
-        let mut gradients = passes::differentiate(graph, loss, &values)?;
-        for gradient in gradients.iter_mut().flatten() {
-            if let Some(scale) = scale {
-                let scale = graph.constant(Tensor::scalar(scale));
-                *gradient = binary(graph, BinaryKind::Divide, *gradient, scale)?;
+        let found = passes::differentiate(graph, loss, &values)?;
+        let mut gradients: Vec<Option<Gradient>> =
+            found.into_iter().map(|value| Some(Gradient::new(graph, value?))).collect();
+        if let Some(scale) = scale {
+            let scale = graph.constant(Tensor::scalar(scale));
+            for gradient in gradients.iter_mut().flatten() {
+                *gradient = gradient.summed(graph, BinaryKind::Divide, scale)?;
             }
         }
         // Sessions of both Graphs hand the Variables to each other.
@@ -182,18 +186,35 @@ impl Recipe<'_> {
             clip(graph, self.optimizer.clip, &mut gradients)?;
             self.update(graph, &values, &gradients, &mut news)?;
         }
-        self.move_averages(graph, &news)
+        self.move_averages(graph, &news)?;
+        self.constrain(graph, &gradients, &news)
+    }
+
+    /// Holds the parameters that have gradients to their constraints, in every step.
+    fn constrain(
+        &self,
+        graph: &mut Graph,
+        gradients: &[Option<Gradient>],
+        news: &[ValueId],
+    ) -> Result<(), TrainError> {
+        for ((id, gradient), new) in self.slots.parameters().iter().zip(gradients).zip(news) {
+            if let (Some(_), Some(limits)) = (gradient, graph.variable(*id).constraint.clone()) {
+                let held = constraint::apply(graph, &limits, *new)?;
+                graph.add_update(*id, held)?;
+            }
+        }
+        Ok(())
     }
 
     fn accumulate(
         &self,
         graph: &mut Graph,
-        gradients: &[Option<ValueId>],
+        gradients: &[Option<Gradient>],
     ) -> Result<(), TrainError> {
         for (id, gradient) in self.slots.accumulators().iter().zip(gradients) {
-            if let Some(gradient) = *gradient {
+            if let Some(gradient) = gradient {
                 let earlier = graph.read(*id);
-                let sum = binary(graph, BinaryKind::Add, gradient, earlier)?;
+                let sum = binary(graph, BinaryKind::Add, gradient.value, earlier)?;
                 graph.add_update(*id, sum)?;
             }
         }
@@ -204,15 +225,15 @@ impl Recipe<'_> {
     fn average_accumulated(
         &self,
         graph: &mut Graph,
-        gradients: &mut [Option<ValueId>],
+        gradients: &mut [Option<Gradient>],
     ) -> Result<(), TrainError> {
         let Some(steps) = self.optimizer.accumulation else { return Ok(()) };
         for (id, gradient) in self.slots.accumulators().iter().zip(gradients) {
             if let Some(gradient) = gradient {
                 let earlier = graph.read(*id);
-                let sum = binary(graph, BinaryKind::Add, *gradient, earlier)?;
+                let sum = binary(graph, BinaryKind::Add, gradient.value, earlier)?;
                 let steps = graph.constant(Tensor::scalar(steps as f32));
-                *gradient = binary(graph, BinaryKind::Divide, sum, steps)?;
+                *gradient = Gradient::dense(binary(graph, BinaryKind::Divide, sum, steps)?);
                 let zero = graph.constant(Tensor::scalar(0.0f32));
                 let zeros = add(graph, FullLike, &[earlier, zero])?;
                 graph.add_update(*id, zeros)?;
@@ -226,7 +247,7 @@ impl Recipe<'_> {
         &self,
         graph: &mut Graph,
         values: &[ValueId],
-        gradients: &[Option<ValueId>],
+        gradients: &[Option<Gradient>],
         news: &mut [ValueId],
     ) -> Result<(), TrainError> {
         let rate = graph.add_input(LEARNING_RATE, TensorType::known(DType::F32, &[]))?;
@@ -238,14 +259,15 @@ impl Recipe<'_> {
             _ => None,
         };
         for (index, (&value, gradient)) in values.iter().zip(gradients).enumerate() {
-            let Some(gradient) = *gradient else { continue };
+            let Some(gradient) = gradient else { continue };
+            let sizes = gradient.sizes(graph, &self.optimizer.rule)?;
             let (parameter, slots) = (self.slots.parameters()[index], self.slots.of(index));
             let op = Update {
                 optimizer: self.optimizer.rule,
                 weight_decay: self.optimizer.weight_decay,
             };
-            let mut inputs =
-                vec![Some(value), Some(gradient), Some(rate), Some(iteration), product];
+            let mut inputs = vec![Some(value), Some(gradient.value), Some(rate), Some(iteration)];
+            inputs.extend([product, sizes]);
             inputs.extend(slots.iter().map(|id| Some(graph.read(*id))));
             let name = format!("{}/update", graph.variable(parameter).name);
             let outputs = graph.add_node(&name, Arc::new(op), inputs)?;
@@ -344,65 +366,4 @@ fn rows_of(graph: &mut Graph, x: ValueId) -> Result<ValueId, GraphError> {
         }
     };
     sum_of(graph, kept)
-}
-
-/// Clips gradients as Keras does.
-fn clip(
-    graph: &mut Graph,
-    clip: Option<Clip>,
-    gradients: &mut [Option<ValueId>],
-) -> Result<(), GraphError> {
-    match clip {
-        None => Ok(()),
-        Some(Clip::Value(limit)) => {
-            for gradient in gradients.iter_mut().flatten() {
-                let (low, high) = (Tensor::scalar(-limit as f32), Tensor::scalar(limit as f32));
-                let (low, high) = (graph.constant(low), graph.constant(high));
-                let cut = binary(graph, BinaryKind::Maximum, *gradient, low)?;
-                *gradient = binary(graph, BinaryKind::Minimum, cut, high)?;
-            }
-            Ok(())
-        }
-        Some(Clip::Norm(limit)) => {
-            for gradient in gradients.iter_mut().flatten() {
-                let limit = graph.constant(Tensor::scalar(limit as f32));
-                let squares = squares_of(graph, *gradient)?;
-                let norm = unary(graph, UnaryKind::Sqrt, squares)?;
-                let scaled = binary(graph, BinaryKind::Multiply, *gradient, limit)?;
-                let larger = binary(graph, BinaryKind::Maximum, norm, limit)?;
-                *gradient = binary(graph, BinaryKind::Divide, scaled, larger)?;
-            }
-            Ok(())
-        }
-        Some(Clip::GlobalNorm(limit)) => clip_all(graph, limit as f32, gradients),
-    }
-}
-
-fn squares_of(graph: &mut Graph, x: ValueId) -> Result<ValueId, GraphError> {
-    let squares = unary(graph, UnaryKind::Square, x)?;
-    sum_of(graph, squares)
-}
-
-fn clip_all(
-    graph: &mut Graph,
-    limit: f32,
-    gradients: &mut [Option<ValueId>],
-) -> Result<(), GraphError> {
-    let mut total = None;
-    for gradient in gradients.iter().flatten() {
-        let squares = squares_of(graph, *gradient)?;
-        total = Some(sum(graph, total, squares)?);
-    }
-    let Some(total) = total else { return Ok(()) };
-    let norm = unary(graph, UnaryKind::Sqrt, total)?;
-    let [one, inverse_limit, limit] = [1.0, 1.0 / limit, limit].map(Tensor::scalar);
-    let (one, inverse_limit) = (graph.constant(one), graph.constant(inverse_limit));
-    let limit = graph.constant(limit);
-    let inverse = binary(graph, BinaryKind::Divide, one, norm)?;
-    let smaller = binary(graph, BinaryKind::Minimum, inverse, inverse_limit)?;
-    let scale = binary(graph, BinaryKind::Multiply, limit, smaller)?;
-    for gradient in gradients.iter_mut().flatten() {
-        *gradient = binary(graph, BinaryKind::Multiply, *gradient, scale)?;
-    }
-    Ok(())
 }

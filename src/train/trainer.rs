@@ -1,16 +1,17 @@
 //! Trains and evaluates a model: Keras's `fit` and `evaluate`.
 
 use super::batch::Bound;
-use super::callback::{Callback, Context};
+use super::callback::Callback;
+use super::checkpoint::{Folder, Place, Snapshot, fingerprint};
 use super::compile::{CompileConfig, OutputConfig};
 use super::config::TrainConfig;
 use super::data::Dataset;
+use super::fit::Fit;
 use super::history::{History, Logs};
-use super::meter::Meters;
 use super::run::{Run, Setup};
 use super::slots::Slots;
 use super::state::{self, Progress};
-use super::{TrainError, order};
+use super::{TrainError, constraint};
 use crate::graph::Graph;
 use crate::model::Model;
 
@@ -25,6 +26,7 @@ pub struct Trainer {
     slots: Slots,
     progress: Progress,
     callbacks: Vec<Box<dyn Callback>>,
+    notes: Vec<String>,
 }
 
 impl std::fmt::Debug for Trainer {
@@ -41,8 +43,13 @@ impl Trainer {
     /// it. Unless that sets another, the optimizer goes on from the state in the model's file.
     ///
     /// # Errors
-    /// If a setting is missing, not known or not honoured, or does not fit the model.
+    /// If a setting is missing, not known or not honoured, or does not fit the model, or if a layer
+    /// would not be trained as its own software trains it.
     pub fn new(model: &Model, config: &TrainConfig) -> Result<Trainer, TrainError> {
+        if let Some(found) = model.graph().untrainable().first() {
+            let (layer, reason) = (found.layer.clone(), found.reason.clone());
+            return Err(TrainError::Layer { layer, reason });
+        }
         let compiled = model.document().and_then(|document| document.compile_config.clone());
         let settings = state::merge(compiled.unwrap_or_default(), &config.compile);
         let compile = CompileConfig::from_json(&settings)?;
@@ -50,6 +57,7 @@ impl Trainer {
         let names = graph.outputs().iter().map(|output| output.name.clone());
         let outputs = compile.for_outputs(&names.collect::<Vec<_>>())?;
         let slots = Slots::add(&mut graph, &compile.optimizer, state::parameters(model))?;
+        constraint::check(&graph, &slots, &compile.optimizer)?;
         let mut progress = Progress::new(&compile.optimizer);
         if let Some(document) = model.document()
             && !config.compile.contains_key("optimizer")
@@ -62,8 +70,8 @@ impl Trainer {
             }
         }
         let (model, config) = (model.clone(), config.clone());
-        let callbacks = Vec::new();
-        Ok(Trainer { model, config, compile, outputs, graph, slots, progress, callbacks })
+        let (callbacks, notes) = (Vec::new(), Vec::new());
+        Ok(Trainer { model, config, compile, outputs, graph, slots, progress, callbacks, notes })
     }
 
     /// Adds a callback, which is called after those added before.
@@ -85,8 +93,8 @@ impl Trainer {
     /// Trains on `data` and gives loss and metrics of each epoch.
     ///
     /// # Errors
-    /// If data and model disagree, the loss becomes NaN or infinite, or a callback fails. The
-    /// weights are then those before the call.
+    /// If data and model disagree, the loss becomes NaN or infinite, a callback fails, or a
+    /// checkpoint cannot be written or read. The weights are then those before the call.
     pub fn fit(&mut self, data: &Dataset) -> Result<History, TrainError> {
         let (data, validation) = match (&self.config.validation, self.config.validation_split) {
             (Some(given), _) => (data.clone(), Some(given.clone())),
@@ -96,22 +104,82 @@ impl Trainer {
             }
             (None, None) => (data.clone(), None),
         };
+        let (folder, start) = self.checkpoint(&data, validation.as_ref())?;
+        let (mut graph, mut progress) = (self.graph.clone(), self.progress);
+        if let Some((start, path)) = &start {
+            start.restore(&mut graph).map_err(|why| not_of_run(path, why))?;
+            progress = start.progress;
+            if self.is_over(start) {
+                (self.graph, self.progress) = (graph, progress);
+                return Ok(start.history.clone());
+            }
+        }
         let bind = |data: &Dataset, class_weight: &[(i64, f32)]| {
             Bound::new(&self.graph, &self.outputs, data, class_weight)
         };
         let data = bind(&data, &self.config.class_weight)?;
         let validation = validation.map(|data| bind(&data, &[])).transpose()?;
         let mut callbacks = std::mem::take(&mut self.callbacks);
-        let run = Run::new(self.setup(), &self.graph, self.progress, &data);
+        let run = Run::new(self.setup(), &graph, progress, &data);
         let result = run.and_then(|run| {
-            let history = History::new();
-            let callbacks = &mut callbacks[..];
-            Fit { run, data: &data, validation: validation.as_ref(), callbacks, history }.run()
+            let mut fit = Fit::new(run, &data, validation.as_ref(), &mut callbacks);
+            fit.checkpoints = folder;
+            if let Some((start, path)) = start {
+                fit.resume(start).map_err(|why| not_of_run(&path, why))?;
+            }
+            fit.run()
         });
         self.callbacks = callbacks;
         let (history, graph, progress) = result?;
         (self.graph, self.progress) = (graph, progress);
         Ok(history)
+    }
+
+    /// The folder of checkpoints, if there is to be one, and where to go on, with its path.
+    fn checkpoint(
+        &mut self,
+        data: &Dataset,
+        validation: Option<&Dataset>,
+    ) -> Result<(Option<Folder>, Option<(Snapshot, String)>), TrainError> {
+        let Trainer { model, graph, compile, config, .. } = self;
+        let Some(path) = &config.checkpoint else {
+            let missing = |what: &str| {
+                let expected = "name the folder of checkpoints (--checkpoint)";
+                TrainError::setting(what, "there is no folder of checkpoints", expected)
+            };
+            return match (config.resume, config.checkpoint_every) {
+                (true, _) => Err(missing("resume")),
+                (false, Some(_)) => Err(missing("checkpoint_every")),
+                (false, None) => Ok((None, None)),
+            };
+        };
+        let described = fingerprint(model, graph, compile, config, data, validation);
+        let mut folder = Folder::open(path, described)?;
+        let mut start = if config.resume { folder.load()? } else { None };
+        self.notes.append(&mut folder.notes);
+        // A run that gets more epochs goes on from before what was done at its end.
+        if let Some(end) = &start
+            && end.place.finished
+            && !self.is_over(end)
+            && let Some(before) = folder.load_previous()
+            && (before.place.epoch, before.place.batch) == (end.place.epoch, end.place.batch)
+        {
+            start = Some(before);
+        }
+        let path = folder.newest().display().to_string();
+        Ok((Some(folder), start.map(|start| (start, path))))
+    }
+
+    /// Whether nothing is left to do after `end`.
+    fn is_over(&self, end: &Snapshot) -> bool {
+        let Place { epoch, stopped, finished, .. } = end.place;
+        finished && (stopped || self.config.epochs <= epoch)
+    }
+
+    /// What is to be known of the last [`fit`](Self::fit) beside its result: that a damaged
+    /// checkpoint was passed over.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Loss and metrics of `data` for the weights as they are.
@@ -138,73 +206,6 @@ impl Trainer {
     }
 }
 
-/// One call of [`Trainer::fit`].
-struct Fit<'a> {
-    run: Run<'a>,
-    data: &'a Bound,
-    validation: Option<&'a Bound>,
-    callbacks: &'a mut [Box<dyn Callback>],
-    history: History,
-}
-
-impl Fit<'_> {
-    fn run(mut self) -> Result<(History, Graph, Progress), TrainError> {
-        self.each(|callback, context| callback.on_train_begin(context))?;
-        let config = self.run.setup.config;
-        for epoch in config.initial_epoch..config.epochs {
-            if self.run.stopped {
-                break;
-            }
-            let mut logs = self.epoch(epoch)?;
-            if let Some(data) = self.validation {
-                let size = config.validation_batch_size.unwrap_or(config.batch_size);
-                let graph = self.run.graph()?;
-                for (name, value) in self.run.setup.evaluate(&graph, data, size)?.iter() {
-                    logs.set(format!("val_{name}"), value);
-                }
-            }
-            self.each(|callback, context| callback.on_epoch_end(epoch, &mut logs, context))?;
-            self.history.push(&logs);
-        }
-        if self.run.setup.compile.optimizer.average.is_some() {
-            self.run.use_averages();
-        }
-        self.each(|callback, context| callback.on_train_end(context))?;
-        Ok((self.history, self.run.graph()?, self.run.progress))
-    }
-
-    /// Trains on every row once.
-    fn epoch(&mut self, epoch: usize) -> Result<Logs, TrainError> {
-        let setup = self.run.setup;
-        let mut meters = Meters::new(setup.model.graph(), setup.outputs, self.data, true)?;
-        let config = setup.config;
-        let order = match config.shuffle {
-            true => order::shuffled(self.data.rows, config.seed, epoch as u64),
-            false => (0..self.data.rows).collect(),
-        };
-        for (index, rows) in order.chunks(config.batch_size).enumerate() {
-            self.run.step(self.data, rows)?;
-            let loss = Meters::loss(&self.run.results);
-            if !loss.is_finite() && !self.callbacks.iter().any(|c| c.handles_divergence()) {
-                return Err(TrainError::Diverged { loss, epoch: epoch + 1, batch: index + 1 });
-            }
-            meters.update(rows.len(), self.run.batch(), &self.run.results)?;
-            if !self.callbacks.is_empty() {
-                let logs = meters.logs();
-                self.each(|callback, context| callback.on_batch_end(index, &logs, context))?;
-            }
-            if self.run.stopped {
-                break;
-            }
-        }
-        Ok(meters.logs())
-    }
-
-    fn each(
-        &mut self,
-        mut call: impl FnMut(&mut dyn Callback, &mut Context<'_>) -> Result<(), TrainError>,
-    ) -> Result<(), TrainError> {
-        let mut context = Context { control: &mut self.run };
-        self.callbacks.iter_mut().try_for_each(|callback| call(&mut **callback, &mut context))
-    }
+fn not_of_run(path: &str, reason: String) -> TrainError {
+    TrainError::Checkpoint { path: path.to_owned(), reason }
 }

@@ -148,9 +148,10 @@ fn page() -> String {
         assert!(found > 0 || OF_KERAS_2.contains(&class), "no fixture holds a layer of {class}");
         let _ = writeln!(
             rows,
-            "| {class} | {} | {} | {} | {found} |",
+            "| {class} | {} | {} | {} | {} | {found} |",
             names(options, Use::Honoured),
             names(options, Use::Only),
+            names(options, Use::Training),
             names(options, Use::Ignored)
         );
     }

@@ -87,7 +87,11 @@ impl Document {
             (true, None) => "none".to_owned(),
         };
         let expected = "names of a line each".to_owned();
-        Err(FormatError::Malformed { place: "the names of the classes".to_owned(), expected, found })
+        Err(FormatError::Malformed {
+            place: "the names of the classes".to_owned(),
+            expected,
+            found,
+        })
     }
 
     /// The names of the classes as a file holds them, to be kept where there are no assets.

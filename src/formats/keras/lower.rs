@@ -5,6 +5,7 @@ mod custom;
 mod ends;
 mod rows;
 mod time_distributed;
+mod training;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -52,6 +53,7 @@ pub fn lower(description: &Description, source: Source) -> Result<Lowered, Forma
         records: HashMap::new(),
         groups: Vec::new(),
         unmasked: HashSet::new(),
+        trainable: description.model.trainable,
         sized: HashMap::new(),
     };
     let Some(model) = description.model.as_model() else {
@@ -156,6 +158,8 @@ struct Lowering {
     groups: Vec<Group>,
     /// Values whose masks a call has taken off.
     unmasked: HashSet<ValueId>,
+    /// Whether the outermost model is trained.
+    trainable: bool,
     /// Objects of custom classes whose templates use the sizes of their inputs, by key.
     sized: HashMap<String, LayerConfig>,
 }
@@ -382,11 +386,28 @@ impl Lowering {
         scope: &Scope<'_>,
         layer: &LayerConfig,
         args: Vec<Arg>,
+        kwargs: Vec<(String, Arg)>,
+        training: Option<bool>,
+    ) -> Result<Vec<LoweredTensor>, FormatError> {
+        let outputs = self.call_within(scope, layer, args, kwargs, training)?;
+        self.penalize(&scope.path_of(layer), layer, &outputs)?;
+        Ok(outputs)
+    }
+
+    /// The same without the layer's own `activity_regularizer`.
+    fn call_within(
+        &mut self,
+        scope: &Scope<'_>,
+        layer: &LayerConfig,
+        args: Vec<Arg>,
         mut kwargs: Vec<(String, Arg)>,
         training: Option<bool>,
     ) -> Result<Vec<LoweredTensor>, FormatError> {
         let path = scope.path_of(layer);
-        let training = training.or(take_training(&path, &mut kwargs)?);
+        let own = take_training(&path, &mut kwargs)?;
+        // `fit` and `predict` set it over what calls in a Functional model have.
+        let heeded = |own: &bool| *own || scope.model.custom.is_some();
+        let training = training.or(own.filter(heeded));
         let outputs = match &layer.kind {
             LayerKind::Custom => self.call_custom(scope, layer, args, kwargs, training)?,
             LayerKind::Operator => {
@@ -441,6 +462,10 @@ impl Lowering {
                  call it without, and save again",
             ));
         }
+        if training == Some(false) && built.layer.acts_in_training() {
+            let reason = "a custom class calls it with training=False; call it without";
+            self.graph.add_untrainable(path, reason);
+        }
         let named = ["query", "value", "key"];
         let named = kwargs.iter().filter(|(name, _)| named.contains(&name.as_str()));
         let given = args.iter().take(3).chain(named.map(|(_, arg)| arg)).flat_map(Arg::flatten);
@@ -479,18 +504,26 @@ impl Lowering {
         let specs = layer.variables(&Call::new(&mut self.graph, path, args, kwargs, &[]))?;
         let mut variables = Vec::with_capacity(specs.len());
         let mut stored = Vec::with_capacity(specs.len());
+        if let Some(reason) = layer.untrainable() {
+            self.graph.add_untrainable(path, reason);
+        }
         for spec in specs {
             let name = format!("{name}/{}", spec.name);
             let value = self.source.value(path, &folder, &name, &spec)?;
+            // Models around it have no say, but for the outermost, nor has a layer in its parts.
+            let trained = self.trainable && spec.trainable.unwrap_or(config.trainable);
             let kind = match spec.initial {
-                Initial::Drawn(_) if config.trainable => VariableKind::Parameter,
+                Initial::Drawn(_) if trained => VariableKind::Parameter,
                 Initial::Drawn(_) => VariableKind::Frozen,
                 Initial::Statistic(_) => VariableKind::Statistic,
                 Initial::State => VariableKind::State,
             };
             let added = self.graph.add_variable(name, kind, Arc::new(value));
-            variables.push(added.map_err(|source| inputs_error(path, source))?);
-            let trainable = trainable && kind == VariableKind::Parameter;
+            let variable = added.map_err(|source| inputs_error(path, source))?;
+            self.regularize(path, variable, &spec);
+            variables.push(variable);
+            let first = matches!(spec.initial, Initial::Drawn(_)) && config.trainable;
+            let trainable = trainable && first;
             let place = Stored { path: join(&folder, &spec.path), trainable };
             stored.push((kind != VariableKind::State).then_some(place));
         }

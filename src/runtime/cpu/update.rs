@@ -1,6 +1,6 @@
 //! Optimizers: Variables and their slots, written in place.
 
-use seqfuse_kernels::optimizer::{self, Step};
+use seqfuse_kernels::optimizer::{self, Gradient, Step};
 
 use super::lowering::{CpuOp, Kernel, Lowering};
 use super::{Buffer, Env};
@@ -132,6 +132,7 @@ impl CpuOp for Update {
         let gradient = lowering.input(Update::GRADIENT)?;
         let (rate, steps) = (lowering.input(2)?, lowering.input(3)?);
         let (product, op) = (lowering.optional(4), self.clone());
+        let sizes = lowering.optional(Update::SIZES);
         let body = move |env: &Env<'_>, written: &mut [&mut [f32]]| {
             let step =
                 Step { learning_rate: scalar(env, &rate), iteration: iteration(env, &steps) };
@@ -140,7 +141,8 @@ impl CpuOp for Update {
                 optimizer::decay_weights(env.cpu, decay, step.learning_rate, variable);
             }
             let product = product.as_ref().map_or(1.0, |product| scalar(env, product));
-            op.optimizer.update(env.cpu, step, product, variable, env.get(&gradient), slots);
+            let gradient = Gradient { sum: env.get(&gradient), sizes: env.optional(&sizes) };
+            op.optimizer.update(env.cpu, step, product, variable, gradient, slots);
         };
         Ok(Box::new(InPlace { written, body }))
     }

@@ -93,7 +93,9 @@ fn push(data: &mut Data, value: f64) -> bool {
     let whole = value.fract() == 0.0;
     match data {
         Data::F32(values) if value.is_finite() => values.push(value as f32),
-        Data::I32(values) if whole && f64::from(i32::MIN) <= value && value <= f64::from(i32::MAX) => {
+        Data::I32(values)
+            if whole && f64::from(i32::MIN) <= value && value <= f64::from(i32::MAX) =>
+        {
             values.push(value as i32);
         }
         // Beyond 2^53 not every integer is an f64.

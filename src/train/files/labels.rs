@@ -120,7 +120,9 @@ fn numbers(table: &Table, column: usize, ty: &TensorType) -> Result<Tensor, Data
     let whole = values.iter().all(|value| value.fract() == 0.0 && value.abs() < 1e15);
     let count = vec![values.len()];
     Ok(match whole {
-        true => Tensor::from_parts(count, values.iter().map(|&x| x as i64).collect::<Vec<_>>().into()),
+        true => {
+            Tensor::from_parts(count, values.iter().map(|&x| x as i64).collect::<Vec<_>>().into())
+        }
         false => {
             Tensor::from_parts(count, values.iter().map(|&x| x as f32).collect::<Vec<_>>().into())
         }

@@ -25,11 +25,7 @@ impl Layout {
     ///
     /// # Errors
     /// If one is missing, or cannot be told.
-    pub fn find(
-        table: &Table,
-        graph: &Graph,
-        options: &DataOptions,
-    ) -> Result<Layout, DataError> {
+    pub fn find(table: &Table, graph: &Graph, options: &DataOptions) -> Result<Layout, DataError> {
         let weight = match &options.weight_column {
             Some(name) => Some(named(table, name, "--weight-column")?),
             None => table.column(WEIGHT),
@@ -56,8 +52,10 @@ impl Layout {
             };
             if found.is_empty() || is_text && found.len() > 1 {
                 let problem = match is_text {
-                    true => "no column is named `text`; name the column of texts with --text-column"
-                        .to_owned(),
+                    true => {
+                        "no column is named `text`; name the column of texts with --text-column"
+                            .to_owned()
+                    }
                     false => format!("no column is named `{}`, an input of the model", input.name),
                 };
                 return Err(missing(table, problem));
@@ -123,7 +121,8 @@ fn targets(
     match by_name.or(other) {
         Some(column) => Ok(vec![Some(column)]),
         None => {
-            let problem = "no column is named `label`; name the column of labels with --label-column";
+            let problem =
+                "no column is named `label`; name the column of labels with --label-column";
             Err(missing(table, problem.to_owned()))
         }
     }

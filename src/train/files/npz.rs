@@ -130,7 +130,9 @@ impl Reader<'_> {
         given: Option<&[String]>,
     ) -> Result<(Tensor, Option<Vec<String>>), DataError> {
         let found = self.graph.outputs().iter().find(|known| known.name == output);
-        let (Some(texts), Some(found)) = (tensor.as_str(), found) else { return Ok((tensor, None)) };
+        let (Some(texts), Some(found)) = (tensor.as_str(), found) else {
+            return Ok((tensor, None));
+        };
         let names = labels::names_of(texts, given, self.graph.ty(found.value))?;
         let mut ids = Vec::with_capacity(texts.len());
         for (row, text) in texts.iter().enumerate() {

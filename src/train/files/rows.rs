@@ -37,7 +37,8 @@ pub(super) fn read(
 fn weights(table: &Table, column: usize) -> Result<Tensor, DataError> {
     let weight = |row| {
         let row: &super::table::Row = row;
-        let number = row.cells[column].number().filter(|weight| weight.is_finite() && *weight >= 0.0);
+        let number =
+            row.cells[column].number().filter(|weight| weight.is_finite() && *weight >= 0.0);
         let number = number.map(|weight| weight as f32);
         number.ok_or_else(|| column::bad(table, row, column, "a weight from 0 on"))
     };

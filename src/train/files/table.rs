@@ -141,7 +141,9 @@ pub(super) fn read_jsonl(text: &str) -> Result<Table, DataError> {
         let value: Value = serde_json::from_str(line)
             .map_err(|error| refuse(format!("not valid JSON ({error})")))?;
         let Value::Object(mut object) = value else {
-            return Err(refuse("expected an object such as {\"text\": …, \"label\": …}".to_owned()));
+            return Err(refuse(
+                "expected an object such as {\"text\": …, \"label\": …}".to_owned(),
+            ));
         };
         if rows.is_empty() {
             names = object.keys().cloned().collect();

@@ -45,9 +45,7 @@ pub fn fit_targets(
                 check_probabilities(&what, tensor)?;
                 tensor.clone()
             }
-            (Some(classes), loss)
-                if ONE_HOT.contains(&loss) && classes > 1 && is_list(tensor) =>
-            {
+            (Some(classes), loss) if ONE_HOT.contains(&loss) && classes > 1 && is_list(tensor) => {
                 one_hot(tensor, check(&what, tensor, classes)?, classes)
             }
             _ => tensor.clone(),

@@ -76,17 +76,13 @@ impl Metric for LossMetric {
         self.kind != Kind::RootMeanSquare
     }
 
-    fn take_logits(&mut self, sigmoid: bool) -> bool {
+    fn take_logits(&mut self) -> bool {
         match &mut self.kind {
-            Kind::Loss(Loss::BinaryCrossentropy { from_logits, .. }) if sigmoid => {
-                *from_logits = true;
-            }
-            Kind::Loss(Loss::CategoricalCrossentropy { from_logits, .. })
-            | Kind::Sparse { from_logits, .. }
-                if !sigmoid =>
-            {
-                *from_logits = true;
-            }
+            Kind::Loss(
+                Loss::BinaryCrossentropy { from_logits, .. }
+                | Loss::CategoricalCrossentropy { from_logits, .. },
+            )
+            | Kind::Sparse { from_logits, .. } => *from_logits = true,
             _ => return false,
         }
         true

@@ -57,9 +57,8 @@ pub trait Metric: Debug + Send {
     }
 
     /// Makes a crossentropy take logits from now on and says whether this is one: Keras computes
-    /// these from the logits where the output is a sigmoid or a softmax. `sigmoid` says which.
-    fn take_logits(&mut self, sigmoid: bool) -> bool {
-        let _ = sigmoid;
+    /// these from the logits where the output is a sigmoid or a softmax, whichever of the two.
+    fn take_logits(&mut self) -> bool {
         false
     }
 }

@@ -114,6 +114,9 @@ const ENTRIES: [&str; 11] = [
 const POLICIES: [&str; 5] = ["float32", "mixed_float16", "mixed_bfloat16", "float16", "bfloat16"];
 
 /// Layers whose `dtype` is that of their values and not a precision to compute in.
+/// The options of the class from which all layers are derived.
+const OF_EVERY_LAYER: [&str; 4] = ["name", "trainable", "activity_regularizer", "dtype"];
+
 const OWN_DTYPE: [&str; 6] = [
     "InputLayer",
     "TextVectorization",
@@ -363,11 +366,11 @@ impl LayerConfig {
         }
     }
 
-    /// A reader of its options; `name`, `trainable` and `dtype` count as read.
+    /// A reader of its options; `name`, `trainable`, `dtype` and `activity_regularizer`, which every
+    /// layer may have, count as read.
     pub fn options(&self) -> Options<'_> {
         let own_dtype = OWN_DTYPE.contains(&self.class_name.as_str());
-        let read: &[&str] =
-            if own_dtype { &["name", "trainable"] } else { &["name", "trainable", "dtype"] };
+        let read: &[&str] = if own_dtype { &OF_EVERY_LAYER[..3] } else { &OF_EVERY_LAYER };
         let options = Options::new(&self.name, &self.class_name, &self.config, read);
         #[cfg(test)]
         let options = options.of_operator(matches!(self.kind, LayerKind::Operator));

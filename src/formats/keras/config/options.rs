@@ -372,6 +372,21 @@ impl<'a> Options<'a> {
         layers.iter().map(|layer| LayerConfig::parse(layer, &self.place(option))).collect()
     }
 
+    /// The value as it stands of an option that acts in training alone; null counts as absent.
+    /// Marks the option as read.
+    pub fn for_training(&self, option: &str) -> Option<&'a Value> {
+        #[cfg(test)]
+        self.note(option, record::Use::Training);
+        self.mark(option)
+    }
+
+    /// Says of options that are read that they act in training alone.
+    pub fn trains(&self, options: &[&str]) {
+        for option in options {
+            self.for_training(option);
+        }
+    }
+
     /// Marks options as read that have no influence on results.
     pub fn ignore(&self, options: &[&str]) {
         options.iter().for_each(|option| {

@@ -12,6 +12,8 @@ pub enum Use {
     Only,
     /// It is honoured.
     Honoured,
+    /// It acts in training alone, and is honoured there or refused.
+    Training,
 }
 
 /// The uses of options, by class and name.

@@ -14,7 +14,6 @@ struct Activation {
 pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
     let options = config.options();
     let function = activation_of(&options, "activation", "linear")?;
-    options.ignore(&["activity_regularizer"]);
     options.finish()?;
     Ok(Box::new(Activation { function }))
 }
@@ -107,7 +106,6 @@ pub(super) fn function_of(layer: &LayerConfig) -> Result<Option<Function>, Forma
         }
         _ => return Ok(None),
     };
-    options.ignore(&["activity_regularizer"]);
     options.finish()?;
     Ok(Some(function))
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::axes::product;
 use super::operators::reduce;
-use super::{Arg, Call, KerasLayer, LoweredTensor, VariableSpec};
+use super::{Arg, Call, KerasLayer, LoweredTensor, VariableSpec, Weight};
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
 use crate::graph::{DType, Dim, Tensor, ValueId};
@@ -49,7 +49,8 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
         use_scale: options.bool_or("use_scale", additive)?,
         dropout: options.rate_or("dropout", 0.0)?,
     };
-    options.ignore(&["seed", "activity_regularizer"]);
+    options.trains(&["dropout"]);
+    options.ignore(&["seed"]);
     options.finish()?;
     Ok(Box::new(layer))
 }
@@ -171,7 +172,7 @@ impl Attention {
             causal: inputs.causal && !masked,
             sliding_window: None,
             masked_row: MaskedRow::Lowered,
-            dropout: 0.0,
+            dropout: self.dropout as f32,
             dropped_scores: true,
         };
         let mut slots = Vec::new();
@@ -202,7 +203,11 @@ impl Attention {
             scores = call.add(Select, &[mask, scores, lowered])?;
         }
         let axis = dims.len().saturating_sub(1);
-        let scores = call.add(Softmax { axis, log: false }, &[scores])?;
+        let mut scores = call.add(Softmax { axis, log: false }, &[scores])?;
+        if self.dropout > 0.0 {
+            let noise = ops::Noise::Dropout { rate: self.dropout };
+            scores = call.add(ops::Dropout::new(noise), &[scores])?;
+        }
         let output = call.add(MatMul, &[scores, inputs.value])?;
         Ok([output, scores])
     }
@@ -286,7 +291,7 @@ fn steps(call: &mut Call<'_>, x: ValueId, rows: bool) -> Result<ValueId, FormatE
 
 impl KerasLayer for Attention {
     fn variables(&self, call: &Call<'_>) -> Result<Vec<VariableSpec>, FormatError> {
-        let ones = Value::from("ones");
+        let ones = Weight::plain(&Value::from("ones"));
         let mut variables = Vec::new();
         if self.score == Score::Additive {
             let first = match call.look(0, "inputs") {
@@ -300,7 +305,7 @@ impl KerasLayer for Attention {
             if self.use_scale {
                 let width =
                     width.ok_or_else(|| call.refuse("the features of the query are not known"))?;
-                let drawn = Value::from("glorot_uniform");
+                let drawn = Weight::plain(&Value::from("glorot_uniform"));
                 variables.push(VariableSpec::new(0, "scale", [width], &drawn));
             }
             return Ok(variables);

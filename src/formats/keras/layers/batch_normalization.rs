@@ -1,25 +1,26 @@
-//! `BatchNormalization` by its moving statistics (Ioffe and Szegedy 2015, arXiv:1502.03167).
+//! `BatchNormalization` (Ioffe and Szegedy 2015, arXiv:1502.03167).
 
 use serde_json::Value;
 
 use super::axes::position;
-use super::{Call, KerasLayer, LoweredTensor, VariableSpec, initial};
+use super::{Call, KerasLayer, LoweredTensor, VariableSpec, Weight, initial, weight};
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
-use crate::graph::{Dim, Tensor, TensorType, ValueId};
-use crate::ops::{BinaryKind, Unary, UnaryKind};
+use crate::graph::{DType, Dim, TensorType, ValueId};
+use crate::ops::BatchNorm;
 
 #[derive(Debug)]
 struct BatchNormalization {
     axis: i64,
     epsilon: f32,
+    momentum: f64,
     center: bool,
     scale: bool,
     /// Whether it keeps the statistics of batch renormalization, which only training reads.
     renorm: bool,
     trainable: bool,
-    beta: Value,
-    gamma: Value,
+    beta: Weight,
+    gamma: Weight,
     moving_mean: Value,
     moving_variance: Value,
 }
@@ -34,26 +35,18 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
     let layer = BatchNormalization {
         axis,
         epsilon: options.f64_or("epsilon", 1e-3)? as f32,
+        momentum: options.f64_or("momentum", 0.99)?,
         center: options.bool_or("center", true)?,
         scale: options.bool_or("scale", true)?,
         renorm: options.bool_or("renorm", false)?,
         trainable: config.trainable,
-        beta: initial(&options, "beta_initializer", "zeros")?,
-        gamma: initial(&options, "gamma_initializer", "ones")?,
+        beta: weight(&options, "beta", "zeros")?,
+        gamma: weight(&options, "gamma", "ones")?,
         moving_mean: initial(&options, "moving_mean_initializer", "zeros")?,
         moving_variance: initial(&options, "moving_variance_initializer", "ones")?,
     };
-    options.ignore(&[
-        "momentum",
-        "synchronized",
-        "renorm_clipping",
-        "renorm_momentum",
-        "beta_regularizer",
-        "gamma_regularizer",
-        "beta_constraint",
-        "gamma_constraint",
-        "activity_regularizer",
-    ]);
+    options.ignore(&["synchronized", "renorm_clipping", "renorm_momentum"]);
+    options.trains(&["momentum"]);
     options.finish()?;
     Ok(Box::new(layer))
 }
@@ -63,28 +56,28 @@ impl BatchNormalization {
         let rank = ty.rank();
         position(self.axis, rank).ok_or_else(|| call.bad_axes("axis", &[self.axis], rank))
     }
+}
 
-    /// The factor and the addend, each in the sizes of the axis: `γ / √(variance + ε)` and
-    /// `β - mean · factor`.
-    fn line(&self, call: &mut Call<'_>) -> Result<[ValueId; 2], FormatError> {
-        let offset = usize::from(self.scale) + usize::from(self.center);
-        let (mean, variance) = (call.variable(offset)?, call.variable(offset + 1)?);
-        let epsilon = call.constant(Tensor::scalar(self.epsilon));
-        let spread = call.binary(BinaryKind::Add, variance, epsilon)?;
-        let mut factor = call.add(Unary { kind: UnaryKind::Rsqrt }, &[spread])?;
-        if self.scale {
-            let gamma = call.variable(0)?;
-            factor = call.binary(BinaryKind::Multiply, factor, gamma)?;
+impl BatchNormalization {
+    fn add(
+        &self,
+        call: &mut Call<'_>,
+        norm: BatchNorm,
+        x: ValueId,
+        mask: Option<ValueId>,
+    ) -> Result<ValueId, FormatError> {
+        let mut slots = vec![Some(x)];
+        slots.push(if self.scale { Some(call.variable(0)?) } else { None });
+        let scales = usize::from(self.scale);
+        slots.push(if self.center { Some(call.variable(scales)?) } else { None });
+        let statistics = scales + usize::from(self.center);
+        slots.extend([Some(call.variable(statistics)?), Some(call.variable(statistics + 1)?)]);
+        match mask.filter(|_| !norm.frozen) {
+            Some(mask) if call.ty(mask).dtype == DType::Bool => slots.push(Some(mask)),
+            Some(_) => call.untrainable("its mask is of numbers; give one of truth values"),
+            None => {}
         }
-        let product = call.binary(BinaryKind::Multiply, mean, factor)?;
-        let addend = match self.center {
-            true => {
-                let beta = call.variable(usize::from(self.scale))?;
-                call.binary(BinaryKind::Subtract, beta, product)?
-            }
-            false => call.add(Unary { kind: UnaryKind::Negative }, &[product])?,
-        };
-        Ok([factor, addend])
+        Ok(call.add_node(norm, slots)?[0])
     }
 }
 
@@ -136,21 +129,23 @@ impl KerasLayer for BatchNormalization {
             let expected = format!("one dimension less than {ty}");
             return Err(call.bad("mask", call.ty(mask), expected));
         }
-        let axis = self.position(call, &ty)?;
-        let [mut factor, mut addend] = self.line(call)?;
-        let behind = ty.rank() - 1 - axis;
-        if behind > 0 {
-            let size = ty.dims.get(axis).cloned().into_iter();
-            let dims: Vec<Dim> = size.chain(vec![Dim::Known(1); behind]).collect();
-            factor = call.reshape(factor, dims.clone())?;
-            addend = call.reshape(addend, dims)?;
-        }
-        let value = call.binary(BinaryKind::Multiply, x, factor)?;
-        let value = call.binary(BinaryKind::Add, value, addend)?;
+        let norm = BatchNorm {
+            axis: self.position(call, &ty)?,
+            epsilon: self.epsilon,
+            momentum: self.momentum,
+            frozen: !self.trainable,
+        };
+        let value = self.add(call, norm, x, mask)?;
         Ok(vec![LoweredTensor { value, mask: by_name.or(input.mask) }])
     }
 
     fn acts_in_training(&self) -> bool {
         self.trainable
+    }
+
+    fn untrainable(&self) -> Option<String> {
+        let reason =
+            "renorm is true, batch renormalization, which is not followed; freeze the layer";
+        (self.renorm && self.trainable).then(|| reason.to_owned())
     }
 }

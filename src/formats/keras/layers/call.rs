@@ -6,7 +6,10 @@ use serde_json::Value;
 
 use super::operators;
 use crate::formats::FormatError;
-use crate::graph::{DType, Graph, GraphError, Operator, Tensor, TensorType, ValueId, VariableId};
+use crate::graph::{
+    DType, Graph, GraphError, Operator, Penalty, Regularizer, Tensor, TensorType, ValueId,
+    VariableId,
+};
 use crate::ops::Cast;
 
 /// A tensor of the model and the mask that travels with it.
@@ -219,6 +222,31 @@ impl<'a> Call<'a> {
             return Err(self.refuse(format!("it has no variable {index}")));
         };
         self.graph.add_update(*variable, value).map_err(|source| self.failed(source))
+    }
+
+    /// Notes that training would not do here what Keras does.
+    pub fn untrainable(&mut self, reason: impl Into<String>) {
+        self.graph.add_untrainable(self.name, reason);
+    }
+
+    /// Lets training add to the loss for the sizes of `outputs`, which are those of layer `name`.
+    ///
+    /// # Errors
+    /// If one of them is text.
+    pub fn penalize(
+        &mut self,
+        name: &str,
+        regularizer: Regularizer,
+        outputs: &[ValueId],
+    ) -> Result<(), FormatError> {
+        if regularizer == Regularizer::default() {
+            return Ok(());
+        }
+        for output in outputs {
+            let (name, value) = (name.to_owned(), self.float(*output)?);
+            self.graph.add_penalty(Penalty { name, value, regularizer });
+        }
+        Ok(())
     }
 
     /// Adds a node with one output, named as the layer.

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::{Call, KerasLayer, LoweredTensor, VariableSpec, activation_of, glu, initial, width};
+use super::{
+    Call, KerasLayer, LoweredTensor, VariableSpec, Weight, activation_of, glu, weight, width,
+};
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
 use crate::graph::Dim;
@@ -13,8 +15,8 @@ struct Dense {
     units: usize,
     activation: ops::Activation,
     use_bias: bool,
-    kernel: Value,
-    bias: Value,
+    kernel: Weight,
+    bias: Weight,
 }
 
 pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
@@ -23,19 +25,12 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
         units: width(&options, "units")?,
         activation: activation_of(&options, "activation", "linear")?,
         use_bias: options.bool_or("use_bias", true)?,
-        kernel: initial(&options, "kernel_initializer", "glorot_uniform")?,
-        bias: initial(&options, "bias_initializer", "zeros")?,
+        kernel: weight(&options, "kernel", "glorot_uniform")?,
+        bias: weight(&options, "bias", "zeros")?,
     };
     let hint = "merge the LoRA weights in Python and save the model again";
     options.only("lora_rank", &Value::Null, hint)?;
-    options.ignore(&[
-        "kernel_regularizer",
-        "bias_regularizer",
-        "activity_regularizer",
-        "kernel_constraint",
-        "bias_constraint",
-        "lora_alpha",
-    ]);
+    options.ignore(&["lora_alpha"]);
     options.finish()?;
     Ok(Box::new(layer))
 }

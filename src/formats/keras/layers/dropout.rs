@@ -8,12 +8,12 @@ use crate::ops;
 
 #[derive(Debug)]
 struct Dropout {
-    rate: f32,
+    rate: f64,
 }
 
 pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
     let options = config.options();
-    let rate = options.rate_or("rate", f64::NAN)? as f32;
+    let rate = options.rate_or("rate", f64::NAN)?;
     options.ignore(&["seed", "noise_shape", "activity_regularizer"]);
     options.finish()?;
     Ok(Box::new(Dropout { rate }))
@@ -25,10 +25,8 @@ impl KerasLayer for Dropout {
         if call.ty(input.value).dtype != DType::F32 || self.rate == 0.0 {
             return Ok(vec![input]);
         }
-        let value = call.add(
-            ops::Dropout::new(ops::Noise::Dropout { rate: f64::from(self.rate) }),
-            &[input.value],
-        )?;
+        let value =
+            call.add(ops::Dropout::new(ops::Noise::Dropout { rate: self.rate }), &[input.value])?;
         Ok(vec![LoweredTensor { value, mask: input.mask }])
     }
 

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::operators::Einsum;
-use super::{Call, KerasLayer, LoweredTensor, VariableSpec, activation_of, glu, initial};
+use super::{Call, KerasLayer, LoweredTensor, VariableSpec, Weight, activation_of, glu, weight};
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
 use crate::graph::{Dim, TensorType, ValueId};
@@ -18,8 +18,8 @@ struct EinsumDense {
     output_shape: Vec<Option<usize>>,
     bias_axes: Option<Vec<char>>,
     activation: Activation,
-    kernel: Value,
-    bias: Value,
+    kernel: Weight,
+    bias: Weight,
 }
 
 /// The equation taken apart.
@@ -97,21 +97,14 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
         output_shape,
         bias_axes,
         activation: activation_of(&options, "activation", "linear")?,
-        kernel: initial(&options, "kernel_initializer", "glorot_uniform")?,
-        bias: initial(&options, "bias_initializer", "zeros")?,
+        kernel: weight(&options, "kernel", "glorot_uniform")?,
+        bias: weight(&options, "bias", "zeros")?,
     };
     let hint = "merge the LoRA weights in Python and save the model again";
     options.only("lora_rank", &Value::Null, hint)?;
     let hint = "save the model before it is quantized";
     options.only("gptq_unpacked_column_size", &Value::Null, hint)?;
-    options.ignore(&[
-        "kernel_regularizer",
-        "bias_regularizer",
-        "activity_regularizer",
-        "kernel_constraint",
-        "bias_constraint",
-        "lora_alpha",
-    ]);
+    options.ignore(&["lora_alpha"]);
     options.finish()?;
     Ok(Box::new(layer))
 }

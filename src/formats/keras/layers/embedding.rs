@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Call, KerasLayer, LoweredTensor, VariableSpec, initial, width};
+use super::{Call, KerasLayer, LoweredTensor, VariableSpec, Weight, weight, width};
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
 use crate::graph::{DType, Tensor};
@@ -13,7 +13,7 @@ struct Embedding {
     input_dim: usize,
     output_dim: usize,
     mask_zero: bool,
-    table: Value,
+    table: Weight,
 }
 
 pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
@@ -22,17 +22,11 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
         input_dim: width(&options, "input_dim")?,
         output_dim: width(&options, "output_dim")?,
         mask_zero: options.bool_or("mask_zero", false)?,
-        table: initial(&options, "embeddings_initializer", "uniform")?,
+        table: weight(&options, "embeddings", "uniform")?,
     };
     let hint = "merge the LoRA weights in Python and save the model again";
     options.only("lora_rank", &Value::Null, hint)?;
-    options.ignore(&[
-        "embeddings_regularizer",
-        "activity_regularizer",
-        "embeddings_constraint",
-        "input_length",
-        "lora_alpha",
-    ]);
+    options.ignore(&["input_length", "lora_alpha"]);
     options.finish()?;
     Ok(Box::new(layer))
 }

@@ -15,7 +15,6 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
     let options = config.options();
     let formats = ["channels_last", "channels_first"];
     let format = options.choice("data_format", "channels_last", &formats)?;
-    options.ignore(&["activity_regularizer"]);
     options.finish()?;
     Ok(Box::new(Flatten { channels_first: format == "channels_first" }))
 }

@@ -1,10 +1,8 @@
 //! `GroupNormalization`: each example normalized in groups of channels (Wu and He 2018,
 //! arXiv:1803.08494).
 
-use serde_json::Value;
-
 use super::axes::{inverse, position};
-use super::{Call, KERAS2, KerasLayer, LoweredTensor, VariableSpec, initial};
+use super::{Call, KERAS2, KerasLayer, LoweredTensor, VariableSpec, Weight, weight};
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
 use crate::graph::{Dim, TensorType};
@@ -18,8 +16,8 @@ struct GroupNormalization {
     epsilon: f32,
     center: bool,
     scale: bool,
-    beta: Value,
-    gamma: Value,
+    beta: Weight,
+    gamma: Weight,
     keras2: bool,
 }
 
@@ -38,17 +36,10 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
         epsilon: options.f64_or("epsilon", 1e-3)? as f32,
         center: options.bool_or("center", true)?,
         scale: options.bool_or("scale", true)?,
-        beta: initial(&options, "beta_initializer", "zeros")?,
-        gamma: initial(&options, "gamma_initializer", "ones")?,
+        beta: weight(&options, "beta", "zeros")?,
+        gamma: weight(&options, "gamma", "ones")?,
         keras2: options.bool_or(KERAS2, false)?,
     };
-    options.ignore(&[
-        "beta_regularizer",
-        "gamma_regularizer",
-        "beta_constraint",
-        "gamma_constraint",
-        "activity_regularizer",
-    ]);
     options.finish()?;
     Ok(Box::new(layer))
 }

@@ -12,7 +12,6 @@ struct Identity {
 pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
     let options = config.options();
     let keras2 = options.bool_or(KERAS2, false)?;
-    options.ignore(&["activity_regularizer"]);
     options.finish()?;
     Ok(Box::new(Identity { keras2 }))
 }

@@ -1,9 +1,7 @@
 //! `LayerNormalization` over one axis or several.
 
-use serde_json::Value;
-
 use super::axes::{inverse, position};
-use super::{Call, KerasLayer, LoweredTensor, VariableSpec, initial};
+use super::{Call, KerasLayer, LoweredTensor, VariableSpec, Weight, weight};
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
 use crate::graph::{Dim, TensorType, ValueId};
@@ -17,8 +15,8 @@ struct LayerNormalization {
     center: bool,
     scale: bool,
     form: NormForm,
-    beta: Value,
-    gamma: Value,
+    beta: Weight,
+    gamma: Weight,
 }
 
 pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
@@ -36,16 +34,9 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
         center: center && !rms_scaling,
         scale: scale || rms_scaling,
         form: if rms_scaling { NormForm::VarianceScaling } else { NormForm::Standard },
-        beta: initial(&options, "beta_initializer", "zeros")?,
-        gamma: initial(&options, "gamma_initializer", "ones")?,
+        beta: weight(&options, "beta", "zeros")?,
+        gamma: weight(&options, "gamma", "ones")?,
     };
-    options.ignore(&[
-        "beta_regularizer",
-        "gamma_regularizer",
-        "beta_constraint",
-        "gamma_constraint",
-        "activity_regularizer",
-    ]);
     options.finish()?;
     Ok(Box::new(layer))
 }

@@ -17,7 +17,6 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
     if mask_value.is_infinite() {
         return Err(options.unsupported("mask_value", "use a finite number"));
     }
-    options.ignore(&["activity_regularizer"]);
     options.finish()?;
     Ok(Box::new(Masking { mask_value }))
 }

@@ -8,7 +8,6 @@ mod call;
 mod compose;
 mod convolution;
 mod dense;
-mod dropout;
 mod einsum_dense;
 mod embedding;
 mod flatten;
@@ -39,6 +38,7 @@ mod tests;
 mod text_vectorization;
 mod unit_normalization;
 mod variable;
+mod weight;
 
 use std::fmt;
 
@@ -46,6 +46,7 @@ pub use activation::{activation_of, glu};
 pub use call::{Arg, Call, LoweredTensor};
 pub use input_layer::{InputSpec, keras_dtype};
 pub use variable::{Initial, VariableSpec, initial, width};
+pub use weight::{Weight, regularizer, weight};
 
 use super::config::LayerConfig;
 use super::source::Files;
@@ -92,6 +93,11 @@ pub trait KerasLayer: fmt::Debug {
     fn acts_in_training(&self) -> bool {
         false
     }
+
+    /// Why training would not do what Keras does, if it would not.
+    fn untrainable(&self) -> Option<String> {
+        None
+    }
 }
 
 /// An option that no file holds: the reader of Keras 2's files adds it to layers that computed
@@ -104,7 +110,7 @@ type Parse = fn(&LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError>;
 /// Every layer, by the class that it is saved under.
 const LAYERS: &[(&str, Parse)] = &[
     ("Activation", activation::parse),
-    ("ActivityRegularization", noise::parse),
+    ("ActivityRegularization", noise::parse_activity),
     ("Add", merging::parse_add),
     ("AdditiveAttention", attention::parse),
     ("AlphaDropout", noise::parse),
@@ -127,7 +133,7 @@ const LAYERS: &[(&str, Parse)] = &[
     ("DepthwiseConv2D", convolution::parse_depthwise_2d),
     ("Discretization", preprocessing::parse_discretization),
     ("Dot", merging::parse_dot),
-    ("Dropout", dropout::parse),
+    ("Dropout", noise::parse),
     ("ELU", activation::parse_function),
     ("EinsumDense", einsum_dense::parse),
     ("Embedding", embedding::parse),

@@ -6,10 +6,12 @@ mod masks;
 use serde_json::Value;
 
 use super::axes::{inverse, position, product};
-use super::{Call, KERAS2, KerasLayer, LoweredTensor, VariableSpec, initial, width};
+use super::{
+    Call, KERAS2, KerasLayer, LoweredTensor, VariableSpec, Weight, regularizer, weight, width,
+};
 use crate::formats::FormatError;
 use crate::formats::keras::config::{LayerConfig, Options};
-use crate::graph::{Dim, TensorType, ValueId};
+use crate::graph::{Dim, Regularizer, TensorType, ValueId};
 use crate::ops::{Activation, Attention, BinaryKind, Dense, MaskedRow};
 
 #[derive(Debug)]
@@ -28,8 +30,10 @@ struct MultiHeadAttention {
     /// All axes between batch and features, if `None`.
     axes: Option<Vec<i64>>,
     sliding_window: Option<usize>,
-    kernel: Value,
-    bias: Value,
+    kernel: Weight,
+    bias: Weight,
+    /// What training adds to the loss for each projection.
+    activity: Option<Regularizer>,
     /// Whether it is one of Keras 2: a wholly masked row is uniform there, and masks stay on.
     keras2: bool,
 }
@@ -58,8 +62,9 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
             .filter(|shape| !matches!(shape[..], [] | [0])),
         axes: options.optional_i64s("attention_axes")?,
         sliding_window: window(&options)?,
-        kernel: initial(&options, "kernel_initializer", "glorot_uniform")?,
-        bias: initial(&options, "bias_initializer", "zeros")?,
+        kernel: weight(&options, "kernel", "glorot_uniform")?,
+        bias: weight(&options, "bias", "zeros")?,
+        activity: activity(config),
     };
     finish(options)?;
     Ok(Box::new(layer))
@@ -88,11 +93,18 @@ pub(super) fn parse_grouped(config: &LayerConfig) -> Result<Box<dyn KerasLayer>,
         output_shape: None,
         axes: None,
         sliding_window: window(&options)?,
-        kernel: initial(&options, "kernel_initializer", "glorot_uniform")?,
-        bias: initial(&options, "bias_initializer", "zeros")?,
+        kernel: weight(&options, "kernel", "glorot_uniform")?,
+        bias: weight(&options, "bias", "zeros")?,
+        activity: activity(config),
     };
     finish(options)?;
     Ok(Box::new(layer))
+}
+
+/// What each projection is penalized with. One that is not followed is refused with the layer.
+fn activity(config: &LayerConfig) -> Option<Regularizer> {
+    let option = "activity_regularizer";
+    regularizer(option, config.raw_options().get(option)).unwrap_or_default()
 }
 
 fn window(options: &Options<'_>) -> Result<Option<usize>, FormatError> {
@@ -104,14 +116,7 @@ fn window(options: &Options<'_>) -> Result<Option<usize>, FormatError> {
 
 fn finish(options: Options<'_>) -> Result<(), FormatError> {
     options.only("flash_attention", &Value::Bool(false), "build the layer without it")?;
-    options.ignore(&[
-        "seed",
-        "kernel_regularizer",
-        "bias_regularizer",
-        "activity_regularizer",
-        "kernel_constraint",
-        "bias_constraint",
-    ]);
+    options.ignore(&["seed"]);
     options.finish()
 }
 
@@ -224,7 +229,12 @@ impl MultiHeadAttention {
         }
         let contract = if part == Part::Output { 2 } else { 1 };
         let activation = if part == Part::Gate { Activation::Sigmoid } else { Activation::Linear };
-        Ok(call.add_node(Dense { contract, activation }, inputs)?[0])
+        let value = call.add_node(Dense { contract, activation }, inputs)?[0];
+        if let Some(regularizer) = self.activity {
+            let name = format!("{}/{}", call.name(), part.place(self.grouped).1);
+            call.penalize(&name, regularizer, &[value])?;
+        }
+        Ok(value)
     }
 
     /// `x` `[batch, .., heads, width]` as `[batches, attended, heads, width]`.
@@ -310,9 +320,13 @@ impl KerasLayer for MultiHeadAttention {
             };
             let (path, name) = part.place(self.grouped);
             let kernel = [&ins[..], &outs[..]].concat();
-            variables.push(VariableSpec::new(0, "kernel", kernel, &self.kernel).below(path, name));
+            // Keras makes the projections without a word of whether the layer is trained, so that
+            // they always are (3.15).
+            let spec = VariableSpec::new(0, "kernel", kernel, &self.kernel);
+            variables.push(spec.trained(true).below(path, name));
             if self.use_bias {
-                variables.push(VariableSpec::new(1, "bias", outs, &self.bias).below(path, name));
+                let spec = VariableSpec::new(1, "bias", outs, &self.bias);
+                variables.push(spec.trained(true).below(path, name));
             }
         }
         Ok(variables)
@@ -353,7 +367,7 @@ impl KerasLayer for MultiHeadAttention {
             causal,
             sliding_window: self.sliding_window,
             masked_row: if fused || self.keras2 { MaskedRow::Uniform } else { MaskedRow::Zero },
-            dropout: 0.0,
+            dropout: self.dropout as f32,
             dropped_scores: false,
         };
         let mut inputs = vec![Some(q), Some(k), Some(v)];

@@ -19,7 +19,6 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
     if permutation.len() == 1 || axes.and_then(|axes| positions(&axes, axes.len())).is_none() {
         return Err(options.bad("dims", "the axes from 1, each once"));
     }
-    options.ignore(&["activity_regularizer"]);
     options.finish()?;
     Ok(Box::new(Permute { permutation }))
 }

@@ -1,8 +1,6 @@
 //! `PReLU`: a rectifier whose slope below 0 is learned (He et al. 2015, arXiv:1502.01852).
 
-use serde_json::Value;
-
-use super::{Call, KerasLayer, LoweredTensor, VariableSpec, initial};
+use super::{Call, KerasLayer, LoweredTensor, VariableSpec, Weight, weight};
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
 use crate::graph::{Dim, Tensor};
@@ -12,16 +10,15 @@ use crate::ops::{Activate, Activation, BinaryKind};
 struct PRelu {
     /// Axes along which one slope serves all, counted with the batch.
     shared: Vec<i64>,
-    alpha: Value,
+    alpha: Weight,
 }
 
 pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
     let options = config.options();
     let layer = PRelu {
         shared: options.optional_i64s("shared_axes")?.unwrap_or_default(),
-        alpha: initial(&options, "alpha_initializer", "zeros")?,
+        alpha: weight(&options, "alpha", "zeros")?,
     };
-    options.ignore(&["alpha_regularizer", "alpha_constraint", "activity_regularizer"]);
     options.finish()?;
     Ok(Box::new(layer))
 }

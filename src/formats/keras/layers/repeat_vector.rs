@@ -14,7 +14,6 @@ struct RepeatVector {
 pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
     let options = config.options();
     let n = width(&options, "n")?;
-    options.ignore(&["activity_regularizer"]);
     options.finish()?;
     Ok(Box::new(RepeatVector { n }))
 }

@@ -23,7 +23,6 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
     if open > 1 || sizes.iter().any(|&size| size < -1) {
         return Err(options.bad("target_shape", expected));
     }
-    options.ignore(&["activity_regularizer"]);
     options.finish()?;
     let sizes = sizes.into_iter().map(|size| usize::try_from(size).ok()).collect();
     Ok(Box::new(Reshape { sizes }))

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::axes::{inverse, position};
-use super::{Call, KerasLayer, LoweredTensor, VariableSpec};
+use super::{Call, KerasLayer, LoweredTensor, VariableSpec, Weight};
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
 use crate::graph::{Dim, TensorType};
@@ -25,7 +25,6 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
         return Err(options.bad("axis", "at least one axis"));
     }
     let epsilon = options.f64_or("epsilon", 1e-6)? as f32;
-    options.ignore(&["activity_regularizer"]);
     options.finish()?;
     Ok(Box::new(RmsNormalization { axes, epsilon }))
 }
@@ -54,7 +53,8 @@ impl KerasLayer for RmsNormalization {
         let sizes = sizes.ok_or_else(|| {
             call.refuse(format!("the sizes of the axes {:?} of {ty} are not known", self.axes))
         })?;
-        Ok(vec![VariableSpec::new(0, "scale", sizes, &Value::from("ones"))])
+        let ones = Weight::plain(&Value::from("ones"));
+        Ok(vec![VariableSpec::new(0, "scale", sizes, &ones)])
     }
 
     fn call(&self, call: &mut Call<'_>) -> Result<Vec<LoweredTensor>, FormatError> {

@@ -24,7 +24,6 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
         return Err(options.bad("axis", "at least one axis"));
     }
     let keras2 = options.bool_or(KERAS2, false)?;
-    options.ignore(&["activity_regularizer"]);
     options.finish()?;
     Ok(Box::new(Softmax { axes, keras2 }))
 }

@@ -12,6 +12,8 @@ use crate::graph::DType;
 #[derive(Debug)]
 struct SpectralNormalization {
     name: String,
+    /// Whether the layer within is trained.
+    trainable: bool,
     layer: Box<dyn KerasLayer>,
 }
 
@@ -21,10 +23,10 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
     if !matches!(within.kind, LayerKind::Layer) {
         return Err(options.unsupported("layer", "wrap a layer with a kernel, such as Dense"));
     }
-    options.ignore(&["power_iterations", "activity_regularizer"]);
+    options.ignore(&["power_iterations"]);
     options.finish()?;
     let layer = parse_layer(&within)?;
-    Ok(Box::new(SpectralNormalization { name: within.name, layer }))
+    Ok(Box::new(SpectralNormalization { name: within.name, trainable: within.trainable, layer }))
 }
 
 impl KerasLayer for SpectralNormalization {
@@ -42,7 +44,8 @@ impl KerasLayer for SpectralNormalization {
         };
         let initial = json!({ "class_name": "TruncatedNormal", "config": { "stddev": 0.02 } });
         let vector = VariableSpec::statistic(1, "vector_u", [1, columns], &initial);
-        let below = own.into_iter().map(|spec| spec.below("layer", &self.name));
+        let below =
+            own.into_iter().map(|spec| spec.trained(self.trainable).below("layer", &self.name));
         Ok(below.chain([vector]).collect())
     }
 
@@ -56,5 +59,13 @@ impl KerasLayer for SpectralNormalization {
 
     fn acts_in_training(&self) -> bool {
         true
+    }
+
+    fn untrainable(&self) -> Option<String> {
+        Some(
+            "training divides its kernel by the largest singular value at each step, which is not \
+             followed; put the layer within in its place"
+                .to_owned(),
+        )
     }
 }

@@ -25,7 +25,6 @@ pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatE
     if axes.is_empty() {
         return Err(options.bad("axis", "at least one axis"));
     }
-    options.ignore(&["activity_regularizer"]);
     let largest = if options.bool_or(KERAS2, false)? { LARGEST_KERAS2 } else { LARGEST };
     options.finish()?;
     Ok(Box::new(UnitNormalization { axes, largest }))

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
+use super::Weight;
 use crate::formats::FormatError;
 use crate::formats::keras::config::Options;
 
@@ -20,6 +21,11 @@ pub struct VariableSpec {
     pub initial: Initial,
     /// Elements that are 1 whatever the initializer gives: the bias of a forget gate.
     pub ones: Range<usize>,
+    /// What training does with it; its initializer is not read from here.
+    pub weight: Weight,
+    /// Whether the part of the layer that it belongs to is trained, where that is not for the layer
+    /// to say.
+    pub trainable: Option<bool>,
 }
 
 /// How a variable starts.
@@ -35,14 +41,21 @@ pub enum Initial {
 
 impl VariableSpec {
     /// The variable that lies at `vars/<index>`.
-    pub fn new(index: usize, name: &str, shape: impl Into<Vec<usize>>, initial: &Value) -> Self {
+    pub fn new(index: usize, name: &str, shape: impl Into<Vec<usize>>, weight: &Weight) -> Self {
         VariableSpec {
             path: format!("vars/{index}"),
             name: name.to_owned(),
             shape: shape.into(),
-            initial: Initial::Drawn(initial.clone()),
+            initial: Initial::Drawn(weight.initial.clone()),
             ones: 0..0,
+            weight: weight.clone(),
+            trainable: None,
         }
+    }
+
+    /// The same, of a part of the layer that says for itself whether it is trained.
+    pub fn trained(self, trainable: bool) -> Self {
+        VariableSpec { trainable: Some(trainable), ..self }
     }
 
     /// The variable that lies at `vars/<index>` and that no optimizer trains.
@@ -53,12 +66,18 @@ impl VariableSpec {
         initial: &Value,
     ) -> Self {
         let initial_value = Initial::Statistic(initial.clone());
-        VariableSpec { initial: initial_value, ..Self::new(index, name, shape, initial) }
+        VariableSpec {
+            initial: initial_value,
+            ..Self::new(index, name, shape, &Weight::plain(initial))
+        }
     }
 
     /// A recurrent state.
     pub fn state(name: &str, shape: impl Into<Vec<usize>>) -> Self {
-        VariableSpec { initial: Initial::State, ..Self::new(0, name, shape, &Value::Null) }
+        VariableSpec {
+            initial: Initial::State,
+            ..Self::new(0, name, shape, &Weight::plain(&Value::Null))
+        }
     }
 
     /// The same below a part of the layer: `path` in the file, `name` in names.

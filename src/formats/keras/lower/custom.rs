@@ -11,7 +11,7 @@ use crate::formats::FormatError;
 use crate::formats::keras::config::{CallArg, LayerConfig, LayerKind};
 pub(super) use crate::formats::keras::custom::described;
 use crate::formats::keras::custom::{Expanded, StepKind, expand_at};
-use crate::formats::keras::layers::{Arg, Call, KerasLayer, LoweredTensor, VariableSpec};
+use crate::formats::keras::layers::{Arg, Call, KerasLayer, LoweredTensor, VariableSpec, Weight};
 use crate::formats::keras::source::join;
 use crate::graph::ValueId;
 use values::{Bound, Values};
@@ -44,7 +44,10 @@ pub(super) fn own_weights(custom: &Expanded) -> Box<dyn KerasLayer> {
     let specs = custom.weights.iter().enumerate().map(|(index, weight)| {
         let shape = weight.shape.clone();
         match weight.trainable {
-            true => VariableSpec::new(index, &weight.name, shape, &weight.initializer),
+            true => {
+                let plain = Weight::plain(&weight.initializer);
+                VariableSpec::new(index, &weight.name, shape, &plain)
+            }
             false => VariableSpec::statistic(index, &weight.name, shape, &weight.initializer),
         }
     });
@@ -123,6 +126,11 @@ impl Lowering {
         let mut values = Values::new(&object.path, bound, training);
         self.read_own_weights(object, &sized, custom, &mut values)?;
         for step in &custom.steps {
+            if step.conditions.iter().any(|(value, _)| values::is_training(value)) {
+                let reason = "its template does something else where it is trained; leave \
+                              conditions on `training` out";
+                self.graph.add_untrainable(object.path.as_str(), reason);
+            }
             if !values.applies(&step.conditions)? {
                 continue;
             }

@@ -14,7 +14,7 @@ use crate::formats::FormatError;
 use crate::formats::keras::config::{LayerConfig, LayerKind};
 use crate::formats::keras::layers::{Arg, Call, KERAS2, LoweredTensor};
 use crate::graph::{Dim, ValueId};
-use crate::ops::{Reduce, ReduceKind, Reshape};
+use crate::ops::{BatchNorm, Dropout, Reduce, ReduceKind, Reshape};
 
 /// Classes whose call takes a mask, which the wrapper hands on. `BatchNormalization` takes one too,
 /// and heeds it in training alone.
@@ -73,7 +73,6 @@ impl Lowering {
         let options = layer.options();
         let within = options.layer("layer")?;
         let keras2 = options.bool_or(KERAS2, false)?;
-        options.ignore(&["activity_regularizer"]);
         options.finish()?;
         let path = scope.path_of(layer);
         let mut call = Call::new(&mut self.graph, &path, args, kwargs, &[]);
@@ -86,9 +85,10 @@ impl Lowering {
         // What does not take a mask as an argument hands on the one that its input has.
         let carried = rows.folded_mask.filter(|_| keras2 && mask.is_none());
         let argument = Arg::Tensor(LoweredTensor { value: rows.folded, mask: carried });
+        let penalties = self.graph.penalties().len();
         let kwargs = mask.into_iter().collect();
         let outputs =
-            self.call_layer(&self.inner(scope, layer), &within, vec![argument], kwargs, training)?;
+            self.call_within(&self.inner(scope, layer), &within, vec![argument], kwargs, training)?;
         let mut call = Call::new(&mut self.graph, &path, Vec::new(), Vec::new(), &[]);
         if call.graph.updates().len() > updates {
             return Err(call.refuse(format!(
@@ -98,6 +98,8 @@ impl Lowering {
             )));
         }
         refuse_mixed_rows(&call, &rows, nodes)?;
+        note_steps(&mut call, nodes);
+        unfold_penalties(&mut call, &rows, penalties)?;
         let [output] = outputs[..] else {
             let problem = format!("layer '{}' within gives several outputs", within.name);
             return Err(call.refuse(problem));
@@ -168,6 +170,42 @@ fn refuse_mixed_rows(call: &Call<'_>, rows: &Rows, first: usize) -> Result<(), F
             node.op.name()
         ))),
     }
+}
+
+/// Notes what training does step by step in Keras, where all steps are one batch here.
+fn note_steps(call: &mut Call<'_>, first: usize) {
+    let reason = call.graph.nodes().iter().skip(first).find_map(|node| {
+        let norm = node.op.downcast_ref::<BatchNorm>().is_some_and(|norm| !norm.frozen);
+        let noise =
+            node.op.downcast_ref::<Dropout>().is_some_and(|noise| noise.shared.contains(&0));
+        let what = match (norm, noise) {
+            (false, false) => return None,
+            (true, _) => "BatchNormalization takes the statistics of each step apart",
+            _ => "noise_shape lets the rows of each step share a number",
+        };
+        Some(format!("within `{}`, {what}; that is not followed", node.name))
+    });
+    if let Some(reason) = reason {
+        call.untrainable(reason);
+    }
+}
+
+/// Divides the penalties within by the rows of the batch, since Keras has one for each step.
+fn unfold_penalties(call: &mut Call<'_>, rows: &Rows, first: usize) -> Result<(), FormatError> {
+    for index in first..call.graph.penalties().len() {
+        if rows.axes[1].known().is_none() {
+            call.untrainable(
+                "an activity_regularizer within needs a number of steps that is known",
+            );
+            return Ok(());
+        }
+        let value = call.graph.penalties()[index].value;
+        let mut dims = rows.axes.to_vec();
+        dims.extend(call.ty(value).dims.iter().skip(1).cloned());
+        let value = call.reshape(value, dims)?;
+        call.graph.penalties_mut()[index].value = value;
+    }
+    Ok(())
 }
 
 /// The output with batch and time apart again.

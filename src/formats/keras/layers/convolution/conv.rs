@@ -8,7 +8,7 @@ struct Conv {
     shared: Shared,
     filters: usize,
     groups: usize,
-    kernel: Value,
+    kernel: Weight,
 }
 
 pub(in super::super) fn parse_1d(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
@@ -25,15 +25,15 @@ fn parse(config: &LayerConfig, rank: usize) -> Result<Box<dyn KerasLayer>, Forma
         shared: Shared::parse(&options, rank, rank == 1)?,
         filters: width(&options, "filters")?,
         groups: options.size_1d_or("groups", 1)?,
-        kernel: initial(&options, "kernel_initializer", "glorot_uniform")?,
+        kernel: weight(&options, "kernel", "glorot_uniform")?,
     };
     if !layer.filters.is_multiple_of(layer.groups) {
         return Err(options.bad("groups", format!("a divisor of filters = {}", layer.filters)));
     }
     layer.shared.refuse_stride_and_dilation(&options)?;
     let hint = "merge the LoRA weights in Python and save the model again";
-    options.only("lora_rank", &Value::Null, hint)?;
-    options.ignore(&["kernel_regularizer", "kernel_constraint", "lora_alpha"]);
+    options.only("lora_rank", &serde_json::Value::Null, hint)?;
+    options.ignore(&["lora_alpha"]);
     options.finish()?;
     Ok(Box::new(layer))
 }

@@ -7,7 +7,7 @@ use crate::ops;
 struct Depthwise {
     shared: Shared,
     multiplier: usize,
-    kernel: Value,
+    kernel: Weight,
 }
 
 pub(in super::super) fn parse_1d(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
@@ -23,9 +23,8 @@ fn parse(config: &LayerConfig, rank: usize) -> Result<Box<dyn KerasLayer>, Forma
     let layer = Depthwise {
         shared: Shared::parse(&options, rank, false)?,
         multiplier: options.size_1d_or("depth_multiplier", 1)?,
-        kernel: initial(&options, "depthwise_initializer", "glorot_uniform")?,
+        kernel: weight(&options, "depthwise", "glorot_uniform")?,
     };
-    options.ignore(&["depthwise_regularizer", "depthwise_constraint"]);
     options.finish()?;
     Ok(Box::new(layer))
 }

@@ -5,16 +5,14 @@ mod depthwise;
 mod separable;
 mod transpose;
 
-use serde_json::Value;
-
 use super::spatial::{channels_first, sizes, sizes_or};
-use super::{Call, activation_of, glu, initial};
+use super::{Call, activation_of, glu};
 use crate::formats::FormatError;
 use crate::formats::keras::config::{LayerConfig, Options};
 use crate::graph::{Dim, ValueId};
 use crate::ops::{Activate, Activation, Padding, Window};
 
-use super::{KerasLayer, LoweredTensor, VariableSpec, width};
+use super::{KerasLayer, LoweredTensor, VariableSpec, Weight, weight, width};
 
 pub(super) use conv::{parse_1d as parse_conv_1d, parse_2d as parse_conv_2d};
 pub(super) use depthwise::{parse_1d as parse_depthwise_1d, parse_2d as parse_depthwise_2d};
@@ -31,7 +29,7 @@ struct Shared {
     channels_first: bool,
     activation: Activation,
     use_bias: bool,
-    bias: Value,
+    bias: Weight,
 }
 
 impl Shared {
@@ -44,7 +42,6 @@ impl Shared {
             "causal" => Padding::Causal,
             _ => Padding::Valid,
         };
-        options.ignore(&["bias_regularizer", "activity_regularizer", "bias_constraint"]);
         Ok(Shared {
             kernel_size: sizes(options, "kernel_size", rank)?,
             strides: sizes_or(options, "strides", rank, 1)?,
@@ -53,7 +50,7 @@ impl Shared {
             channels_first: channels_first(options)?,
             activation: activation_of(options, "activation", "linear")?,
             use_bias: options.bool_or("use_bias", true)?,
-            bias: initial(options, "bias_initializer", "zeros")?,
+            bias: weight(options, "bias", "zeros")?,
         })
     }
 

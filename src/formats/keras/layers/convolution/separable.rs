@@ -10,8 +10,8 @@ struct Separable {
     shared: Shared,
     filters: usize,
     multiplier: usize,
-    depthwise: Value,
-    pointwise: Value,
+    depthwise: Weight,
+    pointwise: Weight,
 }
 
 pub(in super::super) fn parse_1d(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
@@ -29,15 +29,9 @@ fn parse(config: &LayerConfig, rank: usize) -> Result<Box<dyn KerasLayer>, Forma
         shared: Shared::parse(&options, rank, rank == 1)?,
         filters: width(&options, "filters")?,
         multiplier: options.size_1d_or("depth_multiplier", 1)?,
-        depthwise: initial(&options, "depthwise_initializer", "glorot_uniform")?,
-        pointwise: initial(&options, "pointwise_initializer", "glorot_uniform")?,
+        depthwise: weight(&options, "depthwise", "glorot_uniform")?,
+        pointwise: weight(&options, "pointwise", "glorot_uniform")?,
     };
-    options.ignore(&[
-        "depthwise_regularizer",
-        "depthwise_constraint",
-        "pointwise_regularizer",
-        "pointwise_constraint",
-    ]);
     options.finish()?;
     Ok(Box::new(layer))
 }

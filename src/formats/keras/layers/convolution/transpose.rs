@@ -8,7 +8,7 @@ struct ConvTranspose {
     shared: Shared,
     filters: usize,
     windows: Vec<Window>,
-    kernel: Value,
+    kernel: Weight,
 }
 
 pub(in super::super) fn parse_1d(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
@@ -26,10 +26,9 @@ fn parse(config: &LayerConfig, rank: usize) -> Result<Box<dyn KerasLayer>, Forma
     let layer = ConvTranspose {
         filters: width(&options, "filters")?,
         windows: windows(&options, &shared)?,
-        kernel: initial(&options, "kernel_initializer", "glorot_uniform")?,
+        kernel: weight(&options, "kernel", "glorot_uniform")?,
         shared,
     };
-    options.ignore(&["kernel_regularizer", "kernel_constraint"]);
     options.finish()?;
     Ok(Box::new(layer))
 }
@@ -40,7 +39,7 @@ fn windows(options: &Options<'_>, shared: &Shared) -> Result<Vec<Window>, Format
     let more = match options.optional_usizes("output_padding")? {
         None => vec![None; rank],
         Some(found) => {
-            let listed = options.value("output_padding").is_some_and(Value::is_array);
+            let listed = options.value("output_padding").is_some_and(serde_json::Value::is_array);
             let found = if listed { found } else { found.repeat(rank) };
             found.into_iter().map(Some).collect()
         }

@@ -18,7 +18,6 @@ struct Concatenate {
 pub(in super::super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
     let options = config.options();
     let axis = options.i64_or("axis", -1)?;
-    options.ignore(&["activity_regularizer"]);
     let keras2 = options.bool_or(KERAS2, false)?;
     options.finish()?;
     Ok(Box::new(Concatenate { axis, keras2 }))

@@ -22,7 +22,6 @@ pub(in super::super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer
         _ => return Err(options.bad("axes", "an axis, or one for each of the two inputs")),
     };
     let normalize = options.bool_or("normalize", false)?;
-    options.ignore(&["activity_regularizer"]);
     options.finish()?;
     Ok(Box::new(Dot { axes, normalize }))
 }

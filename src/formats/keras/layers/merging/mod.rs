@@ -19,7 +19,6 @@ use crate::ops::BinaryKind;
 /// Reads the options of a layer that has none of its own: whether it merges masks as Keras 2 does.
 fn merges_as_keras2(config: &LayerConfig) -> Result<bool, FormatError> {
     let options = config.options();
-    options.ignore(&["activity_regularizer"]);
     let keras2 = options.bool_or(KERAS2, false)?;
     options.finish()?;
     Ok(keras2)

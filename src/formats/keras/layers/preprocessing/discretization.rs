@@ -27,7 +27,7 @@ pub(in super::super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer
         return Err(options.bad("bin_boundaries", "ascending numbers"));
     }
     // By these `adapt` finds the boundaries.
-    options.ignore(&["num_bins", "epsilon", "activity_regularizer"]);
+    options.ignore(&["num_bins", "epsilon"]);
     options.finish()?;
     Ok(Box::new(Discretization { boundaries, mode }))
 }

@@ -49,7 +49,6 @@ pub(in super::super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer
         mode,
         dtype: own_dtype(&options, default)?,
     };
-    options.ignore(&["activity_regularizer"]);
     options.finish()?;
     Ok(Box::new(layer))
 }

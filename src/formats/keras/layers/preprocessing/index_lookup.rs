@@ -13,7 +13,8 @@ use crate::formats::keras::source::Files;
 use crate::graph::{DType, Tensor};
 use crate::ops::{BinaryKind, Lookup};
 use crate::text::{
-    Forward, Hash, Inverse, LookupTable, OutOfVocabulary, Token, TokenCounts, TokenType, mean_weight,
+    Forward, Hash, Inverse, LookupTable, OutOfVocabulary, Token, TokenCounts, TokenType,
+    mean_weight,
 };
 
 /// What a mask gives in the modes that leave it out: no class is as large.
@@ -77,7 +78,7 @@ pub(in super::super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer
         return Err(options.bad("max_tokens", "a number, because 'pad_to_max_tokens' is true"));
     }
     // The type of the tokens, which the class says already.
-    options.ignore(&["dtype", "vocabulary_dtype", "activity_regularizer"]);
+    options.ignore(&["dtype", "vocabulary_dtype"]);
     options.finish()?;
     Ok(Box::new(layer))
 }

@@ -41,7 +41,6 @@ pub(in super::super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer
     }
     let invert = options.bool_or("invert", false)?;
     let keras2 = options.bool_or(KERAS2, false)?;
-    options.ignore(&["activity_regularizer"]);
     options.finish()?;
     Ok(Box::new(Normalization { axes, given, invert, keras2 }))
 }

@@ -23,7 +23,6 @@ pub(in super::super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer
         .ok_or_else(|| options.bad("scale", "a number or lists of numbers"))?;
     let offset = numbers(&options, "offset")?.unwrap_or_else(|| Tensor::scalar(0.0f32));
     let keras2 = options.bool_or(KERAS2, false)?;
-    options.ignore(&["activity_regularizer"]);
     options.finish()?;
     Ok(Box::new(Rescaling { scale, offset, keras2 }))
 }

@@ -39,7 +39,7 @@ pub(in super::super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer
             _ => Merge::Concat,
         },
     };
-    options.ignore(&["merge_mode", "activity_regularizer"]);
+    options.ignore(&["merge_mode"]);
     options.only("weights", &Value::Null, "set the weights in Python and save the model")?;
     let mut forward = Recurrent::parse(&options.layer("layer")?)?;
     let mut backward = match options.optional_layer("backward_layer")? {
@@ -109,7 +109,7 @@ impl Bidirectional {
         self.backward.keep(call, base, back)?;
         let joined = if self.forward.return_sequences { *sequence } else { *last };
         let (mut forward, mut backward) = (joined, joined);
-        if self.merge != Merge::Concat {
+        if self.merge != Merge::Concat || self.penalizes() {
             let axis = if self.forward.return_sequences { 2 } else { 1 };
             let units = i64::try_from(cell.units).unwrap_or(i64::MAX);
             let half = |start, stop| Slice { axes: vec![AxisSlice { axis, start, stop, step: 1 }] };
@@ -135,6 +135,26 @@ impl Bidirectional {
             backward = call.add(Reverse { axis: 1 }, &[backward])?;
         }
         Ok(Both { forward, backward, joined: None, states })
+    }
+
+    /// Whether a layer within has a penalty on its outputs.
+    fn penalizes(&self) -> bool {
+        self.forward.activity.is_some() || self.backward.activity.is_some()
+    }
+
+    /// Notes what training adds to the loss for the outputs of the layers within.
+    fn penalize(&self, call: &mut Call<'_>, both: &Both) -> Result<(), FormatError> {
+        let states = if self.forward.return_state { &both.states[..] } else { &[] };
+        let (ahead, back) = states.split_at(states.len() / 2);
+        for (layer, output, states) in
+            [(&self.forward, both.forward, ahead), (&self.backward, both.backward, back)]
+        {
+            if let Some(regularizer) = layer.activity {
+                let name = format!("{}/{}", call.name(), layer.name);
+                call.penalize(&name, regularizer, &[&[output], states].concat())?;
+            }
+        }
+        Ok(())
     }
 
     fn merged(&self, call: &mut Call<'_>, both: &Both) -> Result<Vec<ValueId>, FormatError> {
@@ -183,6 +203,7 @@ impl KerasLayer for Bidirectional {
             None => self.apart(call, steps, initial)?,
         };
         let mask = if self.forward.return_sequences { steps.passed } else { None };
+        self.penalize(call, &both)?;
         let merged = self.merged(call, &both)?.into_iter();
         let mut outputs: Vec<_> = merged.map(|value| LoweredTensor { value, mask }).collect();
         if self.forward.return_state {
@@ -193,5 +214,9 @@ impl KerasLayer for Bidirectional {
 
     fn acts_in_training(&self) -> bool {
         self.forward.drops() || self.backward.drops()
+    }
+
+    fn untrainable(&self) -> Option<String> {
+        self.forward.untrainable.clone().or(self.backward.untrainable.clone())
     }
 }

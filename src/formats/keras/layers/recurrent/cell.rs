@@ -2,11 +2,9 @@
 
 use std::ops::Range;
 
-use serde_json::Value;
-
 use crate::formats::FormatError;
 use crate::formats::keras::config::{LayerConfig, Options};
-use crate::formats::keras::layers::{Call, VariableSpec, activation_of, initial, width};
+use crate::formats::keras::layers::{Call, VariableSpec, Weight, activation_of, weight, width};
 use crate::graph::ValueId;
 use crate::ops::{Activation, Direction, Gru, Lstm, SimpleRnn};
 
@@ -29,6 +27,33 @@ impl Kind {
     }
 }
 
+/// What a cell does in training alone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Training {
+    /// The share of the input that is dropped.
+    dropout: f32,
+    /// The share of the state that is dropped before the recurrent product.
+    recurrent_dropout: f32,
+    /// 1 where each gate has factors of its own.
+    implementation: u8,
+}
+
+impl Training {
+    fn read(options: &Options<'_>) -> Result<Training, FormatError> {
+        let training = Training {
+            dropout: options.rate_or("dropout", 0.0)? as f32,
+            recurrent_dropout: options.rate_or("recurrent_dropout", 0.0)? as f32,
+            implementation: match options.usize_or("implementation", 2)? {
+                1 => 1,
+                _ => 2,
+            },
+        };
+        options.trains(&["dropout", "recurrent_dropout", "implementation"]);
+        options.ignore(&["seed"]);
+        Ok(training)
+    }
+}
+
 /// A cell: that of a layer of its own, such as `LSTM`, or one that `RNN` is given.
 #[derive(Clone, Debug)]
 pub struct Cell {
@@ -38,9 +63,10 @@ pub struct Cell {
     activation: Activation,
     recurrent_activation: Activation,
     use_bias: bool,
-    initial: [Value; 3],
-    /// Whether it drops inputs or states in training.
-    pub drops: bool,
+    weights: [Weight; 3],
+    training: Training,
+    /// Whether its weights are trained.
+    trainable: bool,
     /// Where the file holds it, below the layer's folder.
     pub folder: String,
     /// Its name below the layer's.
@@ -63,7 +89,9 @@ impl Cell {
             "GRU" => "gru_cell",
             _ => return Ok(None),
         };
-        Cell::read(&config.class_name, options, "cell".to_owned(), name.to_owned()).map(Some)
+        let folder = "cell".to_owned();
+        let cell = Cell::read(&config.class_name, options, folder, name.to_owned())?;
+        Ok(Some(Cell { trainable: config.trainable, ..cell }))
     }
 
     /// A cell that stands for itself, `LSTMCell` and the like.
@@ -78,7 +106,7 @@ impl Cell {
         let options = config.options();
         let cell = Cell::read(class, &options, folder, name)?;
         options.finish()?;
-        Ok(cell)
+        Ok(Cell { trainable: config.trainable, ..cell })
     }
 
     /// Reads the options that a layer has in common with its cell.
@@ -97,33 +125,27 @@ impl Cell {
             Kind::SimpleRnn => Activation::Linear,
             _ => elementwise(options, "recurrent_activation", "sigmoid")?,
         };
-        let rates = [options.rate_or("dropout", 0.0)?, options.rate_or("recurrent_dropout", 0.0)?];
-        let cell = Cell {
+        Ok(Cell {
             kind,
             units: width(options, "units")?,
             activation: elementwise(options, "activation", "tanh")?,
             recurrent_activation,
             use_bias: options.bool_or("use_bias", true)?,
-            initial: [
-                initial(options, "kernel_initializer", "glorot_uniform")?,
-                initial(options, "recurrent_initializer", "orthogonal")?,
-                initial(options, "bias_initializer", "zeros")?,
+            weights: [
+                weight(options, "kernel", "glorot_uniform")?,
+                weight(options, "recurrent", "orthogonal")?,
+                weight(options, "bias", "zeros")?,
             ],
-            drops: rates.iter().any(|&rate| rate > 0.0),
+            training: Training::read(options)?,
+            trainable: true,
             folder,
             name,
-        };
-        options.ignore(&[
-            "implementation",
-            "seed",
-            "kernel_regularizer",
-            "recurrent_regularizer",
-            "bias_regularizer",
-            "kernel_constraint",
-            "recurrent_constraint",
-            "bias_constraint",
-        ]);
-        Ok(cell)
+        })
+    }
+
+    /// Whether it drops inputs or states in training.
+    pub fn drops(&self) -> bool {
+        self.training.dropout > 0.0 || self.training.recurrent_dropout > 0.0
     }
 
     /// The names of the states.
@@ -142,7 +164,7 @@ impl Cell {
     /// The variables in the file, for steps `[batch, features]`.
     pub fn specs(&self, features: usize) -> Vec<VariableSpec> {
         let columns = self.kind.gates() * self.units;
-        let [kernel, recurrent, bias] = &self.initial;
+        let [kernel, recurrent, bias] = &self.weights;
         let mut specs = vec![
             VariableSpec::new(0, "kernel", [features, columns], kernel),
             VariableSpec::new(1, "recurrent_kernel", [self.units, columns], recurrent),
@@ -156,7 +178,8 @@ impl Cell {
             spec.ones = self.forget_bias();
             specs.push(spec);
         }
-        specs.into_iter().map(|spec| spec.below(&self.folder, &self.name)).collect()
+        let own = |spec: VariableSpec| spec.trained(self.trainable).below(&self.folder, &self.name);
+        specs.into_iter().map(own).collect()
     }
 
     /// The elements of the bias that start as 1: those of LSTM's forget gate.
@@ -192,6 +215,7 @@ impl Cell {
         slots: Vec<Option<ValueId>>,
     ) -> Result<Vec<ValueId>, FormatError> {
         let Cell { units, activation, recurrent_activation, .. } = *self;
+        let Training { dropout, recurrent_dropout, implementation } = self.training;
         match self.kind {
             Kind::SimpleRnn => {
                 let rnn = SimpleRnn {
@@ -199,8 +223,8 @@ impl Cell {
                     direction,
                     activation,
                     zero_output_for_mask,
-                    dropout: 0.0,
-                    recurrent_dropout: 0.0,
+                    dropout,
+                    recurrent_dropout,
                 };
                 call.add_node(rnn, slots)
             }
@@ -211,9 +235,9 @@ impl Cell {
                     activation,
                     recurrent_activation,
                     zero_output_for_mask,
-                    dropout: 0.0,
-                    recurrent_dropout: 0.0,
-                    implementation: 2,
+                    dropout,
+                    recurrent_dropout,
+                    implementation,
                 };
                 call.add_node(lstm, slots)
             }
@@ -225,16 +249,16 @@ impl Cell {
                     recurrent_activation,
                     reset_after,
                     zero_output_for_mask,
-                    dropout: 0.0,
-                    recurrent_dropout: 0.0,
-                    implementation: 2,
+                    dropout,
+                    recurrent_dropout,
+                    implementation,
                 };
                 call.add_node(gru, slots)
             }
         }
     }
 
-    /// Whether two cells compute the same from the same weights.
+    /// Whether two cells compute the same from the same weights, in training too.
     pub fn alike(&self, other: &Cell) -> bool {
         let kinds = match (self.kind, other.kind) {
             (Kind::Lstm { .. }, Kind::Lstm { .. }) => true,
@@ -245,6 +269,7 @@ impl Cell {
             && self.activation == other.activation
             && self.recurrent_activation == other.recurrent_activation
             && self.use_bias == other.use_bias
+            && self.training == other.training
     }
 }
 

@@ -9,10 +9,10 @@ use serde_json::Value;
 pub(super) use bidirectional::parse as parse_bidirectional;
 use cell::Cell;
 
-use super::{Arg, Call, KERAS2, KerasLayer, LoweredTensor, VariableSpec};
+use super::{Arg, Call, KERAS2, KerasLayer, LoweredTensor, VariableSpec, regularizer};
 use crate::formats::FormatError;
 use crate::formats::keras::config::LayerConfig;
-use crate::graph::{DType, Dim, TensorType, ValueId};
+use crate::graph::{DType, Dim, Regularizer, TensorType, ValueId};
 use crate::ops::{Binary, BinaryKind, Direction, Reshape, Reverse};
 
 /// A recurrent layer: `SimpleRNN`, `LSTM` or `GRU`, or an `RNN` with one cell or several.
@@ -31,6 +31,10 @@ pub(super) struct Recurrent {
     stateful: bool,
     zero_output_for_mask: bool,
     unroll: bool,
+    /// What training adds to the loss for its outputs, where it stands within another layer.
+    activity: Option<Regularizer>,
+    /// Why training cannot do that.
+    untrainable: Option<String>,
 }
 
 pub(super) fn parse(config: &LayerConfig) -> Result<Box<dyn KerasLayer>, FormatError> {
@@ -45,6 +49,8 @@ impl Recurrent {
             None if config.class_name == "RNN" => stack::cells(&options)?,
             None => return Err(config.unknown()),
         };
+        let option = "activity_regularizer";
+        let activity = regularizer(option, config.raw_options().get(option));
         let layer = Recurrent {
             name: config.name.clone(),
             cells,
@@ -54,16 +60,18 @@ impl Recurrent {
             stateful: options.bool_or("stateful", false)?,
             zero_output_for_mask: options.bool_or("zero_output_for_mask", false)?,
             unroll: options.bool_or("unroll", false)?,
+            untrainable: activity.as_ref().err().cloned(),
+            activity: activity.unwrap_or_default(),
         };
         options.only("time_major", &Value::Bool(false), "give [batch, time, features]")?;
-        options.ignore(&["use_cudnn", "activity_regularizer"]);
+        options.ignore(&["use_cudnn"]);
         options.finish()?;
         Ok(layer)
     }
 
     /// Whether it drops inputs or states in training.
     fn drops(&self) -> bool {
-        self.cells.iter().any(|cell| cell.drops)
+        self.cells.iter().any(Cell::drops)
     }
 
     /// How many of its variables are in the file.

@@ -98,6 +98,11 @@ fn fill_masks(arguments: &mut [(String, Arg)]) {
     }
 }
 
+/// Whether a condition asks whether the model is trained.
+pub(super) fn is_training(condition: &CallArg) -> bool {
+    matches!(condition, CallArg::Const(Value::String(name)) if name.trim_start_matches('@') == "training")
+}
+
 /// Everything that steps can refer to by `@name`.
 pub(super) struct Values<'a> {
     layer: &'a str,
