@@ -90,9 +90,9 @@ impl Tokenizer {
 
     /// Words and their indices, all of them whatever `num_words` is, in Keras's order.
     pub fn word_index(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.listed.iter().map(|word| {
-            (word.as_str(), self.word_index.get(word).copied().unwrap_or_default())
-        })
+        self.listed
+            .iter()
+            .map(|word| (word.as_str(), self.word_index.get(word).copied().unwrap_or_default()))
     }
 
     /// The index of a word.
@@ -181,9 +181,8 @@ impl Tokenizer {
     pub fn sequences_to_texts<S: AsRef<[usize]>>(&self, sequences: &[S]) -> Vec<String> {
         let unknown = self.unknown().and_then(|index| self.word(index));
         let word = |&index: &usize| self.word(index).filter(|_| self.keeps(index)).or(unknown);
-        let text = |sequence: &S| {
-            sequence.as_ref().iter().filter_map(word).collect::<Vec<_>>().join(" ")
-        };
+        let text =
+            |sequence: &S| sequence.as_ref().iter().filter_map(word).collect::<Vec<_>>().join(" ");
         sequences.iter().map(text).collect()
     }
 

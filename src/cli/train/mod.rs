@@ -83,6 +83,12 @@ pub(super) struct TrainArgs {
     /// {"class_name": …, "config": {…}}
     #[arg(long, value_name = "FILE.json")]
     config: Option<PathBuf>,
+    /// Keep all that training needs to go on, to the bit, in this folder: after each epoch
+    #[arg(long, value_name = "DIR")]
+    checkpoint: Option<PathBuf>,
+    /// Go on from the folder's checkpoint, if there is one
+    #[arg(long, requires = "checkpoint")]
+    resume: bool,
     /// Keep loss and metrics of each epoch, in Keras's form
     #[arg(long, value_name = "FILE.json")]
     history: Option<PathBuf>,
@@ -157,6 +163,9 @@ impl TrainArgs {
             .seed(self.seed);
         for (name, value) in settings::compile(self.config.as_deref())? {
             config = config.set(&name, value);
+        }
+        if let Some(folder) = &self.checkpoint {
+            config = config.checkpoint(folder).resume(self.resume);
         }
         config = self.compile.over(config)?;
         if let Some(optimizer) = &self.optimizer {
