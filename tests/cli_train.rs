@@ -141,8 +141,9 @@ fn documented_models_learn_their_sentences_from_raw_text() {
 fn names_of_classes_and_vocabularies_travel_in_every_format() {
     let place = Place::new();
     let first = place.path("first.keras");
-    let train = ["train", "models/tiny-gru.json", "--data", SENTENCES, "--epochs", "3"];
-    done(&[&train[..], &["--learning-rate", "0.01", "--output", &first]].concat());
+    let train = ["train", "models/tiny-gru.json", "--data", SENTENCES, "--epochs", "8"];
+    let fast = ["--learning-rate", "0.01", "--batch-size", "2", "--output", &first];
+    done(&[&train[..], &fast[..]].concat());
     let ask = |model: &str| {
         done(&["run", model, "--text", "a great film", "--text", "boring", "--output", "-"])
     };
@@ -309,7 +310,8 @@ fn bad_data_are_named_by_line_or_array() {
         ("d.csv", "text,label\ngood,1\nbad\n", "line 3: 1 cells"),
         ("e.csv", "text,label\n\"good,1\nbad,0\n", "line 2: a quoted cell"),
         ("f.csv", "good film,1\nbad film,0\n", "first row must name the columns"),
-        ("g.csv", "a,b,c\n1,2,3\n", "--text-column"),
+        ("g.csv", "a,b,c\n1,2,3\n", "--label-column"),
+        ("q.csv", "a,b,label\nx,y,1\n", "--text-column"),
         ("h.csv", "text,label\n", "no rows"),
         ("i.csv", "text,label\nx,a\ny,b\nz,c\n", "3 names of classes"),
         ("j.csv", "text,label\nx,0\ny,2\n", "the label at row 1 is 2"),

@@ -7,7 +7,7 @@ use seqfuse::text::{
     PadOptions, Side, TextError, TextVectorizationConfig, TextVectorizer, Tokenizer,
     TokenizerOptions, pad_sequences,
 };
-use seqfuse::{Data, Tensor};
+use seqfuse::{Data, Format, Model, Options, ReadOptions, Tensor, Tensors};
 use serde_json::{Value, json};
 
 fn fixture(name: &str) -> Vec<Value> {
@@ -91,6 +91,53 @@ fn texts_without_a_token_teach_nothing() {
     assert!(matches!(config.adapt(&numbers), Err(TextError::NotText { .. })));
     let matrix = Tensor::new([1, 2], vec!["a".to_owned(), "b".to_owned()]).expect("a matrix");
     assert!(matches!(config.adapt(&matrix), Err(TextError::Shape { .. })));
+}
+
+/// What a model that is nothing but the layer learns from the tokens, and makes of them.
+fn looked_up(case: &Value) -> Result<(Value, Vec<f64>), String> {
+    let tokens = texts(&case["tokens"]);
+    let width = tokens.shape()[1];
+    let description = json!({"class_name": "Sequential", "config": {"name": "m", "layers": [
+        {"class_name": "InputLayer",
+         "config": {"batch_shape": [null, width], "dtype": "string", "name": "x"}},
+        {"class_name": "StringLookup", "config": case["config"]},
+    ]}});
+    let adapt = Some(std::sync::Arc::new(tokens.clone()));
+    let options = ReadOptions { adapt, ..ReadOptions::default() };
+    let bytes = description.to_string().into_bytes();
+    let model = Model::from_bytes_with(&bytes, Format::Description, &options);
+    let model = model.map_err(|e| e.to_string())?;
+    // It is what a file of the model gives, too.
+    let written = model.to_bytes(Format::Keras).map_err(|e| e.to_string())?;
+    let model = Model::from_bytes(&written.bytes, Format::Keras).map_err(|e| e.to_string())?;
+    let mut session = model.session(&Options::default()).map_err(|e| e.to_string())?;
+    let outputs = session.run(&Tensors::new().with("x", tokens)).map_err(|e| e.to_string())?;
+    let (_, output) = outputs.at(0).ok_or("no output")?;
+    let values = match output.data() {
+        Data::I64(ids) => ids.iter().map(|&id| id as f64).collect(),
+        Data::F32(weights) => weights.iter().map(|&weight| f64::from(weight)).collect(),
+        other => return Err(format!("{other:?}")),
+    };
+    let described = model.to_bytes(Format::Description).map_err(|e| e.to_string())?;
+    let described: Value = serde_json::from_slice(&described.bytes).map_err(|e| e.to_string())?;
+    Ok((described["config"]["layers"][1]["config"]["vocabulary"].clone(), values))
+}
+
+#[test]
+fn lookups_learn_what_keras_learns() {
+    let cases = fixture("adapt_lookup.json");
+    for case in &cases {
+        let (vocabulary, output) = looked_up(case).expect("runs");
+        assert_eq!(vocabulary, case["vocabulary"], "{}", case["name"]);
+        let expected: Vec<f64> = read(&case["output"]);
+        let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-5;
+        assert!(
+            output.len() == expected.len() && output.iter().zip(&expected).all(near),
+            "{}: {output:?}, Keras {expected:?}",
+            case["name"]
+        );
+    }
+    assert!(cases.len() >= 8);
 }
 
 fn options(case: &Value) -> TokenizerOptions {
