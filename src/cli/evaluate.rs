@@ -56,7 +56,8 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<(), CliError> {
         .options(args.device.options())
         .batch_size(args.batch_size);
     let trainer = Trainer::new(&model, &args.compile.over(config)?)?;
-    let data = fit_targets(data, model.graph(), trainer.compile())?;
+    let data = fit_targets(data, model.graph(), trainer.compile());
+    let data = data.map_err(|error| CliError::from(error).within(args.data.display()))?;
     let logs = trainer.evaluate(&data)?;
     if args.json {
         let entries = logs.iter().map(|(name, value)| (name.to_owned(), Value::from(value)));

@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::error::CliError;
 
 const COMMANDS: [&str; 2] = ["compare", "bench"];
-const FLAGS: [&str; 3] = ["--carry", "--checkpoint", "--resume"];
+const FLAGS: [&str; 1] = ["--carry"];
 
 /// Tells what is wrong with the arguments, or prints the help that they ask for.
 pub(super) fn refuse(error: &clap::Error) -> ExitCode {

@@ -114,4 +114,12 @@ pub enum TextError {
         /// Elements in a row.
         width: usize,
     },
+    /// The JSON of a legacy `Tokenizer` is not of Keras's form.
+    #[error("Tokenizer: {what} {problem}; `Tokenizer.to_json()` in Python writes the form")]
+    Tokenizer {
+        /// The part.
+        what: String,
+        /// What is wrong with it.
+        problem: String,
+    },
 }

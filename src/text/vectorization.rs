@@ -299,7 +299,7 @@ pub(super) fn row_of<S>(texts: &[S], row: usize, columns: usize) -> &[S] {
 }
 
 /// An empty vector with room for `rows * width` elements.
-fn room_for<T>(rows: usize, width: usize) -> Result<Vec<T>, TextError> {
+pub(super) fn room_for<T>(rows: usize, width: usize) -> Result<Vec<T>, TextError> {
     let too_large = TextError::TooLarge { rows, width };
     let Some(count) = rows.checked_mul(width) else { return Err(too_large) };
     let mut values = Vec::new();

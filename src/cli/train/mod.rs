@@ -83,6 +83,12 @@ pub(super) struct TrainArgs {
     /// {"class_name": …, "config": {…}}
     #[arg(long, value_name = "FILE.json")]
     config: Option<PathBuf>,
+    /// Keep all that training needs to go on, to the bit, in this folder: after each epoch
+    #[arg(long, value_name = "DIR")]
+    checkpoint: Option<PathBuf>,
+    /// Go on from the folder's checkpoint, if there is one
+    #[arg(long, requires = "checkpoint")]
+    resume: bool,
     /// Keep loss and metrics of each epoch, in Keras's form
     #[arg(long, value_name = "FILE.json")]
     history: Option<PathBuf>,
@@ -114,11 +120,14 @@ pub(super) fn run(args: &TrainArgs) -> Result<(), CliError> {
     let Data { model, train, validation, labels } = Data::read(args)?;
     config = config.class_weight(settings::class_weights(&args.class_weight, labels.as_deref())?);
     let mut trainer = Trainer::new(&model, &config)?;
-    let train = fit_targets(train, model.graph(), trainer.compile())?;
+    let train = fit_targets(train, model.graph(), trainer.compile());
+    let train = train.map_err(|error| CliError::from(error).within(args.data.display()))?;
     let rows = train.rows();
     let validated = validation.is_some();
     if let Some(validation) = validation {
-        let validation = fit_targets(validation, model.graph(), trainer.compile())?;
+        let path = args.validation_data.as_ref().unwrap_or(&args.data);
+        let validation = fit_targets(validation, model.graph(), trainer.compile());
+        let validation = validation.map_err(|e| CliError::from(e).within(path.display()))?;
         trainer = Trainer::new(&model, &config.validation(validation))?;
     }
     for callback in callbacks {
@@ -132,6 +141,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<(), CliError> {
     let batches = rows.div_ceil(args.batch_size);
     let mut trainer = trainer.callback(progress::Progress::new(args.epochs, batches));
     let history = trainer.fit(&train)?;
+    trainer.notes().iter().for_each(|note| eprintln!("note: {note}"));
     files.write(&trainer.model()?, &history)?;
     output::print(&report::render(&history, args.epochs, &files.name))
 }
@@ -157,6 +167,9 @@ impl TrainArgs {
             .seed(self.seed);
         for (name, value) in settings::compile(self.config.as_deref())? {
             config = config.set(&name, value);
+        }
+        if let Some(folder) = &self.checkpoint {
+            config = config.checkpoint(folder).resume(self.resume);
         }
         config = self.compile.over(config)?;
         if let Some(optimizer) = &self.optimizer {
