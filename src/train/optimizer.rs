@@ -269,7 +269,8 @@ fn hyperparameters(rule: &Optimizer) -> Vec<(&'static str, Value)> {
 
 fn clip(object: &mut Object) -> Result<Option<Clip>, TrainError> {
     let mut found = None;
-    let kinds: [(&str, fn(f64) -> Clip); 3] = [
+    type Kind = fn(f64) -> Clip;
+    let kinds: [(&str, Kind); 3] = [
         ("clipnorm", Clip::Norm),
         ("global_clipnorm", Clip::GlobalNorm),
         ("clipvalue", Clip::Value),

@@ -10,12 +10,14 @@ use seqfuse::{Model, Options, Tensors};
 use super::evaluate::evaluate;
 use super::value::Value;
 
+type Build = dyn Fn(&mut Builder) -> Vec<ValueId>;
+
 /// An operator with operands, whose outputs are returned.
 pub struct Case {
     /// The operator's file in `src/ops`.
     pub module: &'static str,
     pub name: String,
-    pub build: Box<dyn Fn(&mut Builder) -> Vec<ValueId>>,
+    pub build: Box<Build>,
 }
 
 /// What a case makes its operands with.

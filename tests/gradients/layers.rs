@@ -385,6 +385,8 @@ fn walked(at: At<'_>) -> Option<Vec<Elements>> {
     ])
 }
 
+type Forward<'a> = dyn Fn(&[f64]) -> Vec<f64> + 'a;
+
 /// Losses; their gradients by central differences of each sample's.
 fn lost(at: At<'_>) -> Option<Vec<Elements>> {
     let is_loss = op::<Loss>(at).is_some() || op::<LossGradient>(at).is_some();
@@ -407,7 +409,7 @@ fn lost(at: At<'_>) -> Option<Vec<Elements>> {
     if let Some(own) = op::<SparseCrossentropy>(at) {
         return all([sparse(own.clone(), y_pred)]);
     }
-    let forward: Box<dyn Fn(&[f64]) -> Vec<f64>> =
+    let forward: Box<Forward<'_>> =
         match (op::<LossGradient>(at), op::<SparseCrossentropyGradient>(at)) {
             (Some(own), _) => Box::new(move |y_pred| dense(own.kind, y_pred)),
             (_, Some(own)) => Box::new(move |y_pred| sparse(own.loss.clone(), y_pred)),

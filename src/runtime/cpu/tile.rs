@@ -25,19 +25,19 @@ impl CpuOp for Tile {
 }
 
 /// The shapes to broadcast from and to: an axis in front of each that is repeated, and neighbours
-/// that are not repeated as one.
+/// that are both kept or both repeated as one.
 fn split(shape: &[usize], repeats: &[usize]) -> (Vec<usize>, Vec<usize>) {
-    let (mut from, mut to) = (vec![1], vec![1]);
+    let mut axes: Vec<(usize, usize)> = Vec::new();
+    let mut push = |from: usize, to: usize| match axes.last_mut() {
+        _ if (from, to) == (1, 1) => {}
+        Some((a, b)) if (*a == *b) == (from == to) => (*a, *b) = (*a * from, *b * to),
+        _ => axes.push((from, to)),
+    };
     for (&size, &repeat) in shape.iter().zip(repeats) {
-        if repeat != 1 {
-            from.extend([1, size]);
-            to.extend([repeat, size]);
-        } else if let (Some(a), Some(b)) = (from.last_mut(), to.last_mut()) {
-            *a *= size;
-            *b *= size;
-        }
+        push(1, repeat);
+        push(size, size);
     }
-    (from, to)
+    axes.into_iter().unzip()
 }
 
 fn tile<T: Moved>(
@@ -72,7 +72,9 @@ mod tests {
     fn axes_that_are_not_repeated_merge_with_the_one_in_front() {
         assert_eq!(split(&[2, 3, 4], &[1, 2, 1]), (vec![2, 1, 12], vec![2, 2, 12]));
         assert_eq!(split(&[2, 3], &[1, 1]), (vec![6], vec![6]));
-        assert_eq!(split(&[2, 3], &[3, 0]), (vec![1, 1, 2, 1, 3], vec![1, 3, 2, 0, 3]));
-        assert_eq!(split(&[], &[]), (vec![1], vec![1]));
+        assert_eq!(split(&[2, 3], &[3, 0]), (vec![1, 2, 1, 3], vec![3, 2, 0, 3]));
+        assert_eq!(split(&[1, 1, 4], &[2, 3, 1]), (vec![1, 4], vec![6, 4]));
+        assert_eq!(split(&[0, 2], &[2, 1]), (vec![1, 0], vec![2, 0]));
+        assert_eq!(split(&[], &[]), (vec![], vec![]));
     }
 }
