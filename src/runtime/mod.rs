@@ -6,6 +6,7 @@ mod feed;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 mod host;
+mod options;
 mod profile;
 mod select;
 mod session;
@@ -13,6 +14,7 @@ mod stage;
 mod tensors;
 
 pub use error::RunError;
+pub use options::{Device, Options};
 pub use profile::{Profile, ProfileEntry};
-pub use session::{Device, Options, Session};
+pub use session::Session;
 pub use tensors::Tensors;

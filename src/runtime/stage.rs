@@ -90,7 +90,7 @@ pub trait StageRunner: Send + Sync {
 }
 
 /// The device that a Session runs on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Backend {
     Cpu(CpuBackend),
     #[cfg(feature = "gpu")]
@@ -106,6 +106,16 @@ impl Backend {
         match options.device {
             Device::Auto | Device::Cpu => Ok(Backend::Cpu(CpuBackend::new(options, packs)?)),
             Device::Gpu => gpu(options, &packs),
+        }
+    }
+
+    /// The same device and threads for another Graph, with packed weights of its own: weights are
+    /// told apart by their places in one Graph.
+    pub(super) fn nested(&self) -> Backend {
+        match self {
+            Backend::Cpu(cpu) => Backend::Cpu(cpu.nested()),
+            #[cfg(feature = "gpu")]
+            Backend::Gpu(gpu) => Backend::Gpu(gpu.nested()),
         }
     }
 
