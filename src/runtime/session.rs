@@ -52,6 +52,13 @@ impl StageState {
             StageState::Host(_) => 0,
         }
     }
+
+    fn memory(&self) -> usize {
+        match self {
+            StageState::Device { runner, .. } => runner.memory(),
+            StageState::Host(_) => 0,
+        }
+    }
 }
 
 impl std::fmt::Debug for Session {
@@ -296,7 +303,7 @@ impl Session {
     /// How many bytes the buffers between operators hold, over all stages: as much as the largest
     /// run so far needed. Weights, inputs and outputs are not among them.
     pub fn buffer_bytes(&self) -> usize {
-        self.stages.iter().map(|stage| stage.runner.memory()).sum()
+        self.stages.iter().map(StageState::memory).sum()
     }
 
     fn execute(
