@@ -1,6 +1,6 @@
 //! A model that was read: its Graph, ready to be given to Sessions.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::formats::keras::Document;
@@ -45,6 +45,11 @@ impl Model {
             }
             let format = Format::of(path)?;
             let bytes = std::fs::read(path)?;
+            let folder = path.parent().map(|folder| match folder.as_os_str().is_empty() {
+                true => PathBuf::from("."),
+                false => folder.to_path_buf(),
+            });
+            let options = &ReadOptions { folder, ..options.clone() };
             match Model::from_bytes_with(&bytes, format, options) {
                 // Weights alone: a description may lie beside them.
                 Err(FormatError::MissingArchitecture) if beside.exists() => {
@@ -78,7 +83,7 @@ impl Model {
         let Loaded { graph, document } = formats::read(bytes, format, options)?;
         #[cfg(debug_assertions)]
         debug_assert_eq!(graph.verify(), Ok(()));
-        Ok(Model { document: Some(Arc::new(document)), ..Model::from_graph(graph) })
+        Ok(Model { document: document.map(Arc::new), ..Model::from_graph(graph) })
     }
 
     /// A model of a Graph that was built in memory.

@@ -4,10 +4,11 @@ pub mod description;
 mod error;
 pub mod keras;
 pub mod npz;
+pub mod onnx;
 pub mod safetensors;
 mod whole;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use error::{FormatError, LoadError, SaveError};
@@ -27,6 +28,8 @@ pub enum Format {
     Hdf5,
     /// `.safetensors`: named tensors, with the model's configuration in the header.
     Safetensors,
+    /// `.onnx`: graphs of operators, as PyTorch, tf2onnx and others export them.
+    Onnx,
     /// `.json`: a description without weights, in the form of Keras's `model.to_json()`.
     Description,
 }
@@ -53,9 +56,9 @@ impl Format {
             "json" => return Ok(Format::Description),
             "h5" | "hdf5" => return Ok(Format::Hdf5),
             "safetensors" => return Ok(Format::Safetensors),
-            "onnx" => "ONNX files are neither read nor written yet",
+            "onnx" => return Ok(Format::Onnx),
             _ => {
-                "models are told by extension: .keras, .h5, .safetensors, or .json for a description"
+                "models are told by extension: .keras, .h5, .onnx, .safetensors, or .json for a description"
             }
         };
         Err(FormatError::WrongKind { expected: "model", found: found.to_owned() })
@@ -97,6 +100,8 @@ pub struct ReadOptions {
     /// The description of the model, as JSON, for a file that holds weights alone; in place of its
     /// own for an HDF5 file that has one. Refused for other formats.
     pub architecture: Option<Vec<u8>>,
+    /// The folder of the model's file, in which an ONNX model may keep tensors.
+    pub folder: Option<PathBuf>,
 }
 
 /// A model as it was read.
@@ -104,8 +109,8 @@ pub struct ReadOptions {
 pub struct Loaded {
     /// What it computes.
     pub graph: Graph,
-    /// What else its file holds, with which it can be written again.
-    pub document: keras::Document,
+    /// What else a file in Keras's form holds, with which it can be written again.
+    pub document: Option<keras::Document>,
 }
 
 /// Reads a model.
@@ -124,6 +129,10 @@ pub fn read(bytes: &[u8], format: Format, options: &ReadOptions) -> Result<Loade
         Format::Keras => keras::read(bytes, options),
         Format::Hdf5 => keras::legacy::read(bytes, options),
         Format::Safetensors => safetensors::read(bytes, options),
+        Format::Onnx => {
+            let graph = onnx::read(bytes.to_vec(), options.folder.as_deref())?;
+            Ok(Loaded { graph, document: None })
+        }
         Format::Description => keras::read_description(bytes, options),
     }
 }
@@ -151,6 +160,11 @@ pub fn write(
         Format::Keras => keras::write_archive(graph, document),
         Format::Hdf5 => keras::write_legacy(graph, document),
         Format::Safetensors => safetensors::write(graph, document),
+        Format::Onnx => Err(FormatError::Unwritable {
+            what: "a model".to_owned(),
+            format: ".onnx",
+            hint: "ONNX files are not written yet; .safetensors, .keras and .h5 are".to_owned(),
+        }),
         Format::Description => keras::write_description(document),
     }
 }

@@ -167,6 +167,15 @@ impl Dim {
         usize::try_from(value).map_err(|_| DimError::Range { expression: self.to_string(), value })
     }
 
+    /// The number under `bindings`, which unlike a size may be negative.
+    ///
+    /// # Errors
+    /// If a symbol is unbound or the arithmetic leaves the range of `i64`.
+    pub fn eval_signed(&self, bindings: &Bindings) -> Result<i64, DimError> {
+        let value = self.eval_wide(bindings)?;
+        i64::try_from(value).map_err(|_| DimError::Range { expression: self.to_string(), value })
+    }
+
     fn eval_wide(&self, bindings: &Bindings) -> Result<i128, DimError> {
         match self {
             Dim::Known(size) => Ok(*size as i128),

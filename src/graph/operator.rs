@@ -4,7 +4,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{Adjoint, DType, GraphError, TensorType};
+use super::{Adjoint, DType, GraphError, Symbol, TensorType};
 
 /// What running a node takes, counted from its shapes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -233,6 +233,10 @@ pub trait Operator: Any + fmt::Debug + Send + Sync {
     fn is_view(&self) -> bool {
         false
     }
+
+    /// Adds the symbols that its attributes name, and neither its inputs nor its outputs, to `found`: a
+    /// Plan holds for one size of each.
+    fn symbols(&self, _found: &mut Vec<Symbol>) {}
 
     /// Whether it works on text, on the host, and may give sizes that depend on data.
     fn on_host(&self) -> bool {

@@ -2,6 +2,7 @@
 
 pub mod cpu;
 mod error;
+mod evaluate;
 mod feed;
 #[cfg(feature = "gpu")]
 pub mod gpu;
@@ -13,6 +14,7 @@ mod stage;
 mod tensors;
 
 pub use error::RunError;
+pub(crate) use evaluate::evaluate;
 pub use profile::{Profile, ProfileEntry};
 pub use session::{Device, Options, Session};
 pub use tensors::Tensors;

@@ -87,7 +87,7 @@ impl StageRunner for CpuRunner {
             let shapes: Vec<&[usize]> = stage.inputs.iter().map(|id| given.shape(*id)).collect();
             let room = |node: &NodeShapes<'_>| table::workspace(node, graph, packs, *isa);
             let plan = StagePlan::new(given.program, stage, bindings, &shapes, &room)?;
-            CpuStage::new(graph, plan, packs, *isa, *reference)
+            CpuStage::new(graph, plan, bindings, packs, *isa, *reference)
         })?;
         if self.buffers.len() < compiled.plan().buffers.len() {
             self.buffers.resize_with(compiled.plan().buffers.len(), Buffer::default);

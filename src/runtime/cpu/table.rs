@@ -90,6 +90,7 @@ table!(
     Reverse,
     Select,
     SimpleRnn,
+    Sizes,
     Slice,
     SliceGradient,
     Softmax,
