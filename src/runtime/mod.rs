@@ -4,6 +4,7 @@ pub mod cpu;
 mod error;
 mod evaluate;
 mod feed;
+mod fold;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 mod host;

@@ -10,7 +10,7 @@ use super::feed::Feed;
 use super::profile::{Profile, ProfileEntry, microseconds};
 use super::select::select_outputs;
 use super::stage::{Backend, Given, StageCall, StageRunner};
-use super::{RunError, Tensors, host};
+use super::{RunError, Tensors, fold, host};
 use crate::graph::{
     Bindings, DType, Dim, Graph, Source, Tensor, ValueId, VariableId, VariableKind,
 };
@@ -141,11 +141,24 @@ impl Session {
         Session::prepared(graph, packs, options)
     }
 
-    /// A Session that runs `graph` as it is, after all passes.
+    /// A Session that runs `graph` after all passes; what no run changes is computed now.
     ///
     /// # Errors
     /// If the device is not there or lacks an operator.
     pub(crate) fn prepared(
+        graph: Graph,
+        packs: Arc<PackCache>,
+        options: &Options,
+    ) -> Result<Session, RunError> {
+        let graph = fold::fold(graph, &packs, options)?;
+        Session::as_it_is(graph, packs, options)
+    }
+
+    /// A Session that runs `graph` as it is.
+    ///
+    /// # Errors
+    /// If the device is not there or lacks an operator.
+    pub(super) fn as_it_is(
         graph: Graph,
         packs: Arc<PackCache>,
         options: &Options,

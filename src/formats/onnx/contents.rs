@@ -142,21 +142,26 @@ impl Size {
     }
 }
 
-/// The larger or smaller of two integers, where one is known to be it.
+/// The larger or smaller of two integers.
 fn extreme(a: &Size, kind: Arithmetic, b: &Size) -> Option<Size> {
-    if a == b {
-        return Some(a.clone());
-    }
+    let both = || {
+        let (a, b) = (a.dim()?, b.dim()?);
+        let dim = match kind {
+            Arithmetic::Maximum => a.maximum(&b),
+            _ => a.minimum(&b),
+        };
+        Some(Size::from(dim))
+    };
     let (value, size) = match (a, b) {
         (Size::Known(value), size) | (size, Size::Known(value)) => (*value, size),
-        _ => return None,
+        _ => return both(),
     };
     match kind {
         Arithmetic::Maximum if value <= 0 && size.is_natural() => Some(size.clone()),
         Arithmetic::Minimum if value <= 0 && size.is_natural() => Some(Size::Known(value)),
         // "As far as it goes", spelled as the largest integer.
         Arithmetic::Minimum if value >= i64::from(i32::MAX) => Some(size.clone()),
-        _ => None,
+        _ => both(),
     }
 }
 
@@ -168,7 +173,9 @@ fn is_natural(dim: &Dim) -> bool {
             DimExpr::Add(a, b)
             | DimExpr::Mul(a, b)
             | DimExpr::Div(a, b)
+            | DimExpr::Min(a, b)
             | DimExpr::Broadcast(a, b) => is_natural(a) && is_natural(b),
+            DimExpr::Max(a, b) => is_natural(a) || is_natural(b),
         },
     }
 }
