@@ -6,6 +6,7 @@
 
 mod adjoint;
 mod dim;
+mod form;
 mod operator;
 mod print;
 mod program;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::graph::{Adjoint, DType, GraphError, OpError, Operator, Slots, TensorType};
 
 /// Converts elements: floating point to integer towards zero, anything but zero to true.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Cast {
     /// The type to convert to.
     pub to: DType,

@@ -47,7 +47,9 @@ pub struct Lowering {
     layers: HashSet<String>,
     depth: usize,
     nodes: usize,
+    /// The elements that were computed while the file is read, and the operations that took.
     pub(super) folded: usize,
+    pub(super) folding: u64,
 }
 
 impl Lowering {
@@ -61,6 +63,7 @@ impl Lowering {
             depth: 0,
             nodes: 0,
             folded: 0,
+            folding: 0,
         }
     }
 

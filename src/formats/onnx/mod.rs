@@ -30,6 +30,7 @@ mod order;
 pub mod proto;
 mod tensor;
 mod types;
+mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -55,7 +56,9 @@ use tensor::Folder;
 /// If the bytes are damaged, or hold what is not supported; the error names node, operator, attribute
 /// and value.
 pub fn read(bytes: impl Into<Bytes>, folder: Option<&Path>) -> Result<Graph, OnnxError> {
-    let mut model = ModelProto::decode(bytes.into()).map_err(OnnxError::Decode)?;
+    let bytes = bytes.into();
+    wire::check(&bytes)?;
+    let mut model = ModelProto::decode(bytes).map_err(OnnxError::Decode)?;
     let graph = model.graph.take();
     let absent = || OnnxError::Model { problem: "holds no graph; is it an ONNX file?".to_owned() };
     let graph = graph.ok_or_else(absent)?;
