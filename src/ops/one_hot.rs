@@ -39,11 +39,11 @@ impl Operator for OneHot {
         if self.axis > classes.rank() {
             return Err(inputs.shape_error(0, format!("at least {} dimensions", self.axis)));
         }
-        if self.dtype == DType::Str {
+        if !matches!(self.dtype, DType::F32 | DType::I32 | DType::I64 | DType::Bool) {
             return Err(OpError::Attribute {
                 attribute: "dtype",
                 value: self.dtype.to_string(),
-                expected: "a number or bool".to_owned(),
+                expected: "f32, i32, i64 or bool".to_owned(),
             });
         }
         let mut dims = classes.dims.clone();

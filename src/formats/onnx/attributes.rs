@@ -144,6 +144,11 @@ impl<'a> Attributes<'a> {
         self.waiting.retain(|attribute| !names.contains(&attribute.name.as_str()));
     }
 
+    /// Reads all attributes: something else looks at them.
+    pub fn ignore_all(&mut self) {
+        self.waiting.clear();
+    }
+
     /// Refuses what nobody read.
     ///
     /// # Errors
