@@ -8,7 +8,8 @@ use crate::graph::{
 };
 
 /// What an element becomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum UnaryKind {
     Negative,
@@ -78,7 +79,7 @@ impl UnaryKind {
 }
 
 /// Changes `x` element by element: `f32`, or truth values for `not`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Unary {
     /// What an element becomes.
     pub kind: UnaryKind,

@@ -9,7 +9,7 @@ use super::host::{self, HostOp, Nested};
 use super::profile::{Profile, ProfileEntry, microseconds};
 use super::select::select_outputs;
 use super::stage::{Backend, Given, StageCall, StageRunner};
-use super::{Options, RunError, Tensors};
+use super::{Options, RunError, Tensors, fold};
 use crate::graph::{
     Bindings, DType, Dim, Graph, Node, Output, Source, Tensor, TensorType, ValueId, VariableId,
     VariableKind,
@@ -105,7 +105,7 @@ impl Session {
         Session::prepared(graph, packs, options)
     }
 
-    /// A Session that runs `graph` as it is, after all passes.
+    /// A Session that runs `graph` after all passes; what no run changes is computed now.
     ///
     /// # Errors
     /// If the device is not there or lacks an operator.
@@ -114,7 +114,8 @@ impl Session {
         packs: Arc<PackCache>,
         options: &Options,
     ) -> Result<Session, RunError> {
-        Session::build(graph, Backend::open(options, packs)?, options)
+        let backend = Backend::open(options, packs.clone())?;
+        Session::as_it_is(fold::fold(graph, &packs, options)?, backend, options)
     }
 
     /// A Session that runs `graph` as a part of another, whose device it shares.
@@ -126,10 +127,19 @@ impl Session {
         backend: Backend,
         options: &Options,
     ) -> Result<Session, RunError> {
-        Session::build(passes::prepare(graph)?, backend, options)
+        let graph = fold::fold(passes::prepare(graph)?, &backend.packs(), options)?;
+        Session::as_it_is(graph, backend, options)
     }
 
-    fn build(graph: Graph, backend: Backend, options: &Options) -> Result<Session, RunError> {
+    /// A Session that runs `graph` as it is.
+    ///
+    /// # Errors
+    /// If the device lacks an operator.
+    pub(super) fn as_it_is(
+        graph: Graph,
+        backend: Backend,
+        options: &Options,
+    ) -> Result<Session, RunError> {
         backend.check(&graph)?;
         let kept = |index| graph.is_kept(VariableId(index));
         let states = graph.variables().iter().enumerate();

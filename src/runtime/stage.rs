@@ -119,6 +119,16 @@ impl Backend {
         }
     }
 
+    /// Where weights are kept that were packed or computed once.
+    pub(super) fn packs(&self) -> Arc<PackCache> {
+        match self {
+            Backend::Cpu(cpu) => cpu.packs(),
+            // The device keeps its own.
+            #[cfg(feature = "gpu")]
+            Backend::Gpu(_) => Arc::new(PackCache::new()),
+        }
+    }
+
     /// Checks that the device has a kernel for every node.
     ///
     /// # Errors

@@ -33,6 +33,7 @@ mod recurrent_reference;
 mod recurrent_steps;
 mod reduce;
 mod select;
+mod sizes;
 mod softmax;
 mod sum_to;
 mod take;

@@ -91,6 +91,7 @@ table!(
     Reverse,
     Select,
     SimpleRnn,
+    Sizes,
     Slice,
     SliceGradient,
     Softmax,
