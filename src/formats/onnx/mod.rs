@@ -43,7 +43,7 @@ use std::sync::Arc;
 use prost::Message;
 use prost::bytes::Bytes;
 
-use crate::graph::Graph;
+use crate::graph::{Graph, ValueId};
 use context::Context;
 pub use error::{NodeProblem, OnnxError};
 use lower::{Lowering, Scope};
@@ -57,6 +57,19 @@ use tensor::Folder;
 /// If the bytes are damaged, or hold what is not supported; the error names node, operator, attribute
 /// and value.
 pub fn read(bytes: impl Into<Bytes>, folder: Option<&Path>) -> Result<Graph, OnnxError> {
+    Ok(read_with_values(bytes, folder)?.0)
+}
+
+/// Reads a model, and says which value of the Graph each name in the file stands for, in the order of
+/// the nodes that give them. Names that stand for no value are left out: constants, and sizes that
+/// are known without a run.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with_values(
+    bytes: impl Into<Bytes>,
+    folder: Option<&Path>,
+) -> Result<(Graph, Vec<(String, ValueId)>), OnnxError> {
     let bytes = bytes.into();
     wire::check(&bytes)?;
     let mut model = ModelProto::decode(bytes).map_err(OnnxError::Decode)?;
@@ -71,7 +84,13 @@ pub fn read(bytes: impl Into<Bytes>, folder: Option<&Path>) -> Result<Graph, Onn
     inputs(&mut lowering, &graph, &mut scope)?;
     lowering.nodes(&graph.node, &mut scope, &context, "")?;
     outputs(&mut lowering, &graph, &scope)?;
-    Ok(lowering.finish())
+    let names = graph.node.iter().flat_map(|node| &node.output);
+    let values = names.filter_map(|name| match scope.get(name)? {
+        Operand::Value(value) => Some((name.clone(), *value)),
+        _ => None,
+    });
+    let values = values.collect();
+    Ok((lowering.finish(), values))
 }
 
 /// Adds the inputs of the Graph. One that an initializer gives a value is a constant.
