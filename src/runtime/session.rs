@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::carry::Carry;
 use super::cpu::Inputs;
 use super::feed::{self, Feed};
-use super::host::{self, HostOp, Nested};
+use super::host::{self, HostCall, HostOp, Nested};
 use super::profile::{Profile, ProfileEntry, microseconds};
 use super::select::select_outputs;
 use super::stage::{Backend, Given, StageCall, StageRunner};
@@ -384,7 +384,8 @@ impl Session {
                     }
                 })
                 .collect();
-            let results = runner.run(node, &given)?;
+            let call = HostCall { node, inputs: &given, bindings: &self.bindings };
+            let results = runner.run(&call)?;
             for (output, (value, result)) in node.outputs.iter().zip(results).enumerate() {
                 bind_outcome(node, output, graph.ty(*value), &result, &mut self.bindings)?;
                 if let Some(index) = self.program.carried(*value) {
