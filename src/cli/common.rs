@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::error::CliError;
 use crate::text::parse_vocabulary_file;
-use crate::{Device, Format, Model, Options, ReadOptions};
+use crate::{Device, Format, Labels, Model, Options, ReadOptions};
 
 /// Which model, and what is said about it beside the file.
 #[derive(Debug, Args)]
@@ -63,14 +63,14 @@ impl ModelArgs {
 #[derive(Debug, Args)]
 pub(super) struct LabelsArgs {
     /// Names of the values of a row, one a line, in place of those in the model's file; two names
-    /// for one probability: below 0.5 and from 0.5 on
+    /// for one probability: below 0.5 and from 0.5 on. For several outputs a JSON object of lists
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
 }
 
 impl LabelsArgs {
     /// The names, where a file is given.
-    pub fn read(&self) -> Result<Option<Vec<String>>, CliError> {
+    pub fn read(&self) -> Result<Option<Labels>, CliError> {
         self.labels.as_deref().map(read_labels).transpose()
     }
 }
@@ -164,9 +164,9 @@ pub(super) fn read_lines(path: &Path) -> Result<Vec<String>, CliError> {
     Ok(read_text(path)?.lines().map(str::to_owned).collect())
 }
 
-/// Reads a file of a label a line.
-fn read_labels(path: &Path) -> Result<Vec<String>, CliError> {
-    let labels = read_lines(path)?;
+/// Reads a file of a label a line, or of labels by output.
+fn read_labels(path: &Path) -> Result<Labels, CliError> {
+    let labels = Labels::parse(&read_text(path)?);
     if labels.is_empty() {
         let what = "the file holds no label; put one on each line";
         return Err(CliError::failed(what).within(path.display()));

@@ -3,6 +3,7 @@
 pub mod description;
 mod error;
 pub mod keras;
+mod labels;
 pub mod npz;
 pub mod safetensors;
 mod whole;
@@ -12,6 +13,8 @@ use std::sync::Arc;
 
 pub use error::{FormatError, LoadError, SaveError};
 pub use keras::custom::CustomRegistry;
+pub use labels::Labels;
+pub(crate) use labels::classes;
 pub(crate) use whole::temporary;
 pub use whole::write_whole;
 

@@ -97,19 +97,27 @@ fn with_rate(optimizer: Value, rate: &Value) -> Value {
     Value::Object(object)
 }
 
-/// Takes an optimizer's state, in the order of Keras's files, into Variables and progress. A file
-/// whose optimizer has made no step may lack the slots.
+/// Whether the optimizer that a model was compiled with keeps its learning rate among its Variables,
+/// as it does unless a schedule decides it.
+pub(super) fn keeps_rate(compiled: &Map<String, Value>) -> bool {
+    let config = compiled.get("optimizer").and_then(|optimizer| optimizer.get("config"));
+    !config.and_then(|config| config.get("learning_rate")).is_some_and(Value::is_object)
+}
+
+/// Takes an optimizer's state, in the order of Keras's files, into Variables and progress; `has_rate`
+/// says whether the learning rate is part of it. That is taken where no schedule now decides it. A
+/// file whose optimizer has made no step may lack the slots.
 ///
 /// # Errors
 /// If the state is another optimizer's, or another model's.
 pub(super) fn take_up(
-    saved: &[(String, Tensor)],
+    (saved, has_rate): (&[(String, Tensor)], bool),
     optimizer: &OptimizerConfig,
     slots: &Slots,
     graph: &mut Graph,
     progress: &mut Progress,
 ) -> Result<(), TrainError> {
-    let has_rate = matches!(optimizer.learning_rate, LearningRate::Constant(_));
+    let takes_rate = has_rate && matches!(optimizer.learning_rate, LearningRate::Constant(_));
     let head = 1 + usize::from(has_rate);
     if saved.len() <= head {
         return Ok(());
@@ -128,7 +136,7 @@ pub(super) fn take_up(
         _ => 0,
     };
     let scalar = |tensor: &Tensor| tensor.as_f32().and_then(|values| values.first().copied());
-    if has_rate && let Some(rate) = scalar(&saved[1].1) {
+    if takes_rate && let Some(rate) = scalar(&saved[1].1) {
         progress.learning_rate = rate;
     }
     for (id, (path, tensor)) in ids.iter().zip(&saved[head..]) {

@@ -138,8 +138,7 @@ pub(super) fn read_jsonl(text: &str) -> Result<Table, DataError> {
         }
         let number = index as u64 + 1;
         let refuse = |problem: String| DataError::Row { line: number, problem };
-        let value: Value = serde_json::from_str(line)
-            .map_err(|error| refuse(format!("not valid JSON ({error})")))?;
+        let value: Value = serde_json::from_str(line).map_err(|error| refuse(not_json(&error)))?;
         let Value::Object(mut object) = value else {
             return Err(refuse(
                 "expected an object such as {\"text\": …, \"label\": …}".to_owned(),
@@ -154,6 +153,13 @@ pub(super) fn read_jsonl(text: &str) -> Result<Table, DataError> {
         true => Err(DataError::NoRows),
         false => Ok(Table { names, rows }),
     }
+}
+
+/// What is wrong with a line that is no JSON; the parser knows of no line but this one.
+pub(crate) fn not_json(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+    format!("not valid JSON ({what}, column {})", error.column())
 }
 
 fn cells(object: &mut Map<String, Value>, names: &[String]) -> Result<Vec<Cell>, String> {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::graph::{Data, Dim, Graph, Tensor};
 use crate::runtime::Tensors;
-use crate::train::{CompileConfig, Dataset, TrainError};
+use crate::train::{CompileConfig, Dataset, LossFunction, TrainError};
 
 /// Losses and what they call their targets' form: a number for each class.
 const ONE_HOT: [&str; 4] = [
@@ -38,7 +38,7 @@ pub fn fit_targets(
         let what = format!("targets `{given}`");
         let fitted = match (classes, loss.as_str()) {
             (Some(classes), SPARSE) => {
-                check(&what, tensor, classes)?;
+                check(&what, tensor, classes, ignored(compile, &names, output))?;
                 tensor.clone()
             }
             (Some(1), loss) if PROBABILITIES.contains(&loss) => {
@@ -46,7 +46,7 @@ pub fn fit_targets(
                 tensor.clone()
             }
             (Some(classes), loss) if ONE_HOT.contains(&loss) && classes > 1 && is_list(tensor) => {
-                one_hot(tensor, check(&what, tensor, classes)?, classes)
+                one_hot(tensor, check(&what, tensor, classes, None)?, classes)
             }
             _ => tensor.clone(),
         };
@@ -54,6 +54,15 @@ pub fn fit_targets(
     }
     let weights = data.weights().clone();
     Dataset::new(data.inputs().clone(), targets)?.with_weights(weights)
+}
+
+/// The label that the loss of an output passes over, if it does.
+fn ignored(compile: &CompileConfig, names: &[String], output: usize) -> Option<i64> {
+    let outputs = compile.for_outputs(names).ok()?;
+    match outputs.get(output)?.loss.as_ref()?.function {
+        LossFunction::SparseCrossentropy { ignore_class, .. } => ignore_class,
+        _ => None,
+    }
 }
 
 /// The loss of an output in snake case, from any of the forms that `compile` takes.
@@ -79,34 +88,41 @@ fn is_list(tensor: &Tensor) -> bool {
 }
 
 /// The classes of targets by number.
-fn check(what: &str, tensor: &Tensor, classes: usize) -> Result<Vec<usize>, TrainError> {
-    let rows = tensor.shape().first().copied().unwrap_or(0).max(1);
-    let width = (tensor.len() / rows).max(1);
-    let class = |(index, label): (usize, f64)| match label {
-        label if label >= 0.0 && label < classes as f64 && label.fract() == 0.0 => {
-            Ok(label as usize)
-        }
-        label => Err(TrainError::Label {
-            what: what.to_owned(),
-            row: index / width,
-            label: label.floor() as i64,
-            classes,
-        }),
+fn check(
+    what: &str,
+    tensor: &Tensor,
+    classes: usize,
+    ignored: Option<i64>,
+) -> Result<Vec<usize>, TrainError> {
+    let expected = || format!("a class from 0 to {}", classes.saturating_sub(1));
+    let is_class = |x: f64| {
+        x >= 0.0 && x < classes as f64 && x.fract() == 0.0 || ignored.is_some_and(|i| x == i as f64)
     };
-    numbers(what, tensor)?.into_iter().enumerate().map(class).collect()
+    let labels = check_each(what, tensor, is_class, expected)?;
+    Ok(labels.into_iter().map(|label| label as usize).collect())
 }
 
 fn check_probabilities(what: &str, tensor: &Tensor) -> Result<(), TrainError> {
-    let outside = |value: &f64| !(0.0..=1.0).contains(value);
-    let values = numbers(what, tensor)?;
-    match values.iter().position(outside) {
-        None => Ok(()),
-        Some(row) => Err(TrainError::Label {
-            what: what.to_owned(),
-            row,
-            label: values[row].floor() as i64,
-            classes: 2,
-        }),
+    let expected = || "0 or 1, or a probability between".to_owned();
+    check_each(what, tensor, |x| (0.0..=1.0).contains(&x), expected).map(drop)
+}
+
+/// The targets as numbers, each of which is what `fits` says.
+fn check_each(
+    what: &str,
+    tensor: &Tensor,
+    fits: impl Fn(f64) -> bool,
+    expected: impl Fn() -> String,
+) -> Result<Vec<f64>, TrainError> {
+    let rows = tensor.shape().first().copied().unwrap_or(0).max(1);
+    let width = (tensor.len() / rows).max(1);
+    let labels = numbers(what, tensor)?;
+    match labels.iter().position(|label| !fits(*label)) {
+        None => Ok(labels),
+        Some(index) => {
+            let (row, label) = (index / width, labels[index]);
+            Err(TrainError::Label { what: what.to_owned(), row, label, expected: expected() })
+        }
     }
 }
 
