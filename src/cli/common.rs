@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::error::CliError;
+use crate::graph::{DType, Input};
 use crate::text::parse_vocabulary_file;
 use crate::{Device, Format, Labels, Model, Options, ReadOptions};
 
@@ -34,7 +35,17 @@ impl ModelArgs {
 
     /// Reads the model with what `options` say.
     pub fn open_with(&self, options: &ReadOptions) -> Result<Model, CliError> {
-        Ok(Model::open_with(&self.model, options)?)
+        let model = Model::open_with(&self.model, options)?;
+        let takes_text = |input: &Input| model.graph().ty(input.value).dtype == DType::Str;
+        if let (Some(path), false) =
+            (&self.vocabulary, model.graph().inputs().iter().any(takes_text))
+        {
+            let path = path.display();
+            return Err(CliError::usage(format!(
+                "--vocabulary {path}: the model takes no text; leave it out"
+            )));
+        }
+        Ok(model)
     }
 
     /// What is said about the model beside the file.
@@ -169,6 +180,10 @@ fn read_labels(path: &Path) -> Result<Labels, CliError> {
     let labels = Labels::parse(&read_text(path)?);
     if labels.is_empty() {
         let what = "the file holds no label; put one on each line";
+        return Err(CliError::failed(what).within(path.display()));
+    }
+    if let Some(flaw) = labels.flaw() {
+        let what = format!("{flaw}; give each class a name of its own, one a line");
         return Err(CliError::failed(what).within(path.display()));
     }
     Ok(labels)

@@ -9,9 +9,9 @@ use super::common::{self, DeviceArgs, LabelsArgs, ModelArgs};
 use super::error::CliError;
 use super::output::{self, OutputFile};
 use super::{inputs, json, show};
+use crate::Labels;
 use crate::formats::npz;
 use crate::graph::{DType, Graph};
-use crate::Labels;
 use crate::runtime::{Profile, Session, Tensors};
 
 /// Run a model on texts or arrays and print or keep what it gives

@@ -64,15 +64,30 @@ impl Labels {
         Labels { all: Some(names).filter(|names| !names.is_empty()), outputs: Vec::new() }
     }
 
+    /// What is wrong with them, if anything is: a list without names, a name that is empty, has a
+    /// line break or stands there twice.
+    pub fn flaw(&self) -> Option<String> {
+        let flaw = |names: &Vec<String>| -> Option<String> {
+            if names.is_empty() {
+                return Some("a list without names".to_owned());
+            }
+            let bad = |name: &&String| name.trim().is_empty() || name.contains(['\n', '\r']);
+            if let Some((place, name)) = names.iter().enumerate().find(|(_, name)| bad(name)) {
+                return Some(format!("name {} is {name:?}", place + 1));
+            }
+            let again = |(place, name): &(usize, &String)| names[..*place].contains(name);
+            names.iter().enumerate().find(again).map(|(_, name)| format!("{name:?} stands twice"))
+        };
+        self.all.iter().chain(self.outputs.iter().map(|(_, names)| names)).find_map(flaw)
+    }
+
     /// Writes them: lines where there is one list and nothing in it reads as the other form.
     ///
     /// # Errors
-    /// If there are no names, or one is empty or has a line break.
+    /// If there are no names, or [`flaw`](Self::flaw) finds something.
     pub fn to_text(&self) -> Result<String, FormatError> {
-        let bad = |label: &&String| label.trim().is_empty() || label.contains(['\n', '\r']);
-        let lists = self.all.iter().chain(self.outputs.iter().map(|(_, names)| names));
-        let found = match lists.flatten().find(bad) {
-            Some(label) => format!("{label:?}"),
+        let found = match self.flaw() {
+            Some(flaw) => flaw,
             None if self.is_empty() => "none".to_owned(),
             None => match (&self.all, &self.outputs[..]) {
                 (Some(names), []) => {
@@ -93,7 +108,7 @@ impl Labels {
         };
         Err(FormatError::Malformed {
             place: "the names of the classes".to_owned(),
-            expected: "names of a line each".to_owned(),
+            expected: "names of a line each, none of them twice".to_owned(),
             found,
         })
     }
@@ -147,9 +162,15 @@ mod tests {
     }
 
     #[test]
+    fn no_names_are_not_written() {
+        assert!(Labels::new().to_text().is_err() && Labels::new().is_empty());
+    }
+
+    #[test]
     fn names_that_no_line_can_hold_are_refused() {
-        for bad in [Labels::new(), Labels::of_all(names(&[" "])), Labels::of_all(names(&["a\nb"]))] {
-            assert!(bad.to_text().is_err(), "{bad:?}");
+        for bad in [&[][..], &[" "], &["a\nb"], &["a", "", "b"], &["a", "b", "a"]] {
+            let bad = Labels::of_all(names(bad));
+            assert!(bad.flaw().is_some() && bad.to_text().is_err(), "{bad:?}");
         }
     }
 }

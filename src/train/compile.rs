@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::TrainError;
-use super::metric;
 use super::loss::LossConfig;
+use super::metric;
 use super::object::{Object, show};
 use super::optimizer::OptimizerConfig;
 

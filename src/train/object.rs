@@ -44,8 +44,9 @@ impl Object {
                     Some("callback") => "EarlyStopping",
                     _ => "adam",
                 };
-                let expected =
-                    format!("a name such as \"{example}\", or {{\"class_name\": …, \"config\": {{…}}}}");
+                let expected = format!(
+                    "a name such as \"{example}\", or {{\"class_name\": …, \"config\": {{…}}}}"
+                );
                 Err(TrainError::setting(what, show(value), expected))
             }
         }

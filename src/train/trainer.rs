@@ -10,7 +10,7 @@ use super::fit::{Fit, Trained};
 use super::history::{History, Logs};
 use super::run::{Run, Setup};
 use super::slots::Slots;
-use super::state::{self, Progress};
+use super::state::{self, Progress, Saved};
 use super::{TrainError, constraint};
 use crate::graph::{Graph, Variable, VariableKind};
 use crate::model::Model;
@@ -75,8 +75,7 @@ impl Trainer {
             && !config.compile.contains_key("optimizer")
         {
             let rate = progress.learning_rate;
-            let has_rate = document.compile_config.as_ref().is_none_or(state::keeps_rate);
-            let saved = (&document.optimizer[..], has_rate);
+            let saved = Saved::of(document);
             state::take_up(saved, &compile.optimizer, &slots, &mut graph, &mut progress)?;
             if config.compile.contains_key("learning_rate") {
                 progress.learning_rate = rate;

@@ -4,5 +4,6 @@
 pub mod broken;
 pub mod cases;
 pub mod check;
+pub mod command;
 pub mod memory;
 pub mod npz;

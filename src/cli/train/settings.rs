@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Map, Value};
 
-use crate::formats::classes;
-use crate::{Labels, Model};
 use crate::cli::error::CliError;
 use crate::cli::{common, show};
+use crate::formats::classes;
 use crate::train::TrainConfig;
 use crate::train::callback::{Callback, list_from_json};
+use crate::{Labels, Model};
 
 /// What is computed from predictions.
 #[derive(Debug, Args)]

@@ -97,11 +97,7 @@ impl Callback for EarlyStopping {
         CLASS
     }
 
-    fn check(
-        &self,
-        reported: Option<&[String]>,
-        context: &Context<'_>,
-    ) -> Result<(), TrainError> {
+    fn check(&self, reported: Option<&[String]>, context: &Context<'_>) -> Result<(), TrainError> {
         self.monitor.check(CLASS, reported, context)
     }
 

@@ -156,11 +156,7 @@ impl<C: Callback + ?Sized> Callback for Box<C> {
         (**self).name()
     }
 
-    fn check(
-        &self,
-        reported: Option<&[String]>,
-        context: &Context<'_>,
-    ) -> Result<(), TrainError> {
+    fn check(&self, reported: Option<&[String]>, context: &Context<'_>) -> Result<(), TrainError> {
         (**self).check(reported, context)
     }
 

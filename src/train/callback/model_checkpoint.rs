@@ -165,11 +165,7 @@ impl Callback for ModelCheckpoint {
         CLASS
     }
 
-    fn check(
-        &self,
-        reported: Option<&[String]>,
-        context: &Context<'_>,
-    ) -> Result<(), TrainError> {
+    fn check(&self, reported: Option<&[String]>, context: &Context<'_>) -> Result<(), TrainError> {
         // Within an epoch there is nothing of validation yet.
         let within = self.save_freq != SaveFreq::Epoch;
         let known = reported.map(|names| {

@@ -56,8 +56,8 @@ impl Monitor {
 
     fn missing(&self, class: &str, known: &[String]) -> TrainError {
         let found = format!("monitor is \"{}\", which training does not report", self.monitor);
-        let without_validation = self.monitor.starts_with("val_")
-            && !known.iter().any(|name| name.starts_with("val_"));
+        let without_validation =
+            self.monitor.starts_with("val_") && !known.iter().any(|name| name.starts_with("val_"));
         let expected = match without_validation {
             true => format!("there are no validation data, but {}", known.join(", ")),
             false => format!("there are {}", known.join(", ")),

@@ -101,7 +101,10 @@ impl Template {
         for part in &self.parts {
             let Part::Field { name, text, .. } = part else { continue };
             if !(name == "epoch" || batches && name == "batch" || known.contains(name)) {
-                return Err(format!("nothing is called {text}; there are epoch, {}", known.join(", ")));
+                return Err(format!(
+                    "nothing is called {text}; there are epoch, {}",
+                    known.join(", ")
+                ));
             }
         }
         Ok(())

@@ -115,11 +115,7 @@ impl Callback for ReduceLROnPlateau {
         CLASS
     }
 
-    fn check(
-        &self,
-        reported: Option<&[String]>,
-        context: &Context<'_>,
-    ) -> Result<(), TrainError> {
+    fn check(&self, reported: Option<&[String]>, context: &Context<'_>) -> Result<(), TrainError> {
         if context.has_schedule() {
             return Err(TrainError::setting(
                 format!("callback {CLASS}"),

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::file::{checksum_of, object};
-use crate::graph::Graph;
+use crate::graph::{Graph, Tensor};
 use crate::model::Model;
 use crate::runtime::Tensors;
 use crate::train::compile::CompileConfig;
@@ -29,6 +29,11 @@ pub(in crate::train) fn fingerprint(
     let architecture = crc32fast::hash(model.graph().to_string().as_bytes());
     let assets = model.document().into_iter().flat_map(|document| &document.assets);
     let vocabularies = assets.map(|(path, bytes)| (path.clone(), crc32fast::hash(bytes).into()));
+    let start = crc32fast::hash(
+        &starting_values(model)
+            .flat_map(|value| checksum_of(value).to_le_bytes())
+            .collect::<Vec<_>>(),
+    );
     let class_weight =
         config.class_weight.iter().map(|(class, weight)| format!("{class}={weight}"));
     let initial_epoch = Value::from(config.initial_epoch);
@@ -48,8 +53,15 @@ pub(in crate::train) fn fingerprint(
         (SETTINGS, Value::Object(compile.to_json())),
         (VARIABLES, Value::Object(variables.collect())),
         (VOCABULARIES, Value::Object(vocabularies.collect())),
-        (MODEL, object([("architecture", Value::from(architecture))])),
+        (MODEL, object([("architecture", architecture.into()), (START, start.into())])),
     ])
+}
+
+/// What the model and its optimizer begin with.
+fn starting_values(model: &Model) -> impl Iterator<Item = &Tensor> {
+    let variables = model.graph().variables().iter().map(|variable| &*variable.value);
+    let state = model.document().into_iter().flat_map(|document| &document.optimizer);
+    variables.chain(state.map(|(_, value)| value))
 }
 
 /// The parts, in the order in which a difference is looked for: what a user gives comes before what
@@ -61,6 +73,8 @@ const SETTINGS: &str = "settings";
 const VARIABLES: &str = "variables";
 const VOCABULARIES: &str = "vocabularies";
 const MODEL: &str = "model";
+/// The entry of the values that training begins with.
+const START: &str = "start";
 
 fn arrays(data: &Dataset) -> Value {
     let describe = |prefix: &'static str, tensors: &Tensors| -> Vec<(String, Value)> {
@@ -123,6 +137,9 @@ fn in_words(part: &str, entry: &str, was: Option<&Value>, is: Option<&Value>) ->
         }
         (VARIABLES, was, is) => changed(&format!("the model's or optimizer's `{entry}`"), was, is),
         (VOCABULARIES, ..) => format!("the model's vocabulary is another ({entry})"),
+        (MODEL, ..) if entry == START => {
+            "the model, or its optimizer's state, begins with other values".to_owned()
+        }
         (MODEL, ..) => "the model has another architecture".to_owned(),
         (_, was, is) => changed(entry, was, is),
     }

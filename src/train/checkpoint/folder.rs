@@ -136,7 +136,7 @@ impl Folder {
         let (head, tensors) = decode(&bytes).map_err(damaged)?;
         let saved = head.get("fingerprint").unwrap_or(&Value::Null);
         if let Some(difference) = difference(saved, &self.fingerprint) {
-            let reason = format!("{difference}; name another folder, or do not resume");
+            let reason = format!("{difference}; name another folder, or remove this one");
             return Err(Trouble::Other(error(reason)));
         }
         let snapshot = Snapshot::read(&head, tensors);
@@ -168,7 +168,13 @@ impl Folder {
         let bytes = encode(&head, variables.chain(of_callbacks)).map_err(|reason| {
             TrainError::Checkpoint { path: path.display().to_string(), reason }
         })?;
-        self.replace(&bytes).map_err(|source| file_error(&path, source))?;
+        self.replace(&bytes).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => TrainError::Checkpoint {
+                path: path.display().to_string(),
+                reason: "it was taken away; give each run a folder of its own".to_owned(),
+            },
+            _ => file_error(&path, source),
+        })?;
         self.newest = Newest::Whole;
         Ok(())
     }

@@ -21,15 +21,20 @@ pub(crate) fn in_order(columns: &[(usize, &str)]) -> Result<Vec<usize>, String> 
     if numbered == 0 {
         return Ok(found.into_iter().map(|(_, column, ..)| column).collect());
     }
-    let stem = found.iter().find(|(number, ..)| number.is_some()).map_or("", |(_, _, stem, _)| stem);
-    if let Some((.., name)) = found.iter().find(|(number, _, other, _)| number.is_none() || *other != stem) {
+    let stem =
+        found.iter().find(|(number, ..)| number.is_some()).map_or("", |(_, _, stem, _)| stem);
+    if let Some((.., name)) =
+        found.iter().find(|(number, _, other, _)| number.is_none() || *other != stem)
+    {
         return Err(format!("column `{name}` does not go with `{stem}[0]`, `{stem}[1]`, …"));
     }
     found.sort_by_key(|(number, ..)| *number);
     for (place, (number, ..)) in found.iter().enumerate() {
         match number.unwrap_or(place) {
             number if number > place => {
-                return Err(format!("there is no column `{stem}[{place}]`, and one `{stem}[{number}]`"));
+                return Err(format!(
+                    "there is no column `{stem}[{place}]`, and one `{stem}[{number}]`"
+                ));
             }
             number if number < place => {
                 return Err(format!("two columns are named `{stem}[{number}]`; rename one"));

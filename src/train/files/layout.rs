@@ -31,8 +31,7 @@ impl Layout {
     pub fn find(table: &Table, graph: &Graph, options: &DataOptions) -> Result<Layout, DataError> {
         let weights = weights(table, graph, options)?;
         let is_weight = |column: &usize| weights.iter().any(|(_, weight)| weight == column);
-        let rest: Vec<usize> =
-            (0..table.names.len()).filter(|column| !is_weight(column)).collect();
+        let rest: Vec<usize> = (0..table.names.len()).filter(|column| !is_weight(column)).collect();
         let text = text_column(table, graph, options)?;
         let targets = targets(table, graph, options, &rest, text)?;
         let free = |column: &usize| !targets.contains(&Some(*column));

@@ -5,6 +5,7 @@ mod error;
 mod indexed;
 mod labels;
 mod layout;
+mod lines;
 mod npz;
 mod places;
 mod rows;
@@ -15,6 +16,7 @@ use std::path::Path;
 
 pub use error::DataError;
 pub(crate) use indexed::{in_order, split};
+pub(crate) use lines::Lines;
 pub(crate) use table::{not_json, open_quote};
 pub use targets::fit_targets;
 

@@ -145,7 +145,8 @@ impl Reader<'_> {
         }
         match (found, own.is_empty()) {
             (Some(_), false) => {
-                let problem = "there are weights for all outputs and for single ones; give one kind";
+                let problem =
+                    "there are weights for all outputs and for single ones; give one kind";
                 Err(self.refuse(problem.to_owned()))
             }
             (Some(found), true) => Ok(vec![found]),
@@ -154,12 +155,7 @@ impl Reader<'_> {
     }
 
     /// Targets as numbers: names by their place.
-    fn numbered(
-        &mut self,
-        output: &str,
-        array: &str,
-        tensor: Tensor,
-    ) -> Result<Tensor, DataError> {
+    fn numbered(&mut self, output: &str, array: &str, tensor: Tensor) -> Result<Tensor, DataError> {
         let found = self.graph.outputs().iter().position(|known| known.name == output);
         let (Some(texts), Some(index)) = (tensor.as_str(), found) else { return Ok(tensor) };
         let ty = self.graph.ty(self.graph.outputs()[index].value);

@@ -41,9 +41,7 @@ impl Places {
                 Some((line, column)) => {
                     DataError::Cell { line, column, found: value.to_string(), expected }
                 }
-                None => {
-                    TrainError::Label { what: array(what), row, label: value, expected }.into()
-                }
+                None => TrainError::Label { what: array(what), row, label: value, expected }.into(),
             },
             TrainError::Value { what, row, value, expected } => match cell(&what, row) {
                 Some((line, column)) => {

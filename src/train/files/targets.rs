@@ -1,21 +1,44 @@
 //! Targets in the form that a loss takes.
 
-use serde_json::Value;
-
 use crate::graph::{Data, Dim, Graph, Tensor};
+use crate::ops::LossKind;
 use crate::runtime::Tensors;
 use crate::train::{CompileConfig, Dataset, LossFunction, TrainError};
 
-/// Losses and what they call their targets' form: a number for each class.
-const ONE_HOT: [&str; 4] = [
-    "categorical_crossentropy",
-    "categorical_focal_crossentropy",
-    "categorical_hinge",
-    "kl_divergence",
-];
-/// Losses of probabilities: targets lie between 0 and 1.
-const PROBABILITIES: [&str; 2] = ["binary_crossentropy", "binary_focal_crossentropy"];
-const SPARSE: &str = "sparse_categorical_crossentropy";
+/// What a loss makes of targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Classes by number, but for one label that is passed over.
+    Classes(Option<i64>),
+    /// A number for each class.
+    OneHot,
+    /// The same, where every number is a probability.
+    Distribution,
+    /// A number between 0 and 1 for each prediction.
+    Probabilities,
+    /// Any numbers.
+    Numbers,
+}
+
+impl Form {
+    /// The form of an output's targets, of which it has `classes` for a row.
+    fn of(loss: LossFunction, classes: usize, is_list: bool) -> Form {
+        match loss {
+            LossFunction::SparseCrossentropy { ignore_class, .. } => Form::Classes(ignore_class),
+            LossFunction::Crossentropy if classes == 1 => Form::Probabilities,
+            LossFunction::Crossentropy if is_list => Form::Classes(None),
+            LossFunction::Crossentropy => Form::Distribution,
+            LossFunction::Dense(kind) => match kind {
+                LossKind::BinaryCrossentropy { .. } => Form::Probabilities,
+                LossKind::CategoricalCrossentropy { .. } | LossKind::KlDivergence => {
+                    Form::Distribution
+                }
+                LossKind::CategoricalHinge => Form::OneHot,
+                _ => Form::Numbers,
+            },
+        }
+    }
+}
 
 /// Data whose targets have the form that the losses take: classes by number become a one in a row
 /// of zeros where the loss wants a number for each class (categorical crossentropy and its kin).
@@ -28,25 +51,33 @@ pub fn fit_targets(
     compile: &CompileConfig,
 ) -> Result<Dataset, TrainError> {
     let names: Vec<String> = graph.outputs().iter().map(|output| output.name.clone()).collect();
-    let settings = compile.to_json();
+    let outputs = compile.for_outputs(&names)?;
     let mut targets = Tensors::new();
     for (place, (given, tensor)) in data.targets().iter().enumerate() {
         let output = names.iter().position(|name| name == given).unwrap_or(place);
-        let loss = loss_of(settings.get("loss").unwrap_or(&Value::Null), &names, output);
+        let loss = outputs.get(output).and_then(|own| own.loss.as_ref());
         let ty = graph.outputs().get(output).map(|output| graph.ty(output.value));
         let classes = ty.and_then(|ty| ty.dims.last()).and_then(Dim::known);
         let what = format!("targets `{given}`");
-        let fitted = match (classes, loss.as_str()) {
-            (Some(classes), SPARSE) => {
-                check(&what, tensor, classes, ignored(compile, &names, output))?;
+        let form = match (loss, classes) {
+            (Some(loss), Some(classes)) => {
+                Some((Form::of(loss.function, classes, is_list(tensor)), classes))
+            }
+            _ => None,
+        };
+        let fitted = match form {
+            Some((Form::Classes(ignored), classes)) => {
+                check(&what, tensor, classes, ignored)?;
                 tensor.clone()
             }
-            (Some(1), loss) if PROBABILITIES.contains(&loss) => {
+            Some((Form::OneHot | Form::Distribution, classes))
+                if classes > 1 && is_list(tensor) =>
+            {
+                one_hot(tensor, check(&what, tensor, classes, None)?, classes)
+            }
+            Some((Form::Distribution | Form::Probabilities, _)) => {
                 check_probabilities(&what, tensor)?;
                 tensor.clone()
-            }
-            (Some(classes), loss) if ONE_HOT.contains(&loss) && classes > 1 && is_list(tensor) => {
-                one_hot(tensor, check(&what, tensor, classes, None)?, classes)
             }
             _ => tensor.clone(),
         };
@@ -54,32 +85,6 @@ pub fn fit_targets(
     }
     let weights = data.weights().clone();
     Dataset::new(data.inputs().clone(), targets)?.with_weights(weights)
-}
-
-/// The label that the loss of an output passes over, if it does.
-fn ignored(compile: &CompileConfig, names: &[String], output: usize) -> Option<i64> {
-    let outputs = compile.for_outputs(names).ok()?;
-    match outputs.get(output)?.loss.as_ref()?.function {
-        LossFunction::SparseCrossentropy { ignore_class, .. } => ignore_class,
-        _ => None,
-    }
-}
-
-/// The loss of an output in snake case, from any of the forms that `compile` takes.
-fn loss_of(loss: &Value, names: &[String], output: usize) -> String {
-    let own = match loss {
-        Value::Array(list) => list.get(output),
-        Value::Object(map) if !map.contains_key("class_name") => {
-            names.get(output).and_then(|name| map.get(name))
-        }
-        one => Some(one),
-    };
-    let name = match own {
-        Some(Value::String(name)) => name.as_str(),
-        Some(Value::Object(map)) => map.get("class_name").and_then(Value::as_str).unwrap_or(""),
-        _ => "",
-    };
-    crate::formats::keras::naming::to_snake_case(name)
 }
 
 /// Whether targets are a number a row.
