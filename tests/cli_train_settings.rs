@@ -13,7 +13,7 @@ use common::command::{
     Place, SENTENCES, TWO_OUTPUTS, dense, done, json, lookup, refused, rows, text,
 };
 
-fn lstm<'a>(out: &'a str) -> Vec<&'a str> {
+fn lstm(out: &str) -> Vec<&str> {
     vec!["train", "models/tiny-lstm.json", "--data", SENTENCES, "--output", out]
 }
 

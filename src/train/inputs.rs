@@ -195,6 +195,7 @@ mod tests {
 
     #[test]
     fn what_the_model_does_not_take_is_named_by_row() {
+        let texts = Tensor::new([1, 2], vec!["a".to_owned(), "b".to_owned()]).unwrap();
         let floats = |x: [f32; 4]| Tensor::new([2, 2], x.to_vec()).unwrap();
         for (dtype, tensor, said) in [
             ("int32", floats([0.0, 1.0, 2.0, 1.5]), "row 1 is 1.5, expected a whole number"),
@@ -203,7 +204,7 @@ mod tests {
             ("int64", Tensor::new([1, 2], vec![0i64, 1 << 40]).unwrap(), "row 0 is 1099511627776"),
             ("float32", floats([0.0, 1.0, 2.0, 7.0]), "row 1 is 7"),
             ("int32", Tensor::new([2, 3], vec![0i32; 6]).unwrap(), "shape [2, 3]"),
-            ("int32", Tensor::from(["a", "b"]), "string"),
+            ("int32", texts.clone(), "string"),
         ] {
             let error = fitted(dtype, tensor).unwrap_err();
             assert!(error.contains(said) && error.contains("`x`"), "{error}");

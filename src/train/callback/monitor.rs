@@ -59,7 +59,7 @@ impl Monitor {
         let without_validation =
             self.monitor.starts_with("val_") && !known.iter().any(|name| name.starts_with("val_"));
         let expected = match without_validation {
-            true => format!("there are no validation data, but {}", known.join(", ")),
+            true => format!("there are {}, and no validation data", known.join(", ")),
             false => format!("there are {}", known.join(", ")),
         };
         TrainError::setting(format!("callback {class}"), found, expected)

@@ -149,10 +149,10 @@ fn targets(
         [input] => text.or_else(|| table.column(&input.name)).or_else(|| table.column(INPUT)),
         _ => None,
     };
-    let other = match rest {
+    let other = match *rest {
         // Of two columns, one of which is told by its name, the other one.
-        &[first, second] if input == Some(first) => Some(second),
-        &[first, second] if input == Some(second) => Some(first),
+        [first, second] if input == Some(first) => Some(second),
+        [first, second] if input == Some(second) => Some(first),
         _ => None,
     };
     match by_name.or(other) {
