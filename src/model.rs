@@ -1,6 +1,6 @@
 //! A model that was read: its Graph, ready to be given to Sessions.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::formats::keras::Document;
@@ -45,6 +45,11 @@ impl Model {
             }
             let format = Format::of(path)?;
             let bytes = std::fs::read(path)?;
+            let folder = path.parent().map(|folder| match folder.as_os_str().is_empty() {
+                true => PathBuf::from("."),
+                false => folder.to_path_buf(),
+            });
+            let options = &ReadOptions { folder, ..options.clone() };
             match Model::from_bytes_with(&bytes, format, options) {
                 // Weights alone: a description may lie beside them.
                 Err(FormatError::MissingArchitecture) if beside.exists() => {
@@ -78,7 +83,7 @@ impl Model {
         let Loaded { graph, document } = formats::read(bytes, format, options)?;
         #[cfg(debug_assertions)]
         debug_assert_eq!(graph.verify(), Ok(()));
-        Ok(Model { document: Some(Arc::new(document)), ..Model::from_graph(graph) })
+        Ok(Model { document: document.map(Arc::new), ..Model::from_graph(graph) })
     }
 
     /// A model of a Graph that was built in memory.
@@ -146,11 +151,13 @@ impl Model {
     /// The model as the bytes of a file.
     ///
     /// # Errors
-    /// If the format cannot say what the model computes, or the model was not read from a file but
-    /// built in memory.
+    /// If the format cannot say what the model computes: a model that was read from ONNX or built in
+    /// memory is written to `.safetensors` alone.
     pub fn to_bytes(&self, format: Format) -> Result<Written, FormatError> {
-        let document = self.document().ok_or_else(in_memory)?;
-        formats::write(&self.graph, document, format)
+        match self.document() {
+            Some(document) => formats::write(&self.graph, document, format),
+            None => formats::write_graph(&self.graph, format),
+        }
     }
 
     /// Makes the model ready to run.

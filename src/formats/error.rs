@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use super::description::initializer::InitializerError;
+use super::onnx::OnnxError;
 use crate::graph::GraphError;
 use crate::text::TextError;
 
@@ -333,6 +334,9 @@ pub enum FormatError {
         /// What is wrong.
         source: Box<TextError>,
     },
+    /// An ONNX model cannot be read.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
     /// A text layer has no vocabulary.
     #[error("layer '{layer}': the file holds no vocabulary; {hint}")]
     MissingVocabulary {

@@ -2,12 +2,14 @@
 
 pub mod description;
 mod error;
+pub(crate) mod graph;
 pub mod keras;
 pub mod npz;
+pub mod onnx;
 pub mod safetensors;
 mod whole;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use error::{FormatError, LoadError, SaveError};
@@ -27,6 +29,8 @@ pub enum Format {
     Hdf5,
     /// `.safetensors`: named tensors, with the model's configuration in the header.
     Safetensors,
+    /// `.onnx`: graphs of operators, as PyTorch, tf2onnx and others export them.
+    Onnx,
     /// `.json`: a description without weights, in the form of Keras's `model.to_json()`.
     Description,
 }
@@ -53,9 +57,9 @@ impl Format {
             "json" => return Ok(Format::Description),
             "h5" | "hdf5" => return Ok(Format::Hdf5),
             "safetensors" => return Ok(Format::Safetensors),
-            "onnx" => "ONNX files are neither read nor written yet",
+            "onnx" => return Ok(Format::Onnx),
             _ => {
-                "models are told by extension: .keras, .h5, .safetensors, or .json for a description"
+                "models are told by extension: .keras, .h5, .onnx, .safetensors, or .json for a description"
             }
         };
         Err(FormatError::WrongKind { expected: "model", found: found.to_owned() })
@@ -97,6 +101,8 @@ pub struct ReadOptions {
     /// The description of the model, as JSON, for a file that holds weights alone; in place of its
     /// own for an HDF5 file that has one. Refused for other formats.
     pub architecture: Option<Vec<u8>>,
+    /// The folder of the model's file, in which an ONNX model may keep tensors.
+    pub folder: Option<PathBuf>,
 }
 
 /// A model as it was read.
@@ -104,8 +110,8 @@ pub struct ReadOptions {
 pub struct Loaded {
     /// What it computes.
     pub graph: Graph,
-    /// What else its file holds, with which it can be written again.
-    pub document: keras::Document,
+    /// What else a file in Keras's form holds, with which it can be written again.
+    pub document: Option<keras::Document>,
 }
 
 /// Reads a model.
@@ -124,6 +130,10 @@ pub fn read(bytes: &[u8], format: Format, options: &ReadOptions) -> Result<Loade
         Format::Keras => keras::read(bytes, options),
         Format::Hdf5 => keras::legacy::read(bytes, options),
         Format::Safetensors => safetensors::read(bytes, options),
+        Format::Onnx => {
+            let graph = onnx::read(bytes.to_vec(), options.folder.as_deref())?;
+            Ok(Loaded { graph, document: None })
+        }
         Format::Description => keras::read_description(bytes, options),
     }
 }
@@ -135,6 +145,25 @@ pub struct Written {
     pub bytes: Vec<u8>,
     /// A line for each part of the model that the format has no place for.
     pub left_out: Vec<String>,
+}
+
+/// Writes a model that is a Graph alone: one that was read from ONNX, or built in memory.
+///
+/// # Errors
+/// If the format holds layers of Keras only, or cannot say a part of the Graph.
+pub fn write_graph(graph: &Graph, format: Format) -> Result<Written, FormatError> {
+    let format = match format {
+        Format::Safetensors => return safetensors::write_graph(graph),
+        Format::Keras => ".keras",
+        Format::Hdf5 => ".h5",
+        Format::Onnx => ".onnx",
+        Format::Description => ".json",
+    };
+    Err(FormatError::Unwritable {
+        what: "a graph of operators, which knows nothing of Keras's layers,".to_owned(),
+        format,
+        hint: "write .safetensors, which holds the graph and its weights".to_owned(),
+    })
 }
 
 /// Writes a model that was read from a file: its Graph's weights, and what its document holds.
@@ -151,6 +180,11 @@ pub fn write(
         Format::Keras => keras::write_archive(graph, document),
         Format::Hdf5 => keras::write_legacy(graph, document),
         Format::Safetensors => safetensors::write(graph, document),
+        Format::Onnx => Err(FormatError::Unwritable {
+            what: "a model".to_owned(),
+            format: ".onnx",
+            hint: "ONNX files are not written yet; .safetensors, .keras and .h5 are".to_owned(),
+        }),
         Format::Description => keras::write_description(document),
     }
 }

@@ -48,6 +48,10 @@ pub enum DimExpr {
     Mul(Dim, Dim),
     /// The quotient, rounded down.
     Div(Dim, Dim),
+    /// The larger.
+    Max(Dim, Dim),
+    /// The smaller.
+    Min(Dim, Dim),
     /// The larger of two, or the other where one is 1: a broadcast size.
     Broadcast(Dim, Dim),
 }
@@ -133,6 +137,24 @@ impl Dim {
         }
     }
 
+    /// The larger of two sizes.
+    pub fn maximum(&self, other: &Dim) -> Dim {
+        match (self, other) {
+            (Dim::Known(a), Dim::Known(b)) => Dim::Known(*a.max(b)),
+            (a, b) if a == b => a.clone(),
+            (a, b) => Dim::Expr(Arc::new(DimExpr::Max(a.clone(), b.clone()))),
+        }
+    }
+
+    /// The smaller of two sizes.
+    pub fn minimum(&self, other: &Dim) -> Dim {
+        match (self, other) {
+            (Dim::Known(a), Dim::Known(b)) => Dim::Known(*a.min(b)),
+            (a, b) if a == b => a.clone(),
+            (a, b) => Dim::Expr(Arc::new(DimExpr::Min(a.clone(), b.clone()))),
+        }
+    }
+
     /// The size that two sizes broadcast to, or `None` where they cannot.
     pub fn broadcast(&self, other: &Dim) -> Option<Dim> {
         match (self, other) {
@@ -167,6 +189,15 @@ impl Dim {
         usize::try_from(value).map_err(|_| DimError::Range { expression: self.to_string(), value })
     }
 
+    /// The number under `bindings`, which unlike a size may be negative.
+    ///
+    /// # Errors
+    /// If a symbol is unbound or the arithmetic leaves the range of `i64`.
+    pub fn eval_signed(&self, bindings: &Bindings) -> Result<i64, DimError> {
+        let value = self.eval_wide(bindings)?;
+        i64::try_from(value).map_err(|_| DimError::Range { expression: self.to_string(), value })
+    }
+
     fn eval_wide(&self, bindings: &Bindings) -> Result<i128, DimError> {
         match self {
             Dim::Known(size) => Ok(*size as i128),
@@ -179,6 +210,8 @@ impl Dim {
                 | DimExpr::Sub(a, b)
                 | DimExpr::Mul(a, b)
                 | DimExpr::Div(a, b)
+                | DimExpr::Max(a, b)
+                | DimExpr::Min(a, b)
                 | DimExpr::Broadcast(a, b)) = &**expr;
                 let (x, y) = (a.eval_wide(bindings)?, b.eval_wide(bindings)?);
                 let value = match &**expr {
@@ -186,6 +219,8 @@ impl Dim {
                     DimExpr::Sub(..) => x.checked_sub(y),
                     DimExpr::Mul(..) => x.checked_mul(y),
                     DimExpr::Div(..) => (y > 0).then(|| x.div_euclid(y)),
+                    DimExpr::Max(..) => Some(x.max(y)),
+                    DimExpr::Min(..) => Some(x.min(y)),
                     DimExpr::Broadcast(..) => Some(if x == 1 { y } else { x }),
                 };
                 value.ok_or_else(|| DimError::Range {
@@ -210,6 +245,8 @@ impl Dim {
                 | DimExpr::Sub(a, b)
                 | DimExpr::Mul(a, b)
                 | DimExpr::Div(a, b)
+                | DimExpr::Max(a, b)
+                | DimExpr::Min(a, b)
                 | DimExpr::Broadcast(a, b)) = &**expr;
                 a.symbols(found);
                 b.symbols(found);
@@ -270,6 +307,8 @@ impl fmt::Display for Dim {
                 DimExpr::Sub(a, b) => write!(f, "({a} - {b})"),
                 DimExpr::Mul(a, b) => write!(f, "{a}*{b}"),
                 DimExpr::Div(a, b) => write!(f, "{a}/{b}"),
+                DimExpr::Max(a, b) => write!(f, "max({a}, {b})"),
+                DimExpr::Min(a, b) => write!(f, "min({a}, {b})"),
                 DimExpr::Broadcast(a, b) => write!(f, "broadcast({a}, {b})"),
             },
         }
@@ -293,6 +332,17 @@ mod tests {
         assert_eq!(batch.clone() * Dim::from(1) + Dim::from(0), batch);
         assert_eq!((batch.clone() - Dim::from(4)).div_ceil(2).eval(&bound(11)), Ok(4));
         assert_eq!((batch - Dim::from(4)).to_string(), "(batch - 4)");
+    }
+
+    #[test]
+    fn the_larger_and_the_smaller_of_two_sizes_wait_for_the_run() {
+        let batch = Dim::symbol("batch");
+        let clamped = batch.minimum(&Dim::from(4)).maximum(&Dim::from(2));
+        assert_eq!(clamped.to_string(), "max(min(batch, 4), 2)");
+        for (size, expected) in [(1, 2), (3, 3), (9, 4)] {
+            assert_eq!(clamped.eval(&bound(size)), Ok(expected));
+        }
+        assert_eq!(Dim::from(3).maximum(&Dim::from(5)), Dim::Known(5));
     }
 
     #[test]

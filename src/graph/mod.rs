@@ -8,6 +8,7 @@ mod adjoint;
 mod bytes;
 mod convert;
 mod dim;
+mod form;
 mod operator;
 mod print;
 mod program;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Adjoint, DType, Graph, GraphError, TensorType};
+use super::{Adjoint, DType, Graph, GraphError, Symbol, TensorType};
 
 /// What running a node takes, counted from its shapes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -234,6 +234,10 @@ pub trait Operator: Any + fmt::Debug + Send + Sync {
     fn is_view(&self) -> bool {
         false
     }
+
+    /// Adds the symbols that its attributes name, and neither its inputs nor its outputs, to `found`: a
+    /// Plan holds for one size of each.
+    fn symbols(&self, _found: &mut Vec<Symbol>) {}
 
     /// Whether it runs on the host, and may give sizes that depend on data. What takes or gives
     /// text does in any case ([`Graph::on_host`](super::Graph::on_host)).

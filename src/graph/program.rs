@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{DType, OpError, Operator, Slots, Symbol, Tensor, TensorError, TensorType};
+use super::{Cost, DType, OpError, Operator, Slots, Symbol, Tensor, TensorError, TensorType};
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -349,6 +349,29 @@ impl Graph {
                 return symbol;
             }
         }
+    }
+
+    /// What running every node once takes; unknown sizes count as 1.
+    pub fn cost(&self) -> Cost {
+        self.nodes.iter().fold(Cost::default(), |sum, node| {
+            let ty = |id: &ValueId| &self.values[id.0].ty;
+            let inputs: Vec<Option<&TensorType>> =
+                node.inputs.iter().map(|id| id.as_ref().map(ty)).collect();
+            let outputs: Vec<TensorType> = node.outputs.iter().map(|id| ty(id).clone()).collect();
+            let Cost { flops, bytes } = node.op.cost(&inputs, &outputs);
+            let (flops, bytes) = (sum.flops.saturating_add(flops), sum.bytes.saturating_add(bytes));
+            Cost { flops, bytes }
+        })
+    }
+
+    /// How many symbols were made by [`fresh_symbol`](Self::fresh_symbol).
+    pub(crate) fn fresh_count(&self) -> usize {
+        self.fresh
+    }
+
+    /// Lets fresh symbols be counted from `count` on, for a Graph that names such already.
+    pub(crate) fn set_fresh_count(&mut self, count: usize) {
+        self.fresh = count;
     }
 
     /// Adds an input.

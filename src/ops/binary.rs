@@ -9,7 +9,8 @@ use crate::graph::{
 };
 
 /// What two elements give.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum BinaryKind {
     Add,
@@ -95,7 +96,7 @@ impl BinaryKind {
 /// rounds it down; what they leave over is `Remainder`, with the sign of `a`, and `Modulo`, with
 /// that of `b`. A division by zero and a negative power of an integer are errors of the run. A
 /// shift by all bits or more, or by a negative count, leaves zeros or copies of the sign.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Binary {
     /// What two elements give.
     pub kind: BinaryKind,

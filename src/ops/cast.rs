@@ -10,7 +10,7 @@ use crate::graph::{Adjoint, DType, GraphError, OpError, Operator, Slots, TensorT
 /// stops at the ends of the range, NaN giving 0. Integers keep their lowest bits. Anything but zero
 /// is true, and truth is 1. Text is read as a number, and numbers are written as Python writes them
 /// ([`Data::cast`](crate::graph::Data::cast)), on the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Cast {
     /// The type to convert to.
     pub to: DType,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::graph::{Adjoint, Dim, GraphError, OpError, Operator, Slots, TensorType};
 
 /// Joins its inputs along one axis; the other sizes agree.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Concat {
     /// The axis.
     pub axis: usize,

@@ -6,7 +6,7 @@ use super::Pad;
 use crate::graph::{Adjoint, Dim, GraphError, OpError, Operator, Slots, TensorType};
 
 /// Takes elements off the ends of `x` along its axes; something is left of each.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Crop {
     /// How many elements in front, one entry an axis.
     pub before: Vec<usize>,

@@ -8,7 +8,7 @@ use crate::graph::{Adjoint, GraphError, OpError, Operator, Slots, TensorType};
 
 /// Repeats `x` along new leading axes and axes of size 1, to the shape of `like`, whose elements do
 /// not matter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Expand;
 
 impl Operator for Expand {

@@ -7,7 +7,7 @@ use crate::graph::{Adjoint, GraphError, OpError, Operator, Slots, TensorType};
 
 /// A tensor of the shape of `x` that holds the scalar `value` throughout; the elements of `x` do
 /// not matter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FullLike;
 
 impl Operator for FullLike {

@@ -6,7 +6,7 @@ use crate::graph::{DType, Dim, OpError, Operator, Slots, TensorType};
 
 /// Gives every class of `classes` an axis of `depth` elements: 1 (or true) where the position is
 /// the class, else 0. A class outside `0..depth` gives zeros throughout.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct OneHot {
     /// How many classes there are.
     pub depth: usize,

@@ -6,7 +6,7 @@ use super::Crop;
 use crate::graph::{Adjoint, Dim, GraphError, OpError, Operator, Slots, TensorType};
 
 /// Puts zeros (or `false`) in front of and behind `x` along its axes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Pad {
     /// How many elements in front, one entry an axis.
     pub before: Vec<usize>,

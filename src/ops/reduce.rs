@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use crate::graph::{Adjoint, DType, Dim, GraphError, OpError, Operator, Slots, TensorType};
 
 /// What becomes of the elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum ReduceKind {
     Sum,
@@ -34,7 +35,7 @@ impl ReduceKind {
 
 /// Reduces `x` along adjacent axes `first .. first + count`. Sums and products of integers wrap; a
 /// mean of integers loses its fraction.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Reduce {
     /// What becomes of the elements.
     pub kind: ReduceKind,

@@ -6,7 +6,7 @@ use crate::graph::{Adjoint, Dim, GraphError, OpError, Operator, Slots, TensorTyp
 
 /// Gives `x` another shape without moving an element: flattening, new axes of size 1, merged and
 /// split axes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Reshape {
     /// The new sizes, which may name symbols of the input's.
     pub dims: Vec<Dim>,
@@ -76,7 +76,7 @@ impl Operator for Reshape {
 }
 
 /// Gives `x` the shape of `like`, whose elements do not matter, without moving an element.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ReshapeLike;
 
 impl Operator for ReshapeLike {

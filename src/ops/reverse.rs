@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::graph::{Adjoint, GraphError, OpError, Operator, Slots, TensorType};
 
 /// Turns `x` around along one axis.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Reverse {
     /// The axis.
     pub axis: usize,

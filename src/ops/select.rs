@@ -7,7 +7,7 @@ use super::sum_to::sum_to;
 use crate::graph::{Adjoint, DType, GraphError, OpError, Operator, Slots, Tensor, TensorType};
 
 /// Takes `on_true` where `condition` holds, else `on_false`; the three broadcast as NumPy's do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Select;
 
 impl Operator for Select {

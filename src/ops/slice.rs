@@ -6,7 +6,7 @@ use crate::graph::{Adjoint, Dim, GraphError, OpError, Operator, Slots, TensorTyp
 
 /// What is taken of one axis, by Python's rules: negative positions count from the end, positions
 /// beyond it are cut.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct AxisSlice {
     /// The axis.
     pub axis: usize,
@@ -40,7 +40,7 @@ impl AxisSlice {
 }
 
 /// Takes part of `x` along the named axes and all of the others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Slice {
     /// What is taken, at most once an axis.
     pub axes: Vec<AxisSlice>,
@@ -98,16 +98,37 @@ fn sliced(dim: &Dim, slice: &AxisSlice) -> Dim {
     match (slice.start, slice.stop, slice.step) {
         (None, None, 1 | -1) => dim.clone(),
         (Some(start), None, 1) if start >= 0 => dim.clone() - Dim::Known(start as usize),
-        (Some(start), None, 1) => Dim::Known(start.unsigned_abs() as usize),
         (None, Some(stop), 1) if stop < 0 => dim.clone() - Dim::Known(stop.unsigned_abs() as usize),
-        (None, Some(stop), 1) => Dim::Known(stop as usize),
+        // One position is there, unless the axis is too short for it.
+        (Some(-1), None, 1) | (None, Some(1), 1) => Dim::Known(1),
         (Some(start), Some(stop), step)
-            if step > 0 && (start < 0) == (stop < 0) && stop > start =>
+            if step > 0 && (start < 0) == (stop < 0) && stop.checked_sub(start) == Some(1) =>
         {
-            Dim::Known(((stop - start - 1) / step + 1) as usize)
+            Dim::Known(1)
         }
-        _ => Dim::symbol(&format!("slice({dim})")),
+        (start, stop, step) => count(dim, start, stop, step),
     }
+}
+
+/// How many positions are taken of an axis of symbolic size, by the rule of [`AxisSlice::resolve`].
+fn count(dim: &Dim, start: Option<i64>, stop: Option<i64>, step: i64) -> Dim {
+    let size = |position: u64| Dim::Known(usize::try_from(position).unwrap_or(usize::MAX));
+    // Backwards, positions are one more than they are, so that none is negative.
+    let more = u64::from(step < 0);
+    let place = |position: i64| match position {
+        0.. => dim.minimum(&size(position.unsigned_abs().saturating_add(more))),
+        _ => {
+            let less = size(position.unsigned_abs() - more);
+            dim.maximum(&less) - less
+        }
+    };
+    let (start, stop) = (start.map(place), stop.map(place));
+    let (from, to) = match step > 0 {
+        true => (start.unwrap_or(Dim::Known(0)), stop.unwrap_or_else(|| dim.clone())),
+        false => (stop.unwrap_or(Dim::Known(0)), start.unwrap_or_else(|| dim.clone())),
+    };
+    let step = usize::try_from(step.unsigned_abs()).unwrap_or(usize::MAX);
+    (to.maximum(&from) - from).div_ceil(step)
 }
 
 /// The gradient of a [`Slice`]: `dy` where its elements were taken from `x`, zero elsewhere. Of `x`
@@ -139,6 +160,33 @@ impl Operator for SliceGradient {
         match taken[0].accepts(dy) {
             true => Ok(vec![x.clone()]),
             false => Err(inputs.shape_error(1, taken[0].to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Bindings, Symbol};
+
+    #[test]
+    fn the_symbolic_size_of_a_slice_is_that_of_the_run() {
+        let positions = [None, Some(-9), Some(-3), Some(-1), Some(0), Some(1), Some(2), Some(7)];
+        for step in [1, 2, 3, -1, -2, -5] {
+            for (start, stop) in positions.iter().flat_map(|a| positions.map(|b| (*a, b))) {
+                let slice = AxisSlice { axis: 0, start, stop, step };
+                let symbolic = sliced(&Dim::symbol("n"), &slice);
+                for size in [7, 8, 20] {
+                    let mut bindings = Bindings::new();
+                    bindings.bind(&Symbol::new("n"), size);
+                    let expected = slice.resolve(size).1;
+                    match symbolic.eval(&bindings) {
+                        // Said as a difference, which a shorter axis has none of.
+                        Err(_) => assert_eq!(expected, 0, "{slice:?} of {size}: {symbolic}"),
+                        found => assert_eq!(found, Ok(expected), "{slice:?} of {size}: {symbolic}"),
+                    }
+                }
+            }
         }
     }
 }

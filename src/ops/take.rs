@@ -6,7 +6,7 @@ use crate::graph::{Adjoint, DType, GraphError, OpError, Operator, Slots, TensorT
 
 /// Gathers positions `indices` of an axis of `x`; the axes of `indices` stand in its place.
 /// Negative positions count from the end; one outside the axis is an error of the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Take {
     /// The axis.
     pub axis: usize,

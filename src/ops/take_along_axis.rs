@@ -7,7 +7,7 @@ use crate::graph::{Adjoint, DType, GraphError, OpError, Operator, Slots, TensorT
 /// Gathers along an axis of `x` by `indices`, which have the sizes of `x` elsewhere: the result has
 /// the shape of `indices`. Negative positions count from the end; one outside the axis is an error
 /// of the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct TakeAlongAxis {
     /// The axis.
     pub axis: usize,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::graph::{Adjoint, Dim, GraphError, OpError, Operator, Slots, TensorType};
 
 /// Repeats `x` as a whole along its axes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Tile {
     /// How often, one entry an axis.
     pub repeats: Vec<usize>,

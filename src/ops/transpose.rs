@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::graph::{Adjoint, GraphError, OpError, Operator, Slots, TensorType};
 
 /// Reorders the axes of `x`: axis `i` of the output is axis `permutation[i]` of the input.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Transpose {
     /// The input's axis for each of the output's.
     pub permutation: Vec<usize>,

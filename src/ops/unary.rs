@@ -8,7 +8,8 @@ use crate::graph::{
 };
 
 /// What an element becomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum UnaryKind {
     Negative,
@@ -81,7 +82,7 @@ impl UnaryKind {
 
 /// Changes `x` element by element: `f32`; truth values for `not`; integers for `bit_not`; and also
 /// integers, which wrap, for `negative`, `absolute`, `square` and `sign`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Unary {
     /// What an element becomes.
     pub kind: UnaryKind,

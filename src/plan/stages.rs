@@ -179,6 +179,7 @@ fn nodes_to_stage(
                 inputs.push(*value);
             }
         }
+        node.op.symbols(&mut symbols);
         // A host stage's own outputs are measured after it ran, not planned by.
         let outputs = if on_host { &[] } else { &node.outputs[..] };
         for value in node.inputs.iter().flatten().chain(outputs) {

@@ -1,8 +1,11 @@
 //! Runtimes: what runs a Plan on a device, and the Session that feeds it.
 
+mod carry;
 pub mod cpu;
 mod error;
+mod evaluate;
 mod feed;
+mod fold;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 mod host;
@@ -14,6 +17,7 @@ mod stage;
 mod tensors;
 
 pub use error::RunError;
+pub(crate) use evaluate::evaluate;
 pub use options::{Device, Options};
 pub use profile::{Profile, ProfileEntry};
 pub use session::Session;

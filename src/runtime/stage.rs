@@ -84,6 +84,9 @@ pub trait StageRunner: Send + Sync {
 
     /// How many plans are kept.
     fn plan_count(&self) -> usize;
+
+    /// How many bytes the buffers of the stage hold, which all of its plans share.
+    fn memory(&self) -> usize;
 }
 
 /// The device that a Session runs on.
@@ -113,6 +116,16 @@ impl Backend {
             Backend::Cpu(cpu) => Backend::Cpu(cpu.nested()),
             #[cfg(feature = "gpu")]
             Backend::Gpu(gpu) => Backend::Gpu(gpu.nested()),
+        }
+    }
+
+    /// Where weights are kept that were packed or computed once.
+    pub(super) fn packs(&self) -> Arc<PackCache> {
+        match self {
+            Backend::Cpu(cpu) => cpu.packs(),
+            // The device keeps its own.
+            #[cfg(feature = "gpu")]
+            Backend::Gpu(_) => Arc::new(PackCache::new()),
         }
     }
 

@@ -62,7 +62,7 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Loaded, FormatError> 
         let kept = lowered.document.keep_rest(&archive, weights, lowered.source.notes());
         kept.map_err(within)?;
     }
-    Ok(Loaded { graph: lowered.graph, document: lowered.document })
+    Ok(Loaded { graph: lowered.graph, document: Some(lowered.document) })
 }
 
 /// What a file of named tensors holds beside the weights of layers.
@@ -87,7 +87,7 @@ pub(crate) fn read_named(
     let mut lowered = lower::lower(&description, source)?;
     let extras = lowered.source.take_named().map(NamedWeights::rest).into_iter().flatten();
     lowered.document.keep_named(rest.optimizer, extras.collect(), rest.assets);
-    Ok(Loaded { graph: lowered.graph, document: lowered.document })
+    Ok(Loaded { graph: lowered.graph, document: Some(lowered.document) })
 }
 
 /// Reads a JSON description, whose variables are drawn from [`ReadOptions::seed`].
@@ -96,7 +96,7 @@ pub(crate) fn read_named(
 /// If it is not of Keras's form, or holds what is not supported.
 pub fn read_description(bytes: &[u8], options: &ReadOptions) -> Result<Loaded, FormatError> {
     let lowered = lower::lower(&Description::from_json(bytes, None)?, Source::seed(options))?;
-    Ok(Loaded { graph: lowered.graph, document: lowered.document })
+    Ok(Loaded { graph: lowered.graph, document: Some(lowered.document) })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use seqfuse_kernels::Isa;
 
 use super::{Buffer, Env};
-use crate::graph::{Graph, Node, Operator, Source, Tensor, ValueId};
+use crate::graph::{Bindings, Graph, Node, Operator, Source, Tensor, ValueId};
 use crate::plan::{BufferId, NodeShapes, Operand, PackCache, Place, Step, WeightId};
 use crate::runtime::RunError;
 
@@ -40,6 +40,8 @@ pub struct Lowering<'a> {
     pub graph: &'a Graph,
     /// The node with its operands.
     pub step: &'a Step,
+    /// The sizes that the stage is planned for.
+    pub bindings: &'a Bindings,
     /// Where packed weights are kept.
     pub packs: &'a PackCache,
     /// The instruction set to pack for.

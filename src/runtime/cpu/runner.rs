@@ -48,6 +48,11 @@ impl CpuBackend {
         CpuBackend { packs: Arc::new(PackCache::new()), ..self.clone() }
     }
 
+    /// Where packed weights are kept.
+    pub fn packs(&self) -> Arc<PackCache> {
+        self.packs.clone()
+    }
+
     /// A runner for one stage, which keeps `plans` plans.
     pub fn runner(&self, plans: usize) -> CpuRunner {
         CpuRunner { backend: self.clone(), plans: PlanCache::new(plans), buffers: Vec::new() }
@@ -93,7 +98,7 @@ impl StageRunner for CpuRunner {
             let shapes: Vec<&[usize]> = stage.inputs.iter().map(|id| given.shape(*id)).collect();
             let room = |node: &NodeShapes<'_>| table::workspace(node, graph, packs, *isa);
             let plan = StagePlan::new(given.program, stage, bindings, &shapes, &room)?;
-            CpuStage::new(graph, plan, packs, *isa, *reference)
+            CpuStage::new(graph, plan, bindings, packs, *isa, *reference)
         })?;
         if self.buffers.len() < compiled.plan().buffers.len() {
             self.buffers.resize_with(compiled.plan().buffers.len(), Buffer::default);
@@ -121,5 +126,9 @@ impl StageRunner for CpuRunner {
 
     fn plan_count(&self) -> usize {
         self.plans.len()
+    }
+
+    fn memory(&self) -> usize {
+        self.buffers.iter().map(Buffer::bytes).sum()
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use seqfuse_kernels::Isa;
 
 use super::{Env, Kernel, Lowering, table};
-use crate::graph::Graph;
+use crate::graph::{Bindings, Graph};
 use crate::plan::{PackCache, StagePlan};
 use crate::runtime::profile::microseconds;
 use crate::runtime::{Profile, ProfileEntry, RunError};
@@ -30,6 +30,7 @@ impl CpuStage {
     pub fn new(
         graph: &Graph,
         plan: StagePlan,
+        bindings: &Bindings,
         packs: &PackCache,
         isa: Isa,
         reference: bool,
@@ -37,7 +38,7 @@ impl CpuStage {
         let kernels = plan
             .steps
             .iter()
-            .map(|step| table::lower(&Lowering { graph, step, packs, isa, reference }));
+            .map(|step| table::lower(&Lowering { graph, step, bindings, packs, isa, reference }));
         let kernels = kernels.collect::<Result<_, _>>()?;
         Ok(CpuStage { plan, kernels })
     }

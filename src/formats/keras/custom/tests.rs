@@ -22,7 +22,7 @@ fn read_model(model: &Value, templates: &Value) -> Result<(Graph, Document), For
     let custom = CustomRegistry::from_json(&templates.to_string())?;
     let options = ReadOptions { custom, ..ReadOptions::default() };
     let loaded = keras::read_description(model.to_string().as_bytes(), &options)?;
-    Ok((loaded.graph, loaded.document))
+    Ok((loaded.graph, loaded.document.expect("a Keras model has one")))
 }
 
 fn read(config: Value, templates: &Value) -> Result<(Graph, Document), FormatError> {

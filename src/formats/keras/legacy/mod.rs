@@ -61,7 +61,7 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Loaded, FormatError> 
         numbered.map(|(at, weight)| (format!("vars/{at}"), weight.value)).collect();
     let forms = forms.into_iter();
     lowered.document.stored.extend(forms.map(|(at, form)| (format!("optimizer/vars/{at}"), form)));
-    Ok(Loaded { graph: lowered.graph, document: lowered.document })
+    Ok(Loaded { graph: lowered.graph, document: Some(lowered.document) })
 }
 
 /// Weights that lie under the paths of `model.weights.h5`, which alone are such a file.
@@ -75,5 +75,5 @@ fn read_paths(
     if let Some(weights) = lowered.source.weights() {
         lowered.document.keep_weights(weights, lowered.source.notes())?;
     }
-    Ok(Loaded { graph: lowered.graph, document: lowered.document })
+    Ok(Loaded { graph: lowered.graph, document: Some(lowered.document) })
 }

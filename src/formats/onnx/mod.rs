@@ -1,0 +1,121 @@
+//! ONNX models: opset 7 to the newest of ONNX's own operators, and those of ONNX Runtime
+//! (`com.microsoft`) that sequence models use.
+//!
+//! A file is read in steps that know nothing of each other: [`proto`] decodes the messages, [`tensor`]
+//! reads their tensors, [`order`] sorts the nodes, [`lower`] walks them and calls [`operators`], which
+//! add to the Graph. A name of the file stands for an [`operand::Operand`]: a value, a constant, a
+//! weight, or integers known up to the sizes of the inputs ([`contents`]).
+//!
+//! # Adding an operator
+//! One file `operators/<operator>.rs` with a function `fn(&mut Call) -> Outputs`, and one row in
+//! [`operators::OPERATORS`]. The function reads every input and attribute it honours through [`call::Call`];
+//! what it does not look at is refused by name.
+
+// Part of it is for operators that are still to come.
+#![allow(dead_code)]
+
+mod attributes;
+mod call;
+mod contents;
+mod context;
+mod error;
+mod fold;
+mod functions;
+mod late;
+mod limits;
+mod lower;
+mod operand;
+mod operators;
+mod order;
+pub mod proto;
+mod subgraph;
+mod tensor;
+mod types;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use prost::Message;
+use prost::bytes::Bytes;
+
+use crate::graph::Graph;
+use context::Context;
+pub use error::{NodeProblem, OnnxError};
+use lower::{Lowering, Scope};
+use operand::Operand;
+use proto::{GraphProto, ModelProto};
+use tensor::Folder;
+
+/// Reads a model. External tensors are looked for in `folder`; without one they are refused.
+///
+/// # Errors
+/// If the bytes are damaged, or hold what is not supported; the error names node, operator, attribute
+/// and value.
+pub fn read(bytes: impl Into<Bytes>, folder: Option<&Path>) -> Result<Graph, OnnxError> {
+    let bytes = bytes.into();
+    wire::check(&bytes)?;
+    let mut model = ModelProto::decode(bytes).map_err(OnnxError::Decode)?;
+    let graph = model.graph.take();
+    let absent = || OnnxError::Model { problem: "holds no graph; is it an ONNX file?".to_owned() };
+    let graph = graph.ok_or_else(absent)?;
+    let functions = std::mem::take(&mut model.functions);
+    let context = Arc::new(Context::new(&model, functions, Folder::new(folder))?);
+    let mut lowering = Lowering::new(&graph.name);
+    let mut scope = Scope::default();
+    lowering.initializers(&graph, &mut scope, &context)?;
+    inputs(&mut lowering, &graph, &mut scope)?;
+    lowering.nodes(&graph.node, &mut scope, &context, "")?;
+    outputs(&mut lowering, &graph, &scope)?;
+    Ok(lowering.finish())
+}
+
+/// Adds the inputs of the Graph. One that an initializer gives a value is a constant.
+fn inputs(
+    lowering: &mut Lowering,
+    graph: &GraphProto,
+    scope: &mut Scope<'_>,
+) -> Result<(), OnnxError> {
+    let initialized: HashSet<&str> =
+        graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+    for input in graph.input.iter().filter(|input| !initialized.contains(input.name.as_str())) {
+        let ty = types::input(&mut lowering.graph, input)?;
+        let refuse = |_| lower::twice("input", &input.name);
+        let value = lowering.graph.add_input(&input.name, ty).map_err(refuse)?;
+        let wide = lowering.widen(value, &input.name);
+        let wide = wide.map_err(|error| OnnxError::Model { problem: error.to_string() })?;
+        scope.define(&input.name, Operand::Value(wide));
+    }
+    Ok(())
+}
+
+/// Names the outputs of the Graph.
+fn outputs(
+    lowering: &mut Lowering,
+    graph: &GraphProto,
+    scope: &Scope<'_>,
+) -> Result<(), OnnxError> {
+    if graph.output.is_empty() {
+        return Err(OnnxError::Model { problem: "has no outputs".to_owned() });
+    }
+    for output in &graph.output {
+        let refuse = |problem: String| OnnxError::Value {
+            what: "output",
+            name: output.name.clone(),
+            problem,
+        };
+        let operand = scope.get(&output.name);
+        let operand = operand
+            .ok_or_else(|| refuse("is given by no node, input or initializer".to_owned()))?;
+        let value = lowering.materialize(operand, &output.name);
+        let narrowed = value.and_then(|value| lowering.narrow(value, output));
+        let value = narrowed.map_err(|error| refuse(format!("cannot be given: {error}")))?;
+        let added = lowering.graph.add_output(&output.name, value);
+        added.map_err(|_| lower::twice("output", &output.name))?;
+    }
+    Ok(())
+}
