@@ -12,7 +12,7 @@ use crate::{Device, Format, Labels, Model, Options, ReadOptions};
 /// Which model, and what is said about it beside the file.
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
-    /// The model: a .keras, .h5 or .safetensors file, or a .json description (untrained)
+    /// The model: a .keras, .h5, .onnx or .safetensors file, or a .json description (untrained)
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
     /// The tokens of the model's text layer, one a line, in place of those in the model's file

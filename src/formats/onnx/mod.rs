@@ -31,6 +31,7 @@ pub mod proto;
 mod subgraph;
 mod tensor;
 mod types;
+mod whole;
 mod wire;
 
 #[cfg(test)]
@@ -48,7 +49,7 @@ use context::Context;
 pub use error::{NodeProblem, OnnxError};
 use lower::{Lowering, Scope};
 use operand::Operand;
-use proto::{GraphProto, ModelProto};
+use proto::{GraphProto, ModelProto, ValueInfo};
 use tensor::Folder;
 
 /// Reads a model. External tensors are looked for in `folder`; without one they are refused.
@@ -78,12 +79,24 @@ pub fn read_with_values(
     let graph = graph.ok_or_else(absent)?;
     let functions = std::mem::take(&mut model.functions);
     let context = Arc::new(Context::new(&model, functions, Folder::new(folder))?);
+    match lower_whole(&graph, &context) {
+        // With the sizes of a run as numbers every value's number of dimensions is known.
+        Err(error) if error.has_open_rank() => Ok((whole::by_sizes(graph, &context)?, Vec::new())),
+        lowered => lowered,
+    }
+}
+
+/// Reads the graph of a model.
+fn lower_whole(
+    graph: &GraphProto,
+    context: &Arc<Context>,
+) -> Result<(Graph, Vec<(String, ValueId)>), OnnxError> {
     let mut lowering = Lowering::new(&graph.name);
     let mut scope = Scope::default();
-    lowering.initializers(&graph, &mut scope, &context)?;
-    inputs(&mut lowering, &graph, &mut scope)?;
-    lowering.nodes(&graph.node, &mut scope, &context, "")?;
-    outputs(&mut lowering, &graph, &scope)?;
+    lowering.initializers(graph, &mut scope, context)?;
+    inputs(&mut lowering, graph, &mut scope)?;
+    lowering.nodes(&graph.node, &mut scope, context, "")?;
+    outputs(&mut lowering, graph, &scope)?;
     let names = graph.node.iter().flat_map(|node| &node.output);
     let values = names.filter_map(|name| match scope.get(name)? {
         Operand::Value(value) => Some((name.clone(), *value)),
@@ -93,15 +106,20 @@ pub fn read_with_values(
     Ok((lowering.finish(), values))
 }
 
+/// The inputs to which no initializer gives a value.
+fn free_inputs(graph: &GraphProto) -> impl Iterator<Item = &ValueInfo> {
+    let initialized: HashSet<&str> =
+        graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+    graph.input.iter().filter(move |input| !initialized.contains(input.name.as_str()))
+}
+
 /// Adds the inputs of the Graph. One that an initializer gives a value is a constant.
 fn inputs(
     lowering: &mut Lowering,
     graph: &GraphProto,
     scope: &mut Scope<'_>,
 ) -> Result<(), OnnxError> {
-    let initialized: HashSet<&str> =
-        graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
-    for input in graph.input.iter().filter(|input| !initialized.contains(input.name.as_str())) {
+    for input in free_inputs(graph) {
         let ty = types::input(&mut lowering.graph, input)?;
         let refuse = |_| lower::twice("input", &input.name);
         let value = lowering.graph.add_input(&input.name, ty).map_err(refuse)?;
