@@ -19,6 +19,7 @@ pub trait Number: Copy + Send + Sync + private::Folds {}
 impl Number for f32 {}
 impl Number for i32 {}
 impl Number for i64 {}
+impl Number for u64 {}
 
 /// Keeps the folds out of the interface.
 pub(super) mod private {
@@ -78,6 +79,10 @@ fold!(SumI64, i64, i64, 0, i64::wrapping_add, i64::wrapping_add);
 fold!(ProdI64, i64, i64, 1, i64::wrapping_mul, i64::wrapping_mul);
 fold!(MaxI64, i64, i64, i64::MIN, i64::max, i64::max);
 fold!(MinI64, i64, i64, i64::MAX, i64::min, i64::min);
+fold!(SumU64, u64, u64, 0, u64::wrapping_add, u64::wrapping_add);
+fold!(ProdU64, u64, u64, 1, u64::wrapping_mul, u64::wrapping_mul);
+fold!(MaxU64, u64, u64, u64::MIN, u64::max, u64::max);
+fold!(MinU64, u64, u64, u64::MAX, u64::min, u64::min);
 fold!(Any, u8, u8, 0, |a, b| a | u8::from(b != 0), |a, b| a | b);
 fold!(All, u8, u8, 1, |a, b| a & u8::from(b != 0), |a, b| a & b);
 
@@ -94,3 +99,4 @@ macro_rules! folds {
 folds!(f32, SumF32, ProdF32, MaxF32, MinF32);
 folds!(i32, SumI32, ProdI32, MaxI32, MinI32);
 folds!(i64, SumI64, ProdI64, MaxI64, MinI64);
+folds!(u64, SumU64, ProdU64, MaxU64, MinU64);

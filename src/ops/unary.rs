@@ -40,6 +40,7 @@ pub enum UnaryKind {
     Log2,
     Log10,
     Not,
+    BitNot,
 }
 
 impl UnaryKind {
@@ -74,11 +75,13 @@ impl UnaryKind {
             UnaryKind::Log2 => "log2",
             UnaryKind::Log10 => "log10",
             UnaryKind::Not => "not",
+            UnaryKind::BitNot => "bit_not",
         }
     }
 }
 
-/// Changes `x` element by element: `f32`, or truth values for `not`.
+/// Changes `x` element by element: `f32`; truth values for `not`; integers for `bit_not`; and also
+/// integers, which wrap, for `negative`, `absolute`, `square` and `sign`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Unary {
     /// What an element becomes.
@@ -98,6 +101,12 @@ impl Operator for Unary {
         inputs.at_most(1)?;
         let x = match self.kind {
             UnaryKind::Not => inputs.typed(0, &[DType::Bool], "bool")?,
+            UnaryKind::BitNot => {
+                inputs.typed(0, &[DType::I32, DType::I64, DType::U64], "i32, i64 or u64")?
+            }
+            UnaryKind::Negative | UnaryKind::Absolute | UnaryKind::Square | UnaryKind::Sign => {
+                inputs.typed(0, &[DType::F32, DType::I32, DType::I64], "f32, i32 or i64")?
+            }
             _ => inputs.float(0)?,
         };
         Ok(vec![x.clone()])
@@ -209,7 +218,7 @@ impl Rule<'_, '_> {
                 let slope = self.scaled(std::f32::consts::FRAC_2_SQRT_PI, bell)?;
                 self.times(slope)
             }
-            Floor | Ceil | Round | Sign | Not => Ok(None),
+            Floor | Ceil | Round | Sign | Not | BitNot => Ok(None),
             _ => self.trigonometric(kind, x, y),
         }
     }

@@ -1,6 +1,7 @@
 //! Runtimes: what runs a Plan on a device, and the Session that feeds it.
 
 mod bind;
+mod carry;
 pub mod cpu;
 mod error;
 mod evaluate;

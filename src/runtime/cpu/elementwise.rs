@@ -2,7 +2,8 @@
 
 use bytemuck::{AnyBitPattern, NoUninit};
 use seqfuse_kernels::elementwise::{
-    self as kernels, Arithmetic, Comparison, Elements, ElementsMut, Logical, Tensor,
+    self as kernels, Arithmetic, Bitwise, Comparison, Elements, ElementsMut, IntegerUnary, Logical,
+    Tensor,
 };
 use seqfuse_kernels::layout::MAX_RANK;
 
@@ -20,6 +21,7 @@ enum Family {
     Arithmetic(Arithmetic),
     Comparison(Comparison),
     Logical(Logical),
+    Bitwise(Bitwise),
 }
 
 fn family(kind: BinaryKind) -> Family {
@@ -33,6 +35,12 @@ fn family(kind: BinaryKind) -> Family {
         BinaryKind::Power => Family::Arithmetic(Arithmetic::Pow),
         BinaryKind::FloorDivide => Family::Arithmetic(Arithmetic::FloorDiv),
         BinaryKind::Modulo => Family::Arithmetic(Arithmetic::Mod),
+        BinaryKind::Remainder => Family::Arithmetic(Arithmetic::Rem),
+        BinaryKind::BitAnd => Family::Bitwise(Bitwise::And),
+        BinaryKind::BitOr => Family::Bitwise(Bitwise::Or),
+        BinaryKind::BitXor => Family::Bitwise(Bitwise::Xor),
+        BinaryKind::ShiftLeft => Family::Bitwise(Bitwise::ShiftLeft),
+        BinaryKind::ShiftRight => Family::Bitwise(Bitwise::ShiftRight),
         BinaryKind::Equal => Family::Comparison(Comparison::Equal),
         BinaryKind::NotEqual => Family::Comparison(Comparison::NotEqual),
         BinaryKind::Less => Family::Comparison(Comparison::Less),
@@ -62,6 +70,8 @@ impl CpuOp for Binary {
                 let result = match dtype {
                     DType::I32 => arithmetic::<i32>(env, op, &a, &b, out, y),
                     DType::I64 => arithmetic::<i64>(env, op, &a, &b, out, y),
+                    DType::U64 => arithmetic::<u64>(env, op, &a, &b, out, y),
+                    DType::F64 => arithmetic::<f64>(env, op, &a, &b, out, y),
                     _ => arithmetic::<f32>(env, op, &a, &b, out, y),
                 };
                 result.map_err(|undefined| RunError::Unsupported {
@@ -75,8 +85,18 @@ impl CpuOp for Binary {
                 match dtype {
                     DType::I32 => compare::<i32>(env, op, &a, &b, out, y),
                     DType::I64 => compare::<i64>(env, op, &a, &b, out, y),
+                    DType::U64 => compare::<u64>(env, op, &a, &b, out, y),
+                    DType::F64 => compare::<f64>(env, op, &a, &b, out, y),
                     DType::Bool => compare::<u8>(env, op, &a, &b, out, y),
                     _ => compare::<f32>(env, op, &a, &b, out, y),
+                }
+                Ok(())
+            }),
+            (Family::Bitwise(op), dtype) => call(y, move |env, out| {
+                match dtype {
+                    DType::I32 => bitwise::<i32>(env, op, &a, &b, out, y),
+                    DType::U64 => bitwise::<u64>(env, op, &a, &b, out, y),
+                    _ => bitwise::<i64>(env, op, &a, &b, out, y),
                 }
                 Ok(())
             }),
@@ -111,10 +131,61 @@ fn compare<T: AnyBitPattern + PartialOrd + Send + Sync>(
     kernels::compare::<T>(env.cpu, op, tensor(env, a), tensor(env, b), out.get_mut(y.len));
 }
 
+fn bitwise<T: kernels::Bits + AnyBitPattern + NoUninit>(
+    env: &Env<'_>,
+    op: Bitwise,
+    a: &Operand,
+    b: &Operand,
+    out: &mut Buffer,
+    y: Target,
+) {
+    kernels::bitwise::<T>(env.cpu, op, tensor(env, a), tensor(env, b), out.get_mut(y.len));
+}
+
+/// The function of an integer that a kind is, where it is one.
+fn of_integers(kind: UnaryKind) -> Option<IntegerUnary> {
+    match kind {
+        UnaryKind::Negative => Some(IntegerUnary::Neg),
+        UnaryKind::Absolute => Some(IntegerUnary::Abs),
+        UnaryKind::Square => Some(IntegerUnary::Square),
+        UnaryKind::Sign => Some(IntegerUnary::Sign),
+        _ => None,
+    }
+}
+
 impl CpuOp for Unary {
     fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
         let (x, y) = (lowering.input(0)?, lowering.result()?);
+        match (of_integers(self.kind), x.ty.dtype) {
+            (Some(op), DType::I32) => {
+                return call(y, move |env, out| {
+                    kernels::unary_integer::<i32>(env.cpu, op, env.get(&x), out.get_mut(y.len));
+                    Ok(())
+                });
+            }
+            (Some(op), DType::I64) => {
+                return call(y, move |env, out| {
+                    kernels::unary_integer::<i64>(env.cpu, op, env.get(&x), out.get_mut(y.len));
+                    Ok(())
+                });
+            }
+            _ => {}
+        }
         let op = match self.kind {
+            UnaryKind::BitNot => {
+                let four = x.ty.dtype == DType::I32;
+                return call(y, move |env, out| {
+                    match four {
+                        true => {
+                            kernels::bitwise_not::<i32>(env.cpu, env.get(&x), out.get_mut(y.len))
+                        }
+                        false => {
+                            kernels::bitwise_not::<i64>(env.cpu, env.get(&x), out.get_mut(y.len))
+                        }
+                    }
+                    Ok(())
+                });
+            }
             UnaryKind::Not => {
                 return call(y, move |env, out| {
                     kernels::not(env.get(&x), out.get_mut(y.len));
