@@ -38,7 +38,7 @@ pub mod text;
 pub mod train;
 
 pub use formats::{
-    CustomRegistry, Format, FormatError, LoadError, ReadOptions, SaveError, Written,
+    CustomRegistry, Format, FormatError, Labels, LoadError, ReadOptions, SaveError, Written,
 };
 pub use graph::{DType, Data, Tensor};
 pub use model::Model;

@@ -419,7 +419,8 @@ fn exact(op: Arithmetic, a: i128, b: i128) -> Option<i128> {
     Some(match op {
         Arithmetic::Add => a + b,
         Arithmetic::Sub => a - b,
-        Arithmetic::Mul => a * b,
+        // Cut to the type, a product that wraps is the same.
+        Arithmetic::Mul => a.wrapping_mul(b),
         Arithmetic::Max => a.max(b),
         Arithmetic::Min => a.min(b),
         Arithmetic::Div if b != 0 => a / b,
