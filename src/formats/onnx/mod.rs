@@ -70,7 +70,7 @@ pub fn read(bytes: impl Into<Bytes>, folder: Option<&Path>) -> Result<Graph, Onn
 pub fn read_with_values(
     bytes: impl Into<Bytes>,
     folder: Option<&Path>,
-) -> Result<(Graph, Vec<(String, ValueId)>), OnnxError> {
+) -> Result<Named, OnnxError> {
     let bytes = bytes.into();
     wire::check(&bytes)?;
     let mut model = ModelProto::decode(bytes).map_err(OnnxError::Decode)?;
@@ -86,11 +86,11 @@ pub fn read_with_values(
     }
 }
 
+/// A Graph, and the values that names of the file stand for.
+type Named = (Graph, Vec<(String, ValueId)>);
+
 /// Reads the graph of a model.
-fn lower_whole(
-    graph: &GraphProto,
-    context: &Arc<Context>,
-) -> Result<(Graph, Vec<(String, ValueId)>), OnnxError> {
+fn lower_whole(graph: &GraphProto, context: &Arc<Context>) -> Result<Named, OnnxError> {
     let mut lowering = Lowering::new(&graph.name);
     let mut scope = Scope::default();
     lowering.initializers(graph, &mut scope, context)?;
