@@ -347,7 +347,7 @@ impl Sizes {
     }
 
     /// The elements of both side by side, for shapes of at most one dimension.
-    fn pairs<'a>(&'a self, other: &'a Sizes) -> Option<(Vec<usize>, Vec<(&'a Size, &'a Size)>)> {
+    fn pairs<'a>(&'a self, other: &'a Sizes) -> Option<(Vec<usize>, Pairs<'a>)> {
         if self.shape.len() > 1 || other.shape.len() > 1 {
             return None;
         }
@@ -365,6 +365,9 @@ impl Sizes {
         Some((vec![count; rank], pairs.collect::<Option<_>>()?))
     }
 }
+
+/// Elements side by side.
+type Pairs<'a> = Vec<(&'a Size, &'a Size)>;
 
 /// The elements of a tensor of integers or truth values.
 pub fn integers(tensor: &Tensor) -> Option<Vec<i64>> {

@@ -49,7 +49,7 @@ pub enum OnnxError {
         /// Its operator, with the domain where that is not ONNX's own.
         op_type: String,
         /// What is wrong.
-        problem: NodeProblem,
+        problem: Box<NodeProblem>,
         /// What lies beneath it.
         #[source]
         source: Option<Box<OnnxError>>,
@@ -168,8 +168,10 @@ impl OnnxError {
     /// Whether it is, or comes from, the open number of a value's dimensions.
     pub(super) fn has_open_rank(&self) -> bool {
         match self {
-            OnnxError::Node { problem: NodeProblem::OpenRank { .. }, .. } => true,
-            OnnxError::Node { source: Some(source), .. } => source.has_open_rank(),
+            OnnxError::Node { problem, source, .. } => {
+                let within = source.as_ref().is_some_and(|source| source.has_open_rank());
+                within || matches!(**problem, NodeProblem::OpenRank { .. })
+            }
             _ => false,
         }
     }
@@ -206,10 +208,15 @@ impl Problem {
     /// The error of the node that met the problem.
     pub fn at(self, node: String, op_type: String) -> OnnxError {
         match self {
-            Problem::Own(problem) => OnnxError::Node { node, op_type, problem, source: None },
-            Problem::Within(error) => {
-                OnnxError::Node { node, op_type, problem: NodeProblem::Within, source: Some(error) }
+            Problem::Own(problem) => {
+                OnnxError::Node { node, op_type, problem: Box::new(problem), source: None }
             }
+            Problem::Within(error) => OnnxError::Node {
+                node,
+                op_type,
+                problem: Box::new(NodeProblem::Within),
+                source: Some(error),
+            },
         }
     }
 }
