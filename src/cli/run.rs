@@ -150,7 +150,7 @@ fn finish(
     if let Target::Terminal = target {
         return output::print(&show::render(&outputs, texts, labels));
     }
-    add_labels(&mut outputs, &labels);
+    add_labels(&mut outputs, labels);
     match target {
         Target::Terminal => Ok(()),
         Target::Stdout => output::print(&json::tensors(&outputs)),

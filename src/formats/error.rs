@@ -336,7 +336,7 @@ pub enum FormatError {
     },
     /// An ONNX model cannot be read.
     #[error(transparent)]
-    Onnx(#[from] OnnxError),
+    Onnx(Box<OnnxError>),
     /// A text layer has no vocabulary.
     #[error("layer '{layer}': the file holds no vocabulary; {hint}")]
     MissingVocabulary {
@@ -345,6 +345,12 @@ pub enum FormatError {
         /// What to do.
         hint: String,
     },
+}
+
+impl From<OnnxError> for FormatError {
+    fn from(error: OnnxError) -> FormatError {
+        FormatError::Onnx(Box::new(error))
+    }
 }
 
 fn count(paths: &[String]) -> String {

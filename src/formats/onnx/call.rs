@@ -275,7 +275,7 @@ impl<'a> Call<'a> {
     /// If the subgraph cannot be read, or has another number of inputs.
     pub fn inline(&mut self, graph: &GraphProto, inputs: Vec<Operand>) -> Outputs {
         let (scope, context) = (self.scope, self.context);
-        Ok(self.lowering.inline(graph, inputs, scope, context, self.name)?)
+        self.lowering.inline(graph, inputs, scope, context, self.name)
     }
 }
 

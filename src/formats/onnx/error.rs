@@ -49,7 +49,7 @@ pub enum OnnxError {
         /// Its operator, with the domain where that is not ONNX's own.
         op_type: String,
         /// What is wrong.
-        problem: NodeProblem,
+        problem: Box<NodeProblem>,
         /// What lies beneath it.
         #[source]
         source: Option<Box<OnnxError>>,
@@ -158,7 +158,7 @@ pub enum NodeProblem {
     },
     /// The Graph refuses the operator's inputs.
     #[error("{0}")]
-    Graph(GraphError),
+    Graph(Box<GraphError>),
     /// Something that the node refers to (a tensor, a subgraph, a function) is at fault.
     #[error("it cannot be read")]
     Within,
@@ -168,8 +168,10 @@ impl OnnxError {
     /// Whether it is, or comes from, the open number of a value's dimensions.
     pub(super) fn has_open_rank(&self) -> bool {
         match self {
-            OnnxError::Node { problem: NodeProblem::OpenRank { .. }, .. } => true,
-            OnnxError::Node { source: Some(source), .. } => source.has_open_rank(),
+            OnnxError::Node { problem, source, .. } => {
+                matches!(**problem, NodeProblem::OpenRank { .. })
+                    || source.as_ref().is_some_and(|source| source.has_open_rank())
+            }
             _ => false,
         }
     }
@@ -179,20 +181,20 @@ impl OnnxError {
 #[derive(Debug)]
 pub enum Problem {
     /// The node itself is at fault.
-    Own(NodeProblem),
+    Own(Box<NodeProblem>),
     /// Something within the node is at fault, which says more itself.
     Within(Box<OnnxError>),
 }
 
 impl From<NodeProblem> for Problem {
     fn from(problem: NodeProblem) -> Problem {
-        Problem::Own(problem)
+        Problem::Own(Box::new(problem))
     }
 }
 
 impl From<GraphError> for Problem {
     fn from(error: GraphError) -> Problem {
-        Problem::Own(NodeProblem::Graph(error))
+        NodeProblem::Graph(Box::new(error)).into()
     }
 }
 
@@ -208,7 +210,8 @@ impl Problem {
         match self {
             Problem::Own(problem) => OnnxError::Node { node, op_type, problem, source: None },
             Problem::Within(error) => {
-                OnnxError::Node { node, op_type, problem: NodeProblem::Within, source: Some(error) }
+                let problem = Box::new(NodeProblem::Within);
+                OnnxError::Node { node, op_type, problem, source: Some(error) }
             }
         }
     }
@@ -216,5 +219,5 @@ impl Problem {
 
 /// What is not honoured, and what to do instead.
 pub fn unsupported(what: impl Into<String>, hint: impl Into<String>) -> Problem {
-    Problem::Own(NodeProblem::Unsupported { what: what.into(), hint: hint.into() })
+    NodeProblem::Unsupported { what: what.into(), hint: hint.into() }.into()
 }

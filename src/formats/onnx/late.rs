@@ -17,7 +17,7 @@ use crate::ops::{Late, LateBuild};
 #[derive(Debug)]
 struct Deferred {
     node: NodeProto,
-    name: String,
+    path: String,
     context: Arc<Context>,
     /// What each input is, as far as it is known already.
     inputs: Vec<Slot>,
@@ -66,15 +66,16 @@ pub(super) fn put_off(call: &mut Call<'_>, needed: &[usize], outputs: Vec<Tensor
     call.seen.fill(true);
     // The attributes are read when the node is.
     call.attributes.ignore_all();
-    let (node, name, context) = (call.node.clone(), call.name.to_owned(), call.context.clone());
-    let build = Arc::new(Deferred { node, name, context, inputs });
+    let (node, path, context) = (call.node.clone(), call.name.to_owned(), call.context.clone());
+    let build = Arc::new(Deferred { node, path, context, inputs });
     let values = call.add_node(Late { build, outputs }, values)?;
     Ok(values.into_iter().map(Operand::from).collect())
 }
 
 impl LateBuild for Deferred {
     fn name(&self) -> &str {
-        &self.node.op_type
+        let NodeProto { op_type, .. } = &self.node;
+        op_type
     }
 
     fn needs(&self) -> Vec<usize> {
@@ -89,8 +90,8 @@ impl LateBuild for Deferred {
 
 impl Deferred {
     fn lower(&self, inputs: &[Option<&Tensor>]) -> Result<Graph, OnnxError> {
-        let at = |problem: Problem| problem.at(self.name.clone(), self.node.op_type.clone());
-        let mut lowering = Lowering::new(&self.name);
+        let at = |problem: Problem| problem.at(self.path.clone(), self.node.op_type.clone());
+        let mut lowering = Lowering::new(&self.path);
         let mut operands = Vec::with_capacity(self.inputs.len());
         for (index, slot) in self.inputs.iter().enumerate() {
             let given = inputs.get(index).copied().flatten();
@@ -110,9 +111,9 @@ impl Deferred {
         let row = row.ok_or_else(|| at(NodeProblem::UnknownOperator { opset }.into()))?;
         let scope = Scope::default();
         let outputs =
-            lowering.dispatch(row, &self.node, &operands, &scope, &self.context, &self.name);
+            lowering.dispatch(row, &self.node, &operands, &scope, &self.context, &self.path);
         for (index, output) in outputs.map_err(at)?.iter().enumerate() {
-            let value = lowering.materialize(output, &self.name);
+            let value = lowering.materialize(output, &self.path);
             let value = value.map_err(|error| at(error.into()))?;
             let added = lowering.graph.add_output(index.to_string(), value);
             added.map_err(|error| at(error.into()))?;

@@ -174,7 +174,7 @@ impl Lowering {
         let operands: Vec<Option<Operand>> =
             node.input.iter().map(operand).collect::<Result<_, _>>()?;
         if let Some(function) = context.function(&node.domain, &node.op_type, &node.overload) {
-            return Ok(self.call_function(&function, node, operands, context, name)?);
+            return self.call_function(&function, node, operands, context, name);
         }
         let opset = context.opset(&node.domain).ok_or_else(|| NodeProblem::Unsupported {
             what: format!("domain '{}', of which the model imports no version,", node.domain),
