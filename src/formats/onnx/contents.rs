@@ -297,6 +297,9 @@ fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a.max(1) } else { gcd(b, a % b) }
 }
 
+/// A shape, and two elements for each place in it.
+type Pairs<'a> = (Vec<usize>, Vec<(&'a Size, &'a Size)>);
+
 impl Sizes {
     /// A list of sizes, one dimension.
     pub fn list(dtype: DType, elements: Vec<Size>) -> Sizes {
@@ -347,7 +350,7 @@ impl Sizes {
     }
 
     /// The elements of both side by side, for shapes of at most one dimension.
-    fn pairs<'a>(&'a self, other: &'a Sizes) -> Option<(Vec<usize>, Pairs<'a>)> {
+    fn pairs<'a>(&'a self, other: &'a Sizes) -> Option<Pairs<'a>> {
         if self.shape.len() > 1 || other.shape.len() > 1 {
             return None;
         }
@@ -365,9 +368,6 @@ impl Sizes {
         Some((vec![count; rank], pairs.collect::<Option<_>>()?))
     }
 }
-
-/// Elements side by side.
-type Pairs<'a> = Vec<(&'a Size, &'a Size)>;
 
 /// The elements of a tensor of integers or truth values.
 pub fn integers(tensor: &Tensor) -> Option<Vec<i64>> {

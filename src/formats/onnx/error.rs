@@ -158,7 +158,7 @@ pub enum NodeProblem {
     },
     /// The Graph refuses the operator's inputs.
     #[error("{0}")]
-    Graph(GraphError),
+    Graph(Box<GraphError>),
     /// Something that the node refers to (a tensor, a subgraph, a function) is at fault.
     #[error("it cannot be read")]
     Within,
@@ -169,8 +169,8 @@ impl OnnxError {
     pub(super) fn has_open_rank(&self) -> bool {
         match self {
             OnnxError::Node { problem, source, .. } => {
-                let within = source.as_ref().is_some_and(|source| source.has_open_rank());
-                within || matches!(**problem, NodeProblem::OpenRank { .. })
+                matches!(**problem, NodeProblem::OpenRank { .. })
+                    || source.as_ref().is_some_and(|source| source.has_open_rank())
             }
             _ => false,
         }
@@ -181,20 +181,20 @@ impl OnnxError {
 #[derive(Debug)]
 pub enum Problem {
     /// The node itself is at fault.
-    Own(NodeProblem),
+    Own(Box<NodeProblem>),
     /// Something within the node is at fault, which says more itself.
     Within(Box<OnnxError>),
 }
 
 impl From<NodeProblem> for Problem {
     fn from(problem: NodeProblem) -> Problem {
-        Problem::Own(problem)
+        Problem::Own(Box::new(problem))
     }
 }
 
 impl From<GraphError> for Problem {
     fn from(error: GraphError) -> Problem {
-        Problem::Own(NodeProblem::Graph(error))
+        NodeProblem::Graph(Box::new(error)).into()
     }
 }
 
@@ -208,20 +208,16 @@ impl Problem {
     /// The error of the node that met the problem.
     pub fn at(self, node: String, op_type: String) -> OnnxError {
         match self {
-            Problem::Own(problem) => {
-                OnnxError::Node { node, op_type, problem: Box::new(problem), source: None }
+            Problem::Own(problem) => OnnxError::Node { node, op_type, problem, source: None },
+            Problem::Within(error) => {
+                let problem = Box::new(NodeProblem::Within);
+                OnnxError::Node { node, op_type, problem, source: Some(error) }
             }
-            Problem::Within(error) => OnnxError::Node {
-                node,
-                op_type,
-                problem: Box::new(NodeProblem::Within),
-                source: Some(error),
-            },
         }
     }
 }
 
 /// What is not honoured, and what to do instead.
 pub fn unsupported(what: impl Into<String>, hint: impl Into<String>) -> Problem {
-    Problem::Own(NodeProblem::Unsupported { what: what.into(), hint: hint.into() })
+    NodeProblem::Unsupported { what: what.into(), hint: hint.into() }.into()
 }

@@ -74,8 +74,8 @@ pub(super) fn put_off(call: &mut Call<'_>, needed: &[usize], outputs: Vec<Tensor
 
 impl LateBuild for Deferred {
     fn name(&self) -> &str {
-        let node = &self.node;
-        &node.op_type
+        let NodeProto { op_type, .. } = &self.node;
+        op_type
     }
 
     fn needs(&self) -> Vec<usize> {
