@@ -281,6 +281,12 @@ impl Session {
         self.stages.iter().map(|stage| stage.runner.plan_count()).sum()
     }
 
+    /// How many bytes the buffers between operators hold, over all stages: as much as the largest
+    /// run so far needed. Weights, inputs and outputs are not among them.
+    pub fn buffer_bytes(&self) -> usize {
+        self.stages.iter().map(|stage| stage.runner.memory()).sum()
+    }
+
     fn execute(
         &mut self,
         inputs: &Tensors,
