@@ -33,7 +33,7 @@ pub struct GeneralRecurrent {
     pub candidate: ScaledActivation,
     /// The activation of c on its way to the output of an LSTM.
     pub output: ScaledActivation,
-    /// The largest magnitude of what gates and candidate are activated from.
+    /// The largest magnitude of what gates, candidate and output are activated from.
     pub clip: Option<f32>,
     /// Whether an LSTM's forget gate is `1 - i`.
     pub coupled: bool,

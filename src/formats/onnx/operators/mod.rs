@@ -2,15 +2,20 @@
 
 mod activation;
 mod arithmetic;
+mod batch_norm;
 mod cast;
+mod compose;
 mod concat;
 mod constant;
 mod gather;
 mod gemm;
 mod identity;
+mod layer_norm;
 mod matmul;
+mod recurrent;
 mod reshape;
 mod shape;
+mod softmax;
 mod squeeze;
 mod transpose;
 
@@ -37,22 +42,50 @@ const fn row(op_type: &'static str, lower: fn(&mut Call<'_>) -> Outputs) -> Row 
 /// Every operator that is read, sorted by domain and name. [`row`] makes one of ONNX's own.
 pub static OPERATORS: &[Row] = &[
     row("Add", arithmetic::add),
+    row("BatchNormalization", batch_norm::batch_normalization),
     row("Cast", cast::cast),
+    row("Celu", activation::celu),
     row("Concat", concat::concat),
     row("Constant", constant::constant),
     row("Div", arithmetic::div),
+    row("Elu", activation::elu),
+    row("GRU", recurrent::gru),
     row("Gather", gather::gather),
+    row("Gelu", activation::gelu),
     row("Gemm", gemm::gemm),
+    row("GroupNormalization", layer_norm::group_normalization),
+    row("HardSigmoid", activation::hard_sigmoid),
+    row("HardSwish", activation::hard_swish),
+    row("Hardmax", softmax::hardmax),
     row("Identity", identity::identity),
+    row("InstanceNormalization", layer_norm::instance_normalization),
+    row("LSTM", recurrent::lstm),
+    row("LayerNormalization", layer_norm::layer_normalization),
+    row("LeakyRelu", activation::leaky_relu),
+    row("LogSoftmax", softmax::log_softmax),
+    row("LpNormalization", batch_norm::lp_normalization),
     row("MatMul", matmul::matmul),
+    row("MeanVarianceNormalization", batch_norm::mean_variance_normalization),
+    row("Mish", activation::mish),
     row("Mul", arithmetic::mul),
+    row("PRelu", activation::prelu),
+    row("RMSNormalization", layer_norm::rms_normalization),
+    row("RNN", recurrent::rnn),
     row("Relu", activation::relu),
     row("Reshape", reshape::reshape),
+    row("Selu", activation::selu),
     row("Shape", shape::shape),
+    row("Shrink", activation::shrink),
     row("Sigmoid", activation::sigmoid),
+    row("SimplifiedLayerNormalization", layer_norm::simplified_layer_normalization),
+    row("Softmax", softmax::softmax),
+    row("Softplus", activation::softplus),
+    row("Softsign", activation::softsign),
     row("Squeeze", squeeze::squeeze),
     row("Sub", arithmetic::sub),
+    row("Swish", activation::swish),
     row("Tanh", activation::tanh),
+    row("ThresholdedRelu", activation::thresholded_relu),
     row("Transpose", transpose::transpose),
     row("Unsqueeze", squeeze::unsqueeze),
 ];
