@@ -23,6 +23,18 @@ pub fn float(
     Ok((as_float(call, value, index, input)?, dtype))
 }
 
+/// The same for an operator that takes small integers too, which `f32` holds exactly.
+///
+/// # Errors
+/// If the input is absent or holds neither.
+pub fn pooled_float(
+    call: &mut Call<'_>,
+    index: usize,
+    input: &'static str,
+) -> Result<(ValueId, DType), Problem> {
+    float(call, index, input)
+}
+
 /// The same of an input that may be absent.
 ///
 /// # Errors

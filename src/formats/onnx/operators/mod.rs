@@ -7,17 +7,20 @@ mod cast;
 mod compose;
 mod concat;
 mod constant;
+mod conv;
 mod gather;
 mod gemm;
 mod identity;
 mod layer_norm;
 mod matmul;
+mod pool;
 mod recurrent;
 mod reshape;
 mod shape;
 mod softmax;
 mod squeeze;
 mod transpose;
+mod windows;
 
 use super::call::{Call, Outputs};
 
@@ -42,17 +45,23 @@ const fn row(op_type: &'static str, lower: fn(&mut Call<'_>) -> Outputs) -> Row 
 /// Every operator that is read, sorted by domain and name. [`row`] makes one of ONNX's own.
 pub static OPERATORS: &[Row] = &[
     row("Add", arithmetic::add),
+    row("AveragePool", pool::average_pool),
     row("BatchNormalization", batch_norm::batch_normalization),
     row("Cast", cast::cast),
     row("Celu", activation::celu),
     row("Concat", concat::concat),
     row("Constant", constant::constant),
+    row("Conv", conv::conv),
+    row("ConvTranspose", conv::conv_transpose),
     row("Div", arithmetic::div),
     row("Elu", activation::elu),
     row("GRU", recurrent::gru),
     row("Gather", gather::gather),
     row("Gelu", activation::gelu),
     row("Gemm", gemm::gemm),
+    row("GlobalAveragePool", pool::global_average_pool),
+    row("GlobalLpPool", pool::global_lp_pool),
+    row("GlobalMaxPool", pool::global_max_pool),
     row("GroupNormalization", layer_norm::group_normalization),
     row("HardSigmoid", activation::hard_sigmoid),
     row("HardSwish", activation::hard_swish),
@@ -64,7 +73,9 @@ pub static OPERATORS: &[Row] = &[
     row("LeakyRelu", activation::leaky_relu),
     row("LogSoftmax", softmax::log_softmax),
     row("LpNormalization", batch_norm::lp_normalization),
+    row("LpPool", pool::lp_pool),
     row("MatMul", matmul::matmul),
+    row("MaxPool", pool::max_pool),
     row("MeanVarianceNormalization", batch_norm::mean_variance_normalization),
     row("Mish", activation::mish),
     row("Mul", arithmetic::mul),
