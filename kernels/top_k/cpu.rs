@@ -12,7 +12,7 @@ pub fn workspace_len(outer: usize, axis: usize, inner: usize) -> usize {
 }
 
 /// Writes the best elements of each row, best first and of equal ones that in front first, and their
-/// positions along the axis.
+/// positions along the axis, each where somebody wants them.
 ///
 /// # Panics
 /// If a length does not fit.
@@ -20,23 +20,25 @@ pub fn top_k<T: Ordered>(
     cpu: Cpu,
     call: TopKCall<T>,
     workspace: &mut [u32],
-    values: &mut [T],
-    positions: &mut [i64],
+    values: Option<&mut [T]>,
+    positions: Option<&mut [i64]>,
 ) {
     let TopKCall { x, outer, axis, inner, count, largest } = call;
     assert_eq!(x.len(), outer * axis * inner, "top_k: the input's length");
     assert!(count <= axis, "top_k: {count} of {axis}");
     assert!(u32::try_from(axis).is_ok(), "top_k: an axis of {axis}");
-    assert_eq!(values.len(), outer * count * inner, "top_k: the values' length");
-    assert_eq!(positions.len(), values.len(), "top_k: the positions' length");
-    if values.is_empty() {
+    let len = outer * count * inner;
+    assert!(values.as_ref().is_none_or(|values| values.len() == len), "top_k: the values' length");
+    let fits = positions.as_ref().is_none_or(|positions| positions.len() == len);
+    assert!(fits, "top_k: the positions' length");
+    if len == 0 {
         return;
     }
     let rows = outer * inner;
     let blocks = rows.min(BLOCKS);
     assert!(workspace.len() >= blocks * axis, "top_k: the workspace's length");
-    let (orders, values, positions) =
-        (DisjointMut::new(workspace), DisjointMut::new(values), DisjointMut::new(positions));
+    let orders = DisjointMut::new(workspace);
+    let (values, positions) = (values.map(DisjointMut::new), positions.map(DisjointMut::new));
     cpu.pool.for_each(blocks, &|block| {
         // SAFETY: each block has its own part.
         let order = unsafe { orders.slice(block * axis..(block + 1) * axis) };
@@ -51,11 +53,14 @@ pub fn top_k<T: Ordered>(
             order[..count].sort_unstable_by(compare);
             for (place, &at) in order[..count].iter().enumerate() {
                 let to = (outer * count + place) * inner + column;
-                // SAFETY: one block visits each row, once, and rows share no element.
-                let (value, position) =
-                    unsafe { (values.slice(to..to + 1), positions.slice(to..to + 1)) };
-                value[0] = element(at as usize);
-                position[0] = i64::from(at);
+                if let Some(values) = &values {
+                    // SAFETY: one block visits each row, once, and rows share no element.
+                    unsafe { values.slice(to..to + 1) }[0] = element(at as usize);
+                }
+                if let Some(positions) = &positions {
+                    // SAFETY: as above.
+                    unsafe { positions.slice(to..to + 1) }[0] = i64::from(at);
+                }
             }
         }
     });
