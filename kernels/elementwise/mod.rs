@@ -16,7 +16,7 @@ mod unary;
 pub use arithmetic::{arithmetic, arithmetic_assign};
 pub use bits::{Bits, Bitwise, bitwise};
 pub use broadcast::{broadcast_shape, broadcasts_to};
-pub use cast::{Cast, cast};
+pub use cast::{Elements, ElementsMut, cast};
 pub use logic::{compare, logical, not, select};
 pub use number::Number;
 pub use unary::{Integer, IntegerUnary, Unary, unary, unary_assign, unary_integer};

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::graph::{DType, Dim, OpError, Operator, Slots, TensorType};
 
 /// `count` numbers: `start`, `start + delta`, `start + 2 · delta`, …
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Arange {
     /// How many there are; may name symbols.
     pub count: Dim,

@@ -9,7 +9,8 @@ use crate::graph::{
 };
 
 /// What two elements give.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum BinaryKind {
     Add,
@@ -92,7 +93,7 @@ impl BinaryKind {
 
 /// Combines `a` and `b` element by element. Both have one type; dimensions of size 1, and missing
 /// leading ones, are repeated. A quotient of integers is rounded towards zero.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Binary {
     /// What two elements give.
     pub kind: BinaryKind,

@@ -7,7 +7,7 @@ use super::binary::broadcast;
 use crate::graph::{Adjoint, Dim, GraphError, OpError, Operator, Slots, TensorType};
 
 /// Repeats `x` along new leading axes and axes of size 1, to the sizes `dims`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct BroadcastTo {
     /// The sizes of the result, which may name symbols.
     pub dims: Vec<Dim>,

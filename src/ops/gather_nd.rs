@@ -7,7 +7,7 @@ use crate::graph::{DType, OpError, Operator, Slots, TensorType};
 /// The last axis of `indices` holds tuples of positions along the axes of `x` behind the batch axes;
 /// each gives the slice (or element) that it names. Negative positions count from the end; one outside
 /// its axis is an error of the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct GatherNd {
     /// How many leading axes `x` and `indices` share.
     pub batch: usize,

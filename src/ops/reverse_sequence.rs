@@ -6,7 +6,7 @@ use crate::graph::{Adjoint, DType, GraphError, OpError, Operator, Slots, TensorT
 
 /// The first `lengths[b]` steps of sequence `b` of `x`, last to first, and the others as they are. A
 /// length that no sequence has is an error of the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ReverseSequence {
     /// The axis of sequences.
     pub batch_axis: usize,

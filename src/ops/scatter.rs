@@ -6,7 +6,7 @@ use super::gather_nd::tuple_size;
 use crate::graph::{DType, OpError, Operator, Slots, TensorType};
 
 /// What becomes of an element where an update goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[allow(missing_docs)]
 pub enum ScatterKind {
     Replace,
@@ -32,7 +32,7 @@ impl ScatterKind {
 /// `x` with elements changed: element `p` of `updates` goes to the position of `p`, but along the axis
 /// to where the same element of `indices` says. Negative indices count from the end; one outside the axis
 /// is an error of the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ScatterElements {
     /// The axis.
     pub axis: usize,
@@ -76,7 +76,7 @@ impl Operator for ScatterElements {
 /// `x` with slices changed: the last axis of `indices` holds tuples of positions along the first axes of
 /// `x`; each names the slice that the update beside it goes to. Negative positions count from the end;
 /// one outside its axis is an error of the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ScatterNd {
     /// What becomes of the elements.
     pub kind: ScatterKind,

@@ -6,7 +6,7 @@ use crate::graph::{Adjoint, DType, Dim, GraphError, OpError, Operator, Slots, Te
 
 /// The `count` largest (or smallest) elements of `x` along an axis, best first, and their positions as
 /// `i64`; of equal ones that in front comes first, and NaN is above all others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct TopK {
     /// How many; at most the size of the axis.
     pub count: Dim,

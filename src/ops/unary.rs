@@ -8,7 +8,8 @@ use crate::graph::{
 };
 
 /// What an element becomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum UnaryKind {
     Negative,
@@ -79,7 +80,7 @@ impl UnaryKind {
 
 /// Changes `x` element by element: `f32`, truth values for `not`, also `i32` and `i64` for sign, absolute
 /// value, square and negation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Unary {
     /// What an element becomes.
     pub kind: UnaryKind,

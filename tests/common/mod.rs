@@ -6,3 +6,4 @@ pub mod cases;
 pub mod check;
 pub mod memory;
 pub mod npz;
+pub mod onnx;

@@ -2,6 +2,7 @@
 
 mod activation;
 mod arithmetic;
+mod branch;
 mod cast;
 mod concat;
 mod constant;
@@ -9,7 +10,9 @@ mod gather;
 mod gemm;
 mod identity;
 mod matmul;
+mod repeat;
 mod reshape;
+mod scan;
 mod shape;
 mod squeeze;
 mod transpose;
@@ -44,10 +47,13 @@ pub static OPERATORS: &[Row] = &[
     row("Gather", gather::gather),
     row("Gemm", gemm::gemm),
     row("Identity", identity::identity),
+    row("If", branch::branch),
+    row("Loop", repeat::repeat),
     row("MatMul", matmul::matmul),
     row("Mul", arithmetic::mul),
     row("Relu", activation::relu),
     row("Reshape", reshape::reshape),
+    row("Scan", scan::scan),
     row("Shape", shape::shape),
     row("Sigmoid", activation::sigmoid),
     row("Squeeze", squeeze::squeeze),
