@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 /// What stands in front of and behind the input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Padding {
     /// Nothing: only whole windows count.
     Valid,
@@ -21,7 +22,7 @@ pub enum Padding {
 }
 
 /// The windows along one axis. Sizes are at least 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Window {
     /// Elements of a window: its taps.
     pub size: usize,

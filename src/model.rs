@@ -151,11 +151,13 @@ impl Model {
     /// The model as the bytes of a file.
     ///
     /// # Errors
-    /// If the format cannot say what the model computes, or the model was not read from a file but
-    /// built in memory.
+    /// If the format cannot say what the model computes: a model that was read from ONNX or built in
+    /// memory is written to `.safetensors` alone.
     pub fn to_bytes(&self, format: Format) -> Result<Written, FormatError> {
-        let document = self.document().ok_or_else(in_memory)?;
-        formats::write(&self.graph, document, format)
+        match self.document() {
+            Some(document) => formats::write(&self.graph, document, format),
+            None => formats::write_graph(&self.graph, format),
+        }
     }
 
     /// Makes the model ready to run.

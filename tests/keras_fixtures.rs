@@ -58,6 +58,7 @@ fn bits(tensors: &Tensors) -> Vec<(String, Vec<usize>, Vec<u64>)> {
             Data::I64(v) => v.iter().map(|&x| x as u64).collect(),
             Data::Bool(v) => v.iter().map(|&x| u64::from(x)).collect(),
             Data::Str(v) => v.iter().map(|x| x.len() as u64).collect(),
+            other => panic!("a Keras model gives no {}", other.dtype()),
         }
     };
     let entry =

@@ -8,7 +8,7 @@ use seqfuse::{Model, Options};
 use seqfuse_kernels::Isa;
 
 use common::cases::fixtures;
-use common::onnx::check_folder;
+use common::onnx_folder::check_folder;
 
 #[test]
 fn every_option_gives_what_the_text_says_under_every_instruction_set() {
@@ -27,7 +27,9 @@ fn operators(case: &str) -> Vec<&'static str> {
     let file = fixtures().join("onnx/recurrent").join(format!("{case}.onnx"));
     let model = Model::open(file).expect("it is read");
     let names = model.graph().nodes().iter().map(|node| node.op.name());
-    names.filter(|name| name.ends_with("lstm") || name.ends_with("gru") || name.ends_with("rnn")).collect()
+    names
+        .filter(|name| name.ends_with("lstm") || name.ends_with("gru") || name.ends_with("rnn"))
+        .collect()
 }
 
 #[test]

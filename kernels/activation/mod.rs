@@ -24,7 +24,8 @@ pub(crate) const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 ///
 /// Where Keras's formula gives `-inf · 0`, a NaN, for an argument of -inf (SiLU, GELU, Mish,
 /// HardSilu), these give the limit, 0; Softsign gives ±1 at infinities. NaN stays NaN.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Activation {
     /// x.
     Linear,

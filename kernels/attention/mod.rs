@@ -19,7 +19,8 @@ pub use training::{
 };
 
 /// What the row of a query gives that may attend to no key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MaskedRow {
     /// Equal weights for *all* keys, the masked ones too: what a softmax over equal scores gives
     /// when masking means adding a large negative number, as in Keras.

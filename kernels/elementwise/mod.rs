@@ -4,6 +4,7 @@
 //! an axis of size 1, or missing in front, repeats.
 
 mod arithmetic;
+mod bits;
 mod broadcast;
 mod cast;
 mod logic;
@@ -13,8 +14,9 @@ mod tests;
 mod unary;
 
 pub use arithmetic::{arithmetic, arithmetic_assign};
+pub use bits::{Bits, Bitwise, bitwise};
 pub use broadcast::{broadcast_shape, broadcasts_to};
-pub use cast::{Cast, cast};
+pub use cast::{Elements, ElementsMut, cast};
 pub use logic::{compare, logical, not, select};
 pub use number::Number;
 pub use unary::{Integer, IntegerUnary, Unary, unary, unary_assign, unary_integer};

@@ -7,6 +7,7 @@ use crate::fixtures::{Bits, each_isa, integers, numbers};
 use crate::layout::reference::broadcast_to;
 use crate::layout::{MAX_RANK, element_count};
 use crate::{Cpu, Isa, Pool};
+use half::f16;
 
 type Function = fn(f32) -> f32;
 type Binary = fn(f32, f32) -> f32;
@@ -354,24 +355,36 @@ fn functions_of_one_integer_wrap() {
 
 #[test]
 fn casts_cut_saturate_wrap_and_tell_truth() {
-    fn run<A: Cast<B>, B: Bits + Default>(x: &[A]) -> Vec<B> {
-        let mut results = each_isa(|cpu| {
-            let mut out = vec![B::default(); x.len()];
-            cast(cpu, x, &mut out);
-            out
-        });
-        results.remove(0).1
+    macro_rules! check {
+        ($from:ident $x:expr => $to:ident $want:expr) => {
+            let want = $want;
+            each_isa(|cpu| {
+                let mut got = [want[0]; 8];
+                cast(cpu, Elements::$from(&$x), ElementsMut::$to(&mut got[..want.len()]));
+                assert_eq!(got[..want.len()], want, "{:?}", cpu.isa);
+                Vec::<u8>::new()
+            });
+        };
     }
     let x = [2.7, -2.7, 3e9, -3e9, f32::NAN, 0.0];
-    assert_eq!(run::<f32, i32>(&x), [2, -2, i32::MAX, i32::MIN, 0, 0]);
-    assert_eq!(run::<f32, i64>(&x[..4]), [2, -2, 3_000_000_000, -3_000_000_000]);
-    assert_eq!(run::<f32, u8>(&x), [1, 1, 1, 1, 1, 0]);
-    assert_eq!(run::<i64, i32>(&[(1 << 40) + 5, -1]), [5, -1]);
-    assert_eq!(run::<i64, f32>(&[-3, 16_777_217]), [-3.0, 16_777_216.0]);
-    assert_eq!(run::<i32, i64>(&[-3]), [-3]);
-    assert_eq!(run::<i32, u8>(&[-3, 0]), [1, 0]);
-    assert_eq!(run::<u8, f32>(&[7, 0]), [1.0, 0.0]);
-    assert_eq!(run::<u8, i64>(&[1, 0]), [1, 0]);
+    check!(F32 x => I32 [2, -2, i32::MAX, i32::MIN, 0, 0]);
+    check!(F32 x[..4] => I64 [2, -2, 3_000_000_000, -3_000_000_000]);
+    check!(F32 x => Bool [1, 1, 1, 1, 1, 0]);
+    check!(F32 x => U8 [2, 0, 255, 0, 0, 0]);
+    check!(I64 [(1 << 40) + 5, -1] => I32 [5, -1]);
+    check!(I64 [-3, 16_777_217] => F32 [-3.0, 16_777_216.0]);
+    check!(I32 [-3] => I64 [-3]);
+    check!(I32 [-3, 0] => Bool [1, 0]);
+    check!(Bool [7, 0] => F32 [1.0, 0.0]);
+    check!(Bool [1, 0] => I64 [1, 0]);
+    check!(U64 [u64::MAX, 1 << 63] => F64 [2f64.powi(64), 2f64.powi(63)]);
+    check!(U64 [u64::MAX] => I64 [-1]);
+    check!(F64 [2e19, -1.0] => U64 [u64::MAX, 0]);
+    check!(I16 [200, -129] => I8 [-56, 127]);
+    let half = |x| f16::from_f32(x);
+    check!(F32 [1.0, 1e6, 2051.0] => F16 [half(1.0), f16::INFINITY, half(2052.0)]);
+    check!(F16 [half(-2.5), f16::NAN] => I32 [-2, 0]);
+    check!(F16 [half(-2.5), f16::NAN, f16::ZERO] => Bool [1, 1, 0]);
 }
 
 #[test]

@@ -10,7 +10,8 @@ pub use backward::{backward, workspace_len};
 pub use cpu::forward;
 
 /// What a row is divided by, and whether its mean is taken off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Form {
     /// `(x − mean) / sqrt(variance + ε) · γ + β`, with the biased variance
     /// (Ba, Kiros and Hinton, 2016).

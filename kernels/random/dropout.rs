@@ -9,7 +9,8 @@ use crate::{Cpu, DisjointMut};
 const BLOCK: usize = 64 * GROUP;
 
 /// What a layer does with its random numbers; `u` is uniform in 0..1, `n` normal.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Noise {
     /// `x / (1 - rate)` where `u ≥ rate`, else 0. With rate 1 all is 0.
     Dropout {

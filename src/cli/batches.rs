@@ -2,7 +2,9 @@
 
 use super::error::CliError;
 use super::sizes;
-use crate::graph::{DType, Data, Dim, Graph, Tensor, ValueId, VariableKind};
+use crate::graph::{
+    DType, Data, Dim, Graph, Held, Tensor, ValueId, VariableKind, each_data, each_pair,
+};
 use crate::runtime::Tensors;
 
 /// Rows in a batch unless told otherwise; as in Keras's `predict`.
@@ -102,13 +104,7 @@ fn slice_rows(tensor: &Tensor, from: usize, to: usize) -> Tensor {
         elements.get(from..to).unwrap_or_default().to_vec()
     }
     let (from, to) = (from * row, to * row);
-    let data = match tensor.data() {
-        Data::F32(v) => part(v, from, to).into(),
-        Data::I32(v) => part(v, from, to).into(),
-        Data::I64(v) => part(v, from, to).into(),
-        Data::Bool(v) => part(v, from, to).into(),
-        Data::Str(v) => part(v, from, to).into(),
-    };
+    let data = each_data!(tensor.data(), v => Held::hold(part(v, from, to)));
     Tensor::from_parts(shape, data)
 }
 
@@ -147,15 +143,8 @@ fn joined(before: Data, after: Data) -> Data {
         before.extend(after);
         before
     }
-    match (before, after) {
-        (Data::F32(a), Data::F32(b)) => extend(a, b).into(),
-        (Data::I32(a), Data::I32(b)) => extend(a, b).into(),
-        (Data::I64(a), Data::I64(b)) => extend(a, b).into(),
-        (Data::Bool(a), Data::Bool(b)) => extend(a, b).into(),
-        (Data::Str(a), Data::Str(b)) => extend(a, b).into(),
-        // The types were compared before.
-        (before, _) => before,
-    }
+    // The types were compared before.
+    each_pair!((before, after), (a, b) => Held::hold(extend(a, b)), Data::none(DType::F32))
 }
 
 #[cfg(test)]

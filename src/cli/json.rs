@@ -1,10 +1,10 @@
 //! Tensors as JSON: nested lists of numbers.
 
-use crate::graph::{Data, Tensor};
+use crate::graph::{Data, Tensor, each_data};
 use crate::runtime::Tensors;
 
 /// An object of nested lists by name, in order. Numbers are the shortest that read back to the
-/// same `f32`. JSON has no word for NaN and the infinities: they become `null`.
+/// same number. JSON has no word for NaN and the infinities: they become `null`.
 pub(super) fn tensors(tensors: &Tensors) -> String {
     let entries = tensors.iter().map(|(name, tensor)| {
         let mut text = format!("{}: ", string(name));
@@ -32,10 +32,10 @@ fn nest(shape: &[usize], tensor: &Tensor, from: usize, len: usize, text: &mut St
 fn element(tensor: &Tensor, index: usize, text: &mut String) {
     let element = match tensor.data() {
         Data::F32(v) => v.get(index).filter(|x| x.is_finite()).map(|x| format!("{x:?}")),
-        Data::I32(v) => v.get(index).map(i32::to_string),
-        Data::I64(v) => v.get(index).map(i64::to_string),
-        Data::Bool(v) => v.get(index).map(bool::to_string),
+        Data::F64(v) => v.get(index).filter(|x| x.is_finite()).map(|x| format!("{x:?}")),
+        Data::F16(v) => v.get(index).filter(|x| x.is_finite()).map(|x| format!("{x:?}")),
         Data::Str(v) => v.get(index).map(|text| string(text)),
+        other => each_data!(other, v => v.get(index).map(ToString::to_string)),
     };
     text.push_str(element.as_deref().unwrap_or("null"));
 }

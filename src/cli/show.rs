@@ -3,7 +3,7 @@
 
 use super::COLUMNS;
 use super::error::CliError;
-use crate::graph::{Data, Tensor};
+use crate::graph::{Data, Tensor, each_data};
 use crate::runtime::Tensors;
 
 /// Significant digits of a printed number.
@@ -162,10 +162,10 @@ fn push_rows(shown: &mut String, rows: &[String], texts: Option<&[String]>, limi
 fn element(tensor: &Tensor, index: usize) -> String {
     match tensor.data() {
         Data::F32(v) => v.get(index).map(|x| number(*x)),
-        Data::I32(v) => v.get(index).map(i32::to_string),
-        Data::I64(v) => v.get(index).map(i64::to_string),
-        Data::Bool(v) => v.get(index).map(bool::to_string),
+        Data::F16(v) => v.get(index).map(|x| number(x.to_f32())),
+        Data::F64(v) => v.get(index).map(|x| number(*x as f32)),
         Data::Str(v) => v.get(index).map(|text| cut(text, COLUMNS / 2)),
+        other => each_data!(other, v => v.get(index).map(ToString::to_string)),
     }
     .unwrap_or_default()
 }

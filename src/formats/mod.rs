@@ -2,6 +2,7 @@
 
 pub mod description;
 mod error;
+pub(crate) mod graph;
 pub mod keras;
 pub mod npz;
 pub mod onnx;
@@ -144,6 +145,25 @@ pub struct Written {
     pub bytes: Vec<u8>,
     /// A line for each part of the model that the format has no place for.
     pub left_out: Vec<String>,
+}
+
+/// Writes a model that is a Graph alone: one that was read from ONNX, or built in memory.
+///
+/// # Errors
+/// If the format holds layers of Keras only, or cannot say a part of the Graph.
+pub fn write_graph(graph: &Graph, format: Format) -> Result<Written, FormatError> {
+    let format = match format {
+        Format::Safetensors => return safetensors::write_graph(graph),
+        Format::Keras => ".keras",
+        Format::Hdf5 => ".h5",
+        Format::Onnx => ".onnx",
+        Format::Description => ".json",
+    };
+    Err(FormatError::Unwritable {
+        what: "a graph of operators, which knows nothing of Keras's layers,".to_owned(),
+        format,
+        hint: "write .safetensors, which holds the graph and its weights".to_owned(),
+    })
 }
 
 /// Writes a model that was read from a file: its Graph's weights, and what its document holds.

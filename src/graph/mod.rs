@@ -5,7 +5,10 @@
 //! [`Display`](std::fmt::Display) form is for people and for snapshots.
 
 mod adjoint;
+mod bytes;
+mod convert;
 mod dim;
+mod form;
 mod operator;
 mod print;
 mod program;
@@ -15,6 +18,8 @@ mod types;
 mod verify;
 
 pub use adjoint::Adjoint;
+pub(crate) use convert::Element;
+pub use convert::{NotANumber, Number};
 pub use dim::{Bindings, Dim, DimError, DimExpr, Symbol};
 pub use operator::{Cost, OpError, Operator, Slots, elements};
 pub use program::{
@@ -23,4 +28,5 @@ pub use program::{
 };
 pub use rewrite::Edit;
 pub use tensor::{DType, Data, Tensor, TensorError};
+pub(crate) use tensor::{Held, each_data, each_pair};
 pub use types::TensorType;

@@ -3,8 +3,9 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
-use super::{Adjoint, DType, GraphError, Symbol, TensorType};
+use super::{Adjoint, DType, Graph, GraphError, Symbol, TensorType};
 
 /// What running a node takes, counted from its shapes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -238,9 +239,15 @@ pub trait Operator: Any + fmt::Debug + Send + Sync {
     /// Plan holds for one size of each.
     fn symbols(&self, _found: &mut Vec<Symbol>) {}
 
-    /// Whether it works on text, on the host, and may give sizes that depend on data.
+    /// Whether it runs on the host, and may give sizes that depend on data. What takes or gives
+    /// text does in any case ([`Graph::on_host`](super::Graph::on_host)).
     fn on_host(&self) -> bool {
         false
+    }
+
+    /// The Graphs that it runs as a part of itself, by the names of their attributes.
+    fn bodies(&self) -> Vec<(&'static str, &Arc<Graph>)> {
+        Vec::new()
     }
 }
 

@@ -2,35 +2,12 @@
 
 use std::fmt;
 
-use super::{DType, Data, Graph, Node, Source, Tensor, ValueId};
+use super::{DType, Graph, Node, Source, Tensor, ValueId, each_data};
 
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "graph \"{}\" {{", self.name())?;
-        for input in self.inputs() {
-            writeln!(
-                f,
-                "  input {} \"{}\": {}",
-                self.label(input.value),
-                input.name,
-                self.ty(input.value)
-            )?;
-        }
-        for variable in self.variables() {
-            let shape = super::TensorType::of(&variable.value);
-            let kind = format!("{:?}", variable.kind).to_lowercase();
-            writeln!(f, "  variable @{}: {shape} {kind}", variable.name)?;
-        }
-        for node in self.nodes() {
-            self.print_node(f, node)?;
-        }
-        for (variable, value) in self.updates() {
-            writeln!(f, "  update @{} <- {}", self.variable(*variable).name, self.label(*value))?;
-        }
-        for output in self.outputs() {
-            writeln!(f, "  output \"{}\": {}", output.name, self.label(output.value))?;
-        }
-        f.write_str("}\n")
+        write!(f, "graph \"{}\" ", self.name())?;
+        self.print(f, "")
     }
 }
 
@@ -42,6 +19,36 @@ impl Graph {
             Source::Constant(tensor) => constant(tensor),
             Source::Input(_) | Source::Node { .. } => format!("%{}", id.0),
         }
+    }
+
+    /// What stands between the braces, and they, every line but the first behind `indent`.
+    fn print(&self, f: &mut fmt::Formatter<'_>, indent: &str) -> fmt::Result {
+        writeln!(f, "{{")?;
+        for input in self.inputs() {
+            let (label, ty) = (self.label(input.value), self.ty(input.value));
+            writeln!(f, "{indent}  input {label} \"{}\": {ty}", input.name)?;
+        }
+        for variable in self.variables() {
+            let shape = super::TensorType::of(&variable.value);
+            let kind = format!("{:?}", variable.kind).to_lowercase();
+            writeln!(f, "{indent}  variable @{}: {shape} {kind}", variable.name)?;
+        }
+        for node in self.nodes() {
+            f.write_str(indent)?;
+            self.print_node(f, node)?;
+            for (name, body) in node.op.bodies() {
+                write!(f, "{indent}    {name} ")?;
+                body.print(f, &format!("{indent}    "))?;
+            }
+        }
+        for (variable, value) in self.updates() {
+            let name = &self.variable(*variable).name;
+            writeln!(f, "{indent}  update @{name} <- {}", self.label(*value))?;
+        }
+        for output in self.outputs() {
+            writeln!(f, "{indent}  output \"{}\": {}", output.name, self.label(output.value))?;
+        }
+        writeln!(f, "{indent}}}")
     }
 
     fn print_node(&self, f: &mut fmt::Formatter<'_>, node: &Node) -> fmt::Result {
@@ -65,13 +72,7 @@ fn constant(tensor: &Tensor) -> String {
     if tensor.len() > 8 {
         return format!("constant<{}>", super::TensorType::of(tensor));
     }
-    let elements = match tensor.data() {
-        Data::F32(v) => format!("{v:?}"),
-        Data::I32(v) => format!("{v:?}"),
-        Data::I64(v) => format!("{v:?}"),
-        Data::Bool(v) => format!("{v:?}"),
-        Data::Str(v) => format!("{v:?}"),
-    };
+    let elements = each_data!(tensor.data(), v => format!("{v:?}"));
     let elements = if tensor.shape().is_empty() {
         elements.trim_matches(['[', ']']).to_owned()
     } else {

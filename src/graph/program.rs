@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{OpError, Operator, Slots, Symbol, Tensor, TensorError, TensorType};
+use super::{Cost, DType, OpError, Operator, Slots, Symbol, Tensor, TensorError, TensorType};
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -284,6 +284,12 @@ impl Graph {
         &self.values[id.0]
     }
 
+    /// Whether a node runs on the host: its operator does, or it takes or gives text.
+    pub fn on_host(&self, node: &Node) -> bool {
+        let mut values = node.inputs.iter().flatten().chain(&node.outputs);
+        node.op.on_host() || values.any(|id| self.ty(*id).dtype == DType::Str)
+    }
+
     /// How many values there are.
     pub fn value_count(&self) -> usize {
         self.values.len()
@@ -333,10 +339,39 @@ impl Graph {
         found
     }
 
-    /// A symbol that no other value of this Graph has.
+    /// A symbol that no input and no other fresh symbol of this Graph has.
     pub fn fresh_symbol(&mut self, stem: &str) -> Symbol {
-        self.fresh += 1;
-        Symbol::new(&format!("{stem}_{}", self.fresh))
+        let taken = self.input_symbols();
+        loop {
+            self.fresh += 1;
+            let symbol = Symbol::new(&format!("{stem}_{}", self.fresh));
+            if !taken.contains(&symbol) {
+                return symbol;
+            }
+        }
+    }
+
+    /// What running every node once takes; unknown sizes count as 1.
+    pub fn cost(&self) -> Cost {
+        self.nodes.iter().fold(Cost::default(), |sum, node| {
+            let ty = |id: &ValueId| &self.values[id.0].ty;
+            let inputs: Vec<Option<&TensorType>> =
+                node.inputs.iter().map(|id| id.as_ref().map(ty)).collect();
+            let outputs: Vec<TensorType> = node.outputs.iter().map(|id| ty(id).clone()).collect();
+            let Cost { flops, bytes } = node.op.cost(&inputs, &outputs);
+            let (flops, bytes) = (sum.flops.saturating_add(flops), sum.bytes.saturating_add(bytes));
+            Cost { flops, bytes }
+        })
+    }
+
+    /// How many symbols were made by [`fresh_symbol`](Self::fresh_symbol).
+    pub(crate) fn fresh_count(&self) -> usize {
+        self.fresh
+    }
+
+    /// Lets fresh symbols be counted from `count` on, for a Graph that names such already.
+    pub(crate) fn set_fresh_count(&mut self, count: usize) {
+        self.fresh = count;
     }
 
     /// Adds an input.

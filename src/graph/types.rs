@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Bindings, DType, Dim, DimError, Tensor};
 
 /// The type of a value in the Graph.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct TensorType {
     /// The type of the elements.
     pub dtype: DType,

@@ -65,6 +65,11 @@ impl Graph {
                     return invalid(format!("node `{}` stands before its input", node.name));
                 }
             }
+            for (name, body) in node.op.bodies() {
+                body.verify().map_err(|error| {
+                    GraphError::Invalid(format!("{name} of node `{}`: {error}", node.name))
+                })?;
+            }
             let types: Vec<_> =
                 node.inputs.iter().map(|input| input.map(|id| self.ty(id))).collect();
             let inferred = node.op.infer(Slots::new(&*node.op, &types)).map_err(|source| {

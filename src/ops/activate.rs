@@ -6,7 +6,7 @@ use super::Activation;
 use crate::graph::{Adjoint, GraphError, OpError, Operator, Slots, TensorType, ValueId};
 
 /// Applies an activation to `x`; one that works on rows sees the last axis, which GLU halves.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Activate {
     /// The activation.
     pub activation: Activation,

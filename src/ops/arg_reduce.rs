@@ -6,7 +6,7 @@ use crate::graph::{DType, Dim, OpError, Operator, Slots, TensorType};
 
 /// The position, as `i32`, of the first largest (or smallest) element of `x` along an axis, which
 /// is dropped. NaNs are passed over.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ArgReduce {
     /// Whether the largest is meant, not the smallest.
     pub largest: bool,

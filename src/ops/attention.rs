@@ -17,7 +17,7 @@ pub use seqfuse_kernels::attention::MaskedRow;
 /// `[batch, heads, time, source]`, true where a query may attend (may be empty). `key_heads`
 /// divides `heads`. Outputs: `[batch, time, heads, value_features]` and the scores
 /// `[batch, heads, time, source]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Attention {
     /// What the products are multiplied with.
     pub scale: f32,

@@ -16,7 +16,7 @@ use crate::graph::{
 /// It stands in the Graph of a model; no Plan has it: the [pass for
 /// inference](crate::passes::for_inference) makes it a line by the moving statistics, the [pass for
 /// training](crate::passes::for_training) a [`BatchNormTraining`], or, where `frozen`, that line.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct BatchNorm {
     /// The axis that keeps its elements apart.
     pub axis: usize,

@@ -7,7 +7,7 @@ use crate::graph::{DType, Dim, OpError, Operator, Slots, TensorType};
 /// Counts in each row of `classes` `[rows, n]` how often each class below `depth` occurs, or sums
 /// the `weights` `[rows, n]` of its places: `[rows, depth]`, in `f32`. Greater classes count
 /// nowhere; a negative one is an error of the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Bincount {
     /// How many classes there are.
     pub depth: usize,

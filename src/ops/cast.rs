@@ -4,8 +4,13 @@ use std::borrow::Cow;
 
 use crate::graph::{Adjoint, DType, GraphError, OpError, Operator, Slots, TensorType};
 
-/// Converts elements: floating point to integer towards zero, anything but zero to true.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Converts elements, from every type to every type, as ONNX's `Cast` does where it says how.
+///
+/// A float is rounded to the nearest of a narrower type; as an integer it loses its fraction and
+/// stops at the ends of the range, NaN giving 0. Integers keep their lowest bits. Anything but zero
+/// is true, and truth is 1. Text is read as a number, and numbers are written as Python writes them
+/// ([`Data::cast`](crate::graph::Data::cast)), on the host.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Cast {
     /// The type to convert to.
     pub to: DType,
@@ -25,22 +30,16 @@ impl Operator for Cast {
     }
 
     fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
-        use DType::{Bool, F32, I32, I64};
         inputs.at_most(1)?;
-        let x = inputs.typed(0, &[F32, I32, I64, Bool], "not text")?;
-        if self.to == DType::Str {
-            let expected = "a number or bool".to_owned();
-            return Err(OpError::Attribute {
-                attribute: "to",
-                value: "string".to_owned(),
-                expected,
-            });
-        }
+        let x = inputs.get(0)?;
         Ok(vec![TensorType::new(self.to, x.dims.clone())])
     }
 
     fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
         let Some(dy) = adjoint.gradient(0) else { return Ok(()) };
+        if self.to != DType::F32 {
+            return Err(adjoint.refuse("gradients are of f32 alone"));
+        }
         // An integer has no gradient, and is the only other thing that a number is converted from.
         if adjoint.wants(0) {
             adjoint.give(0, dy);

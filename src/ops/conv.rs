@@ -12,7 +12,7 @@ use crate::graph::{
 /// Convolution over the axes between batch and features: `x` `[batch, size.., features]`,
 /// `kernel` `[taps.., features / groups, filters]`, `bias` `[filters]` (may be empty) give
 /// `[batch, outputs.., filters]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Conv {
     /// The windows along each axis; their sizes are the kernel's.
     pub windows: Vec<Window>,

@@ -6,7 +6,7 @@ use super::Reverse;
 use crate::graph::{Adjoint, DType, GraphError, OpError, Operator, Slots, TensorType};
 
 /// Sums the elements of `x` up to and with each position of an axis.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Cumsum {
     /// The axis.
     pub axis: usize,

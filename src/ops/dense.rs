@@ -10,7 +10,7 @@ use crate::graph::{
 
 /// `y = a(x·W + b)` over the last `contract` axes of `x`, which are the first of the kernel:
 /// `x` `[.., in..]`, `kernel` `[in.., out..]`, `bias` `[out..]` (may be empty) give `[.., out..]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Dense {
     /// How many axes are summed over.
     pub contract: usize,

@@ -9,7 +9,7 @@ pub use seqfuse_kernels::random::Noise;
 /// Noise on `x` in training. In the Graph of a model its only input is `x`, and inference takes it
 /// out; the [pass for training](crate::passes::for_training) gives it a `stream` of random numbers
 /// and `training_step`, the `[2]` integers of seed and step that choose the numbers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Dropout {
     /// What is done with the random numbers.
     pub noise: Noise,

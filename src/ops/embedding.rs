@@ -8,7 +8,7 @@ use crate::graph::{
 
 /// Looks up rows: `ids` `[..]` of integers and `table` `[vocabulary, features]` give
 /// `[.., features]`. An id outside the table stops the run with an error, a negative one too.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Embedding;
 
 impl Operator for Embedding {

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use crate::graph::{Adjoint, DType, GraphError, OpError, Operator, Slots, TensorType};
 
 /// What becomes of the steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PoolKind {
     /// The largest of each feature.
     Max,
@@ -15,7 +16,7 @@ pub enum PoolKind {
 
 /// Pools `x` `[batch, time, features]` to `[batch, features]`; `mask` `[batch, time]` may be empty
 /// and serves the average alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct GlobalPool {
     /// What becomes of the steps.
     pub kind: PoolKind,

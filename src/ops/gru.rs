@@ -15,7 +15,7 @@ use super::recurrent::{CellShape, CellSlots, Direction, recurrent_operator};
 ///
 /// The bias is `[2, 3*units]` with `reset_after` (input's, then recurrent one), else `[3*units]`.
 /// Slots and outputs: see [`recurrent`](super::recurrent).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Gru {
     /// The width of the state.
     pub units: usize,

@@ -11,7 +11,7 @@ pub use seqfuse_kernels::layer_norm::Form as NormForm;
 /// `y = (x - mean) / sqrt(variance + epsilon) * gamma + beta` over the last `axes` axes (Ba et al.
 /// 2016), or another [`NormForm`]. `gamma` and `beta` have the shape of those axes and may be
 /// empty; only the standard form takes `beta`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct LayerNorm {
     /// How many of the last axes are normalized together.
     pub axes: usize,

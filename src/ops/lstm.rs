@@ -13,7 +13,7 @@ use super::recurrent::{CellShape, CellSlots, Direction, recurrent_operator};
 /// ```
 ///
 /// Slots and outputs: see [`recurrent`](super::recurrent); the states are `h` and `c`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Lstm {
     /// The width of the state.
     pub units: usize,

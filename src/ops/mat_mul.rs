@@ -11,7 +11,7 @@ use crate::graph::{
 
 /// `a · b` for `a` `[…, rows, depth]` and `b` `[…, depth, columns]`, whose leading dimensions
 /// broadcast as NumPy's do: `[…, rows, columns]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct MatMul;
 
 impl Operator for MatMul {

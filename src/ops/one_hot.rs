@@ -6,7 +6,7 @@ use crate::graph::{DType, Dim, OpError, Operator, Slots, TensorType};
 
 /// Gives every class of `classes` an axis of `depth` elements: 1 (or true) where the position is
 /// the class, else 0. A class outside `0..depth` gives zeros throughout.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct OneHot {
     /// How many classes there are.
     pub depth: usize,
@@ -39,11 +39,11 @@ impl Operator for OneHot {
         if self.axis > classes.rank() {
             return Err(inputs.shape_error(0, format!("at least {} dimensions", self.axis)));
         }
-        if self.dtype == DType::Str {
+        if !matches!(self.dtype, DType::F32 | DType::I32 | DType::I64 | DType::Bool) {
             return Err(OpError::Attribute {
                 attribute: "dtype",
                 value: self.dtype.to_string(),
-                expected: "a number or bool".to_owned(),
+                expected: "f32, i32, i64 or bool".to_owned(),
             });
         }
         let mut dims = classes.dims.clone();

@@ -16,7 +16,8 @@ use std::borrow::Cow;
 use crate::graph::{Cost, DType, Dim, OpError, Slots, TensorType, elements};
 
 /// The order in which time is walked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// From the first step to the last.
     Forward,

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use crate::graph::{Adjoint, DType, Dim, GraphError, OpError, Operator, Slots, TensorType};
 
 /// What becomes of the elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum ReduceKind {
     Sum,
@@ -33,7 +34,7 @@ impl ReduceKind {
 }
 
 /// Reduces `x` along adjacent axes `first .. first + count`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Reduce {
     /// What becomes of the elements.
     pub kind: ReduceKind,

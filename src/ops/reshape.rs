@@ -2,13 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::graph::{
-    Adjoint, DType, Dim, GraphError, OpError, Operator, Slots, TensorType, elements,
-};
+use crate::graph::{Adjoint, Dim, GraphError, OpError, Operator, Slots, TensorType, elements};
 
 /// Gives `x` another shape without moving an element: flattening, new axes of size 1, merged and
 /// split axes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Reshape {
     /// The new sizes, which may name symbols of the input's.
     pub dims: Vec<Dim>,
@@ -36,10 +34,6 @@ impl Operator for Reshape {
     fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
         inputs.at_most(1)?;
         let x = inputs.get(0)?;
-        if x.dtype == DType::Str {
-            let (input, expected) = ("x".to_owned(), "not text");
-            return Err(OpError::Type { input, expected, found: x.dtype });
-        }
         let mut dims = self.dims.clone();
         let known = |dims: &[Dim]| dims.iter().all(|dim| dim.known().is_some());
         // Where another size is a symbol, the entry in `dims` is an expression of it that holds.
@@ -82,7 +76,7 @@ impl Operator for Reshape {
 }
 
 /// Gives `x` the shape of `like`, whose elements do not matter, without moving an element.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ReshapeLike;
 
 impl Operator for ReshapeLike {

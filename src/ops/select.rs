@@ -7,7 +7,7 @@ use super::sum_to::sum_to;
 use crate::graph::{Adjoint, DType, GraphError, OpError, Operator, Slots, Tensor, TensorType};
 
 /// Takes `on_true` where `condition` holds, else `on_false`; the three broadcast as NumPy's do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Select;
 
 impl Operator for Select {
@@ -20,11 +20,10 @@ impl Operator for Select {
     }
 
     fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
-        use DType::{Bool, F32, I32, I64};
         inputs.at_most(3)?;
-        let condition = inputs.typed(0, &[Bool], "bool")?;
-        let a = inputs.typed(1, &[F32, I32, I64, Bool], "not text")?;
-        let b = inputs.typed(2, &[F32, I32, I64, Bool], "not text")?;
+        let condition = inputs.typed(0, &[DType::Bool], "bool")?;
+        let a = inputs.get(1)?;
+        let b = inputs.get(2)?;
         if a.dtype != b.dtype {
             return Err(inputs.shape_error(2, format!("{} as `on_true` is", a.dtype)));
         }

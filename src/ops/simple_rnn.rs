@@ -6,7 +6,7 @@ use super::recurrent::{CellShape, CellSlots, Direction, recurrent_operator};
 /// The plain (Elman) recurrent layer: `h' = a(x·W + h·R + b)` with the activation `a`.
 ///
 /// Slots and outputs: see [`recurrent`](super::recurrent).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct SimpleRnn {
     /// The width of the state.
     pub units: usize,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::graph::{DType, Dim, OpError, Operator, Slots, Symbol, TensorType};
 
 /// Integers that are arithmetic on the sizes of a run's inputs: it has no inputs of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Sizes {
     /// The type of the elements: `i32` or `i64`.
     pub dtype: DType,

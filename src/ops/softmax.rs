@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::graph::{Adjoint, Cost, GraphError, OpError, Operator, Slots, TensorType, elements};
 
 /// `exp(x) / sum(exp(x))` over one axis, or its logarithm.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Softmax {
     /// The axis that is summed over.
     pub axis: usize,

@@ -9,7 +9,7 @@ use crate::graph::{Adjoint, GraphError, OpError, Operator, Slots, TensorType, Va
 /// Sums `x` to the shape of `like`, which broadcasts to its own: leading axes that `like` lacks go,
 /// those that are 1 there become 1. It undoes a broadcast for a gradient; the elements of `like`
 /// do not matter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SumTo;
 
 impl Operator for SumTo {

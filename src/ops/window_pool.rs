@@ -10,7 +10,7 @@ use crate::graph::{
 
 /// Pools windows along the axes between batch and features: `x` `[batch, size.., features]` gives
 /// `[batch, outputs.., features]`. Padding has no part in a maximum and does not count in a mean.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct WindowPool {
     /// What becomes of the elements of a window.
     pub kind: PoolKind,

@@ -7,7 +7,7 @@ use crate::graph::{Graph, NodeId, Source, Symbol, ValueId, VariableId};
 /// Nodes that can be planned together: all of their sizes are known when the stage begins.
 #[derive(Clone, Debug)]
 pub struct Stage {
-    /// Whether it runs on the host, on text, instead of on the device.
+    /// Whether it runs on the host instead of on the device.
     pub on_host: bool,
     /// The nodes, in order.
     pub nodes: Vec<NodeId>,
@@ -32,15 +32,15 @@ pub struct Program {
 impl Program {
     /// Cuts `graph` into stages.
     ///
-    /// Work on text is a stage of its own, and what follows it begins a new one, because its
-    /// sizes may depend on the text.
+    /// Work on the host (on text, and what runs Graphs of its own) is a stage of its own, and what
+    /// follows it begins a new one, because its sizes may depend on data.
     pub fn new(graph: Graph) -> Program {
         let mut levels: Vec<usize> = Vec::with_capacity(graph.nodes().len());
         for node in graph.nodes() {
             let level = node.inputs.iter().flatten().map(|id| match graph.value(*id).source {
                 // A host stage's results are there one level later.
                 Source::Node { node, .. } => {
-                    levels[node.index()] + usize::from(graph.node(node).op.on_host())
+                    levels[node.index()] + usize::from(graph.on_host(graph.node(node)))
                 }
                 _ => 0,
             });
@@ -51,7 +51,7 @@ impl Program {
             for on_host in [false, true] {
                 let nodes: Vec<NodeId> = (0..graph.nodes().len())
                     .filter(|&index| levels[index] == level)
-                    .filter(|&index| graph.nodes()[index].op.on_host() == on_host)
+                    .filter(|&index| graph.on_host(&graph.nodes()[index]) == on_host)
                     .map(NodeId)
                     .collect();
                 if !nodes.is_empty() {

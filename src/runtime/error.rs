@@ -57,12 +57,14 @@ pub enum RunError {
         found: DType,
     },
     /// An integer of an input does not fit the model's integers.
-    #[error("input `{name}` holds {value} at position {position}, which does not fit i32")]
+    #[error("input `{name}` holds {value} at position {position}, which does not fit {expected}")]
     InputRange {
         /// The input's name.
         name: String,
+        /// The type that the model takes.
+        expected: DType,
         /// The integer.
-        value: i64,
+        value: i128,
         /// Where it stands in row-major order.
         position: usize,
     },
@@ -128,6 +130,54 @@ pub enum RunError {
         device: &'static str,
         /// Why not, and what to do.
         reason: String,
+    },
+    /// A Graph that a node runs as a part of itself failed.
+    #[error("node `{node}` ({op}) failed inside")]
+    Within {
+        /// The node's name.
+        node: String,
+        /// The operator's name.
+        op: &'static str,
+        /// What was wrong.
+        #[source]
+        source: Box<RunError>,
+    },
+    /// The Graph of a node could not be built from what a run gave it.
+    #[error("node `{node}` ({operation}) cannot be built for its inputs")]
+    Late {
+        /// The node's name.
+        node: String,
+        /// The operation.
+        operation: String,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A node on the host gave something else than it said.
+    #[error("node `{node}` gave {found} as output {output}, expected {expected}")]
+    Outcome {
+        /// The node's name.
+        node: String,
+        /// Which output.
+        output: usize,
+        /// The type that it said.
+        expected: TensorType,
+        /// The type that it gave.
+        found: TensorType,
+    },
+    /// A node on the host gave a size that a value of the run contradicts.
+    #[error("node `{node}` gave {symbol} = {found} as output {output}, elsewhere it is {expected}")]
+    OutcomeSize {
+        /// The node's name.
+        node: String,
+        /// Which output.
+        output: usize,
+        /// The size.
+        symbol: String,
+        /// What it was before.
+        expected: usize,
+        /// What it is here.
+        found: usize,
     },
     /// A text layer failed.
     #[error("node `{node}`: {source}")]

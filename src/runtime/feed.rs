@@ -1,7 +1,7 @@
 //! Matches the tensors of a run with the inputs of the Graph.
 
 use super::{RunError, Tensors};
-use crate::graph::{Bindings, DType, Data, Dim, Graph, Tensor};
+use crate::graph::{Bindings, DType, Data, Dim, Element, Graph, Number, Tensor};
 
 /// Where the Graph's inputs are found among the tensors of a run; reused from run to run.
 #[derive(Debug, Default)]
@@ -50,6 +50,29 @@ impl Feed {
     }
 }
 
+/// Checks tensors in the order of the Graph's inputs, in its own types, and binds the symbols of
+/// their shapes.
+pub(super) fn bind_values(
+    graph: &Graph,
+    tensors: &[&Tensor],
+    bindings: &mut Bindings,
+) -> Result<(), RunError> {
+    bindings.clear();
+    for (index, input) in graph.inputs().iter().enumerate() {
+        let name = &input.name;
+        let Some(tensor) = tensors.get(index) else {
+            return Err(RunError::MissingInput { name: name.clone(), known: known(graph) });
+        };
+        let ty = graph.ty(input.value);
+        if tensor.dtype() != ty.dtype {
+            let (name, found) = (name.clone(), tensor.dtype());
+            return Err(RunError::InputType { name, expected: ty.dtype, found });
+        }
+        bind_shape(name, ty, tensor, bindings)?;
+    }
+    Ok(())
+}
+
 /// The names and types of all inputs, for messages.
 pub(super) fn known(graph: &Graph) -> String {
     let inputs = graph.inputs().iter();
@@ -92,44 +115,77 @@ fn bind_shape(
     Ok(())
 }
 
-/// Converts where that loses nothing: among integers that fit, and integers or truth values to
-/// what Keras would make of them.
+/// Converts where that loses nothing: among integers that fit; integers and truth values to what
+/// NumPy would make of them; and floats to `f32`, NumPy's own being wider, or to a wider type.
 fn convert(
     name: &str,
     tensor: &Tensor,
     to: DType,
     converted: &mut Option<Tensor>,
 ) -> Result<(), RunError> {
-    if tensor.dtype() == to {
+    let from = tensor.dtype();
+    if from == to {
         *converted = None;
         return Ok(());
     }
-    let refuse =
-        || RunError::InputType { name: name.to_owned(), expected: to, found: tensor.dtype() };
+    let number = from.is_int() || from == DType::Bool;
+    if !(number && (to.is_int() || to.is_float()))
+        && !(from.is_float() && matches!(to, DType::F32 | DType::F64))
+    {
+        return Err(RunError::InputType { name: name.to_owned(), expected: to, found: from });
+    }
     let mut slot = converted.take().unwrap_or_else(|| Tensor::zeros(to, tensor.shape()));
     slot.reset(to, tensor.shape());
-    match (tensor.data(), slot.data_mut()) {
-        (Data::I32(from), Data::I64(into)) => fill(into, from, |&x| i64::from(x)),
-        (Data::I64(from), Data::I32(into)) => {
-            for (position, (slot, &value)) in into.iter_mut().zip(from).enumerate() {
-                *slot = i32::try_from(value).map_err(|_| RunError::InputRange {
-                    name: name.to_owned(),
-                    value,
-                    position,
-                })?;
-            }
-        }
-        (Data::I32(from), Data::F32(into)) => fill(into, from, |&x| x as f32),
-        (Data::I64(from), Data::F32(into)) => fill(into, from, |&x| x as f32),
-        (Data::Bool(from), Data::F32(into)) => fill(into, from, |&x| f32::from(u8::from(x))),
-        (Data::Bool(from), Data::I32(into)) => fill(into, from, |&x| i32::from(x)),
-        (Data::Bool(from), Data::I64(into)) => fill(into, from, |&x| i64::from(x)),
-        _ => return Err(refuse()),
-    }
+    let filled = match slot.data_mut() {
+        Data::F32(into) => floats(into, tensor.data()),
+        Data::F64(into) => floats(into, tensor.data()),
+        Data::F16(into) => floats(into, tensor.data()),
+        Data::I8(into) => integers(into, tensor.data()),
+        Data::I16(into) => integers(into, tensor.data()),
+        Data::I32(into) => integers(into, tensor.data()),
+        Data::I64(into) => integers(into, tensor.data()),
+        Data::U8(into) => integers(into, tensor.data()),
+        Data::U16(into) => integers(into, tensor.data()),
+        Data::U32(into) => integers(into, tensor.data()),
+        Data::U64(into) => integers(into, tensor.data()),
+        Data::Bool(_) | Data::Str(_) => Ok(()),
+    };
+    filled.map_err(|(position, value)| RunError::InputRange {
+        name: name.to_owned(),
+        expected: to,
+        value,
+        position,
+    })?;
     *converted = Some(slot);
     Ok(())
 }
 
-fn fill<A, B>(into: &mut [B], from: &[A], convert: impl Fn(&A) -> B) {
-    into.iter_mut().zip(from).for_each(|(slot, value)| *slot = convert(value));
+/// Where an integer stands that does not fit, and the integer.
+type Misfit = (usize, i128);
+
+fn floats<T: Element>(into: &mut [T], from: &Data) -> Result<(), Misfit> {
+    each_number(from, |index, number| {
+        into[index] = T::from_number(number);
+        Ok(())
+    })
+}
+
+fn integers<T: TryFrom<i128>>(into: &mut [T], from: &Data) -> Result<(), Misfit> {
+    each_number(from, |index, number| match number {
+        Number::Int(value) => {
+            into[index] = T::try_from(value).map_err(|_| (index, value))?;
+            Ok(())
+        }
+        Number::Float(_) => Ok(()),
+    })
+}
+
+fn each_number(
+    from: &Data,
+    mut set: impl FnMut(usize, Number) -> Result<(), Misfit>,
+) -> Result<(), Misfit> {
+    (0..from.len()).try_for_each(|index| match from.number(index) {
+        Some(number) => set(index, number),
+        None => Ok(()),
+    })
 }

@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::stage::Backend;
 use super::{Options, RunError, Session, Tensors};
 use crate::graph::{
     Data, Edit, Graph, Node, NodeId, Source, Tensor, TensorType, ValueId, VariableId,
@@ -93,7 +94,7 @@ fn fixed_nodes(graph: &Graph) -> Vec<bool> {
         node.op.symbols(&mut symbols);
         let fits = inputs().next().is_some()
             && inputs().all(is_fixed)
-            && !node.op.on_host()
+            && !graph.on_host(node)
             && symbols.is_empty();
         fixed.push(fits && is_small(graph, node));
     }
@@ -235,7 +236,8 @@ fn compute(graph: &Graph, wanted: &[ValueId], options: &Options) -> Result<Vec<T
 pub(super) fn run(graph: Graph, options: &Options) -> Result<Vec<Tensor>, RunError> {
     let Options { threads, isa, reference, .. } = *options;
     let options = Options { threads, isa, reference, ..Options::default() };
-    let mut session = Session::as_it_is(graph, Arc::new(PackCache::new()), &options)?;
+    let backend = Backend::open(&options, Arc::new(PackCache::new()))?;
+    let mut session = Session::as_it_is(graph, backend, &options)?;
     let outputs = session.run(&Tensors::new())?;
     Ok(outputs.into_iter().map(|(_, tensor)| tensor).collect())
 }

@@ -8,6 +8,7 @@ mod fold;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 mod host;
+mod options;
 mod profile;
 mod select;
 mod session;
@@ -16,6 +17,7 @@ mod tensors;
 
 pub use error::RunError;
 pub(crate) use evaluate::evaluate;
+pub use options::{Device, Options};
 pub use profile::{Profile, ProfileEntry};
-pub use session::{Device, Options, Session};
+pub use session::Session;
 pub use tensors::Tensors;

@@ -3,86 +3,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use seqfuse_kernels::Isa;
-
 use super::cpu::Inputs;
-use super::feed::Feed;
+use super::feed::{self, Feed};
+use super::host::{self, HostOp, Nested};
 use super::profile::{Profile, ProfileEntry, microseconds};
 use super::select::select_outputs;
 use super::stage::{Backend, Given, StageCall, StageRunner};
-use super::{RunError, Tensors, fold, host};
+use super::{Options, RunError, Tensors, fold};
 use crate::graph::{
-    Bindings, DType, Dim, Graph, Source, Tensor, ValueId, VariableId, VariableKind,
+    Bindings, DType, Dim, Graph, Node, Output, Source, Tensor, TensorType, ValueId, VariableId,
+    VariableKind,
 };
 use crate::passes;
 use crate::plan::{PackCache, Program};
-
-/// Where a Session runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Device {
-    /// The device that this model runs on best: today always the CPU.
-    #[default]
-    Auto,
-    /// The processor.
-    Cpu,
-    /// The graphics processor, through wgpu.
-    Gpu,
-}
-
-/// How a Session runs.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    pub(super) device: Device,
-    pub(super) threads: Option<usize>,
-    pub(super) outputs: Vec<String>,
-    pub(super) plans: Option<usize>,
-    pub(super) isa: Option<Isa>,
-    pub(super) reference: bool,
-}
-
-impl Options {
-    /// The defaults: the device chosen by itself, a thread for each core, the model's outputs.
-    pub fn new() -> Options {
-        Options::default()
-    }
-
-    /// Runs on `device`.
-    pub fn device(mut self, device: Device) -> Options {
-        self.device = device;
-        self
-    }
-
-    /// Runs with `threads` threads, the caller's among them.
-    pub fn threads(mut self, threads: usize) -> Options {
-        self.threads = Some(threads);
-        self
-    }
-
-    /// Returns these outputs instead of the model's: names of outputs or of layers.
-    pub fn outputs<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Options {
-        self.outputs = names.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Keeps the plans of this many different sizes a stage (16 by default).
-    pub fn plans(mut self, limit: usize) -> Options {
-        self.plans = Some(limit);
-        self
-    }
-
-    /// Runs with this instruction set instead of the widest of the machine; one that the machine
-    /// does not have is refused.
-    pub fn isa(mut self, isa: Isa) -> Options {
-        self.isa = Some(isa);
-        self
-    }
-
-    /// Runs the plain reference kernels, which are slow, to check the fast ones.
-    pub fn reference(mut self, reference: bool) -> Options {
-        self.reference = reference;
-        self
-    }
-}
 
 /// A model made ready to run, with its state: recurrent states, plans, buffers, threads.
 ///
@@ -101,10 +34,24 @@ pub struct Session {
 }
 
 /// What a Session keeps for a stage.
-struct StageState {
-    runner: Box<dyn StageRunner>,
-    /// Outputs that later stages take, and their positions among the carried values.
-    carries: Vec<(usize, usize)>,
+enum StageState {
+    /// One on the device.
+    Device {
+        runner: Box<dyn StageRunner>,
+        /// Outputs that later stages take, and their positions among the carried values.
+        carries: Vec<(usize, usize)>,
+    },
+    /// One on the host: what runs each of its nodes.
+    Host(Vec<Box<dyn HostOp>>),
+}
+
+impl StageState {
+    fn plan_count(&self) -> usize {
+        match self {
+            StageState::Device { runner, .. } => runner.plan_count(),
+            StageState::Host(_) => 0,
+        }
+    }
 }
 
 impl std::fmt::Debug for Session {
@@ -116,11 +63,21 @@ impl std::fmt::Debug for Session {
     }
 }
 
+/// The tensors of a run by name.
 struct Fed<'a>(&'a Feed, &'a Tensors);
 
 impl Inputs for Fed<'_> {
     fn input(&self, index: usize) -> Option<&Tensor> {
         self.0.get(self.1, index)
+    }
+}
+
+/// The tensors of a run in the order of the Graph's inputs.
+struct InOrder<'a>(&'a [&'a Tensor]);
+
+impl Inputs for InOrder<'_> {
+    fn input(&self, index: usize) -> Option<&Tensor> {
+        self.0.get(index).copied()
     }
 }
 
@@ -150,20 +107,32 @@ impl Session {
         packs: Arc<PackCache>,
         options: &Options,
     ) -> Result<Session, RunError> {
-        let graph = fold::fold(graph, &packs, options)?;
-        Session::as_it_is(graph, packs, options)
+        let backend = Backend::open(options, packs.clone())?;
+        Session::as_it_is(fold::fold(graph, &packs, options)?, backend, options)
+    }
+
+    /// A Session that runs `graph` as a part of another, whose device it shares.
+    ///
+    /// # Errors
+    /// If the device lacks an operator.
+    pub(super) fn on(
+        graph: &Graph,
+        backend: Backend,
+        options: &Options,
+    ) -> Result<Session, RunError> {
+        let graph = fold::fold(passes::prepare(graph)?, &backend.packs(), options)?;
+        Session::as_it_is(graph, backend, options)
     }
 
     /// A Session that runs `graph` as it is.
     ///
     /// # Errors
-    /// If the device is not there or lacks an operator.
+    /// If the device lacks an operator.
     pub(super) fn as_it_is(
         graph: Graph,
-        packs: Arc<PackCache>,
+        backend: Backend,
         options: &Options,
     ) -> Result<Session, RunError> {
-        let backend = Backend::open(options, packs)?;
         backend.check(&graph)?;
         let kept = |index| graph.is_kept(VariableId(index));
         let states = graph.variables().iter().enumerate();
@@ -171,11 +140,21 @@ impl Session {
             .map(|(index, variable)| kept(index).then(|| (*variable.value).clone()))
             .collect();
         let program = Program::new(graph);
-        let stages = (0..program.stages().len()).map(|index| StageState {
-            runner: backend.runner(options),
-            carries: carries(&program, index),
-        });
-        let stages = stages.collect();
+        let nested = Nested::new(&backend, options);
+        let mut stages = Vec::with_capacity(program.stages().len());
+        for (index, stage) in program.stages().iter().enumerate() {
+            stages.push(match stage.on_host {
+                false => {
+                    let carries = carries(&program, index);
+                    StageState::Device { runner: backend.runner(options), carries }
+                }
+                true => {
+                    let nodes = stage.nodes.iter().map(|id| program.graph().node(*id));
+                    let nodes = nodes.map(|node| host::make(program.graph(), node, &nested));
+                    StageState::Host(nodes.collect::<Result<_, _>>()?)
+                }
+            });
+        }
         let outputs = program.graph().outputs().iter().map(|output| output.value);
         let outputs = outputs.map(|id| Origin::of(&program, id)).collect();
         let updates = program.graph().updates().iter();
@@ -219,10 +198,7 @@ impl Session {
     /// # Errors
     /// As [`run`](Self::run). After an error the outputs are unspecified.
     pub fn run_into(&mut self, inputs: &Tensors, outputs: &mut Tensors) -> Result<(), RunError> {
-        self.execute(inputs, None)?;
-        self.write_outputs(inputs, outputs);
-        self.update_states(inputs);
-        Ok(())
+        self.run_named(inputs, outputs, None)
     }
 
     /// Runs the model and says how long each node took.
@@ -232,11 +208,57 @@ impl Session {
     pub fn run_profiled(&mut self, inputs: &Tensors) -> Result<(Tensors, Profile), RunError> {
         let (started, mut profile) = (Instant::now(), Profile::default());
         let mut outputs = Tensors::new();
-        self.execute(inputs, Some(&mut profile))?;
-        self.write_outputs(inputs, &mut outputs);
-        self.update_states(inputs);
+        self.run_named(inputs, &mut outputs, Some(&mut profile))?;
         profile.total_us = microseconds(started.elapsed());
         Ok((outputs, profile))
+    }
+
+    fn run_named(
+        &mut self,
+        inputs: &Tensors,
+        outputs: &mut Tensors,
+        profile: Option<&mut Profile>,
+    ) -> Result<(), RunError> {
+        let mut feed = std::mem::take(&mut self.feed);
+        let bound = feed.bind(self.program.graph(), inputs, &mut self.bindings);
+        let fed = Fed(&feed, inputs);
+        let result = bound.and_then(|()| self.execute(&fed, profile));
+        if result.is_ok() {
+            let named = self.program.graph().outputs();
+            if !outputs.names().eq(named.iter().map(|output| output.name.as_str())) {
+                let empty = |output: &Output| (output.name.clone(), Tensor::empty());
+                *outputs = named.iter().map(empty).collect();
+            }
+            for index in 0..self.outputs.len() {
+                if let Some(tensor) = outputs.at_mut(index) {
+                    self.read(self.outputs[index], &fed, tensor);
+                }
+            }
+            self.update_states(&fed);
+        }
+        self.feed = feed;
+        result
+    }
+
+    /// Runs the Graph on tensors in the order of its inputs and of its types, into `outputs`, in
+    /// the order of its outputs, whose memory is used again.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub(super) fn run_values(
+        &mut self,
+        inputs: &[&Tensor],
+        outputs: &mut Vec<Tensor>,
+    ) -> Result<(), RunError> {
+        feed::bind_values(self.program.graph(), inputs, &mut self.bindings)?;
+        let fed = InOrder(inputs);
+        self.execute(&fed, None)?;
+        outputs.resize_with(self.outputs.len(), Tensor::empty);
+        for (origin, tensor) in self.outputs.iter().zip(outputs) {
+            self.read(*origin, &fed, tensor);
+        }
+        self.update_states(&fed);
+        Ok(())
     }
 
     /// Puts every recurrent state back to where it started.
@@ -278,7 +300,7 @@ impl Session {
 
     /// How many plans are kept, over all stages.
     pub fn plan_count(&self) -> usize {
-        self.stages.iter().map(|stage| stage.runner.plan_count()).sum()
+        self.stages.iter().map(StageState::plan_count).sum()
     }
 
     /// How many bytes the buffers between operators hold, over all stages: as much as the largest
@@ -289,15 +311,14 @@ impl Session {
 
     fn execute(
         &mut self,
-        inputs: &Tensors,
+        fed: &dyn Inputs,
         mut profile: Option<&mut Profile>,
     ) -> Result<(), RunError> {
-        self.feed.bind(self.program.graph(), inputs, &mut self.bindings)?;
         let started = Instant::now();
         for index in 0..self.program.stages().len() {
             let from = started.elapsed();
             if self.program.stages()[index].on_host {
-                self.run_host(index, inputs)?;
+                self.run_host(index, fed)?;
                 if let Some(profile) = profile.as_deref_mut() {
                     let id = self.program.stages()[index].nodes[0];
                     let node = self.program.graph().node(id);
@@ -311,37 +332,36 @@ impl Session {
                     });
                 }
             } else {
-                self.run_device(index, inputs, started, profile.as_deref_mut())?;
+                self.run_device(index, fed, started, profile.as_deref_mut())?;
             }
         }
         Ok(())
     }
 
     /// Runs the nodes of a host stage, and binds the symbols of what they gave.
-    fn run_host(&mut self, index: usize, inputs: &Tensors) -> Result<(), RunError> {
+    fn run_host(&mut self, index: usize, fed: &dyn Inputs) -> Result<(), RunError> {
         let graph = self.program.graph();
-        for id in &self.program.stages()[index].nodes {
+        let StageState::Host(runners) = &mut self.stages[index] else { return Ok(()) };
+        for (id, runner) in self.program.stages()[index].nodes.iter().zip(runners) {
             let node = graph.node(*id);
-            let fed = Fed(&self.feed, inputs);
             let given: Vec<Option<&Tensor>> = node
                 .inputs
                 .iter()
                 .map(|input| match graph.value((*input)?).source {
                     Source::Input(index) => fed.input(index),
-                    Source::Variable(id) => Some(&*graph.variable(id).value),
+                    Source::Variable(id) => match self.states.get(id.index()) {
+                        Some(Some(state)) => Some(state),
+                        _ => Some(&*graph.variable(id).value),
+                    },
                     Source::Constant(ref tensor) => Some(&**tensor),
                     Source::Node { .. } => {
                         self.program.carried((*input)?).map(|index| &self.carried[index])
                     }
                 })
                 .collect();
-            let results = host::run(node, &given)?;
-            for (value, result) in node.outputs.iter().zip(results) {
-                for (dim, &size) in graph.ty(*value).dims.iter().zip(result.shape()) {
-                    if let Dim::Symbol(symbol) = dim {
-                        self.bindings.bind(symbol, size);
-                    }
-                }
+            let results = runner.run(node, &given)?;
+            for (output, (value, result)) in node.outputs.iter().zip(results).enumerate() {
+                bind_outcome(node, output, graph.ty(*value), &result, &mut self.bindings)?;
                 if let Some(index) = self.program.carried(*value) {
                     self.carried[index] = result;
                 }
@@ -354,16 +374,16 @@ impl Session {
     fn run_device(
         &mut self,
         index: usize,
-        inputs: &Tensors,
+        fed: &dyn Inputs,
         started: Instant,
         profile: Option<&mut Profile>,
     ) -> Result<(), RunError> {
-        self.make_key(index, inputs);
-        let fed = Fed(&self.feed, inputs);
+        self.make_key(index, fed);
+        let StageState::Device { runner, .. } = &mut self.stages[index] else { return Ok(()) };
         let call = StageCall {
             given: Given {
                 program: &self.program,
-                inputs: &fed,
+                inputs: fed,
                 carried: &self.carried,
                 states: &[],
             },
@@ -372,19 +392,18 @@ impl Session {
             key: &self.key,
             started,
         };
-        self.stages[index].runner.run(&call, &mut self.states, profile)?;
-        self.carry(index, inputs);
+        runner.run(&call, &mut self.states, profile)?;
+        self.carry(index, fed);
         Ok(())
     }
 
     /// What the plan of a stage is cached by: its symbols and the shapes that it takes.
-    fn make_key(&mut self, index: usize, inputs: &Tensors) {
+    fn make_key(&mut self, index: usize, fed: &dyn Inputs) {
         self.key.clear();
         let stage = &self.program.stages()[index];
-        let fed = Fed(&self.feed, inputs);
         let given = Given {
             program: &self.program,
-            inputs: &fed,
+            inputs: fed,
             carried: &self.carried,
             states: &self.states,
         };
@@ -395,49 +414,45 @@ impl Session {
     }
 
     /// Keeps what later stages take.
-    fn carry(&mut self, index: usize, inputs: &Tensors) {
-        for at in 0..self.stages[index].carries.len() {
-            let (output, slot) = self.stages[index].carries[at];
+    fn carry(&mut self, index: usize, fed: &dyn Inputs) {
+        let count = |state: &StageState| match state {
+            StageState::Device { carries, .. } => carries.len(),
+            StageState::Host(_) => 0,
+        };
+        for at in 0..count(&self.stages[index]) {
+            let StageState::Device { carries, .. } = &self.stages[index] else { return };
+            let (output, slot) = carries[at];
             let mut tensor = std::mem::replace(&mut self.carried[slot], Tensor::empty());
-            self.read(Origin::Stage { stage: index, output }, inputs, &mut tensor);
+            self.read(Origin::Stage { stage: index, output }, fed, &mut tensor);
             self.carried[slot] = tensor;
         }
     }
 
-    fn write_outputs(&mut self, inputs: &Tensors, outputs: &mut Tensors) {
-        let named = self.program.graph().outputs();
-        if !outputs.names().eq(named.iter().map(|output| output.name.as_str())) {
-            *outputs = named.iter().map(|output| (output.name.clone(), Tensor::empty())).collect();
-        }
-        for index in 0..self.outputs.len() {
-            if let Some(tensor) = outputs.at_mut(index) {
-                self.read(self.outputs[index], inputs, tensor);
-            }
-        }
-    }
-
-    fn update_states(&mut self, inputs: &Tensors) {
+    fn update_states(&mut self, fed: &dyn Inputs) {
         for index in 0..self.updates.len() {
             let (state, origin) = self.updates[index];
             if let Some(mut tensor) = self.states[state].take() {
-                self.read(origin, inputs, &mut tensor);
+                self.read(origin, fed, &mut tensor);
                 self.states[state] = Some(tensor);
             }
         }
     }
 
     /// Copies a value of the last run into `tensor`.
-    fn read(&self, origin: Origin, inputs: &Tensors, tensor: &mut Tensor) {
-        let (fed, graph) = (Fed(&self.feed, inputs), self.program.graph());
+    fn read(&self, origin: Origin, fed: &dyn Inputs, tensor: &mut Tensor) {
+        let graph = self.program.graph();
         let whole = match origin {
             Origin::Stage { stage, output } => {
                 let given = Given {
                     program: &self.program,
-                    inputs: &fed,
+                    inputs: fed,
                     carried: &self.carried,
                     states: &self.states,
                 };
-                return self.stages[stage].runner.output(&given, output, tensor);
+                if let StageState::Device { runner, .. } = &self.stages[stage] {
+                    runner.output(&given, output, tensor);
+                }
+                return;
             }
             Origin::Carried(index) => self.carried.get(index),
             Origin::Outside(id) => match &graph.value(id).source {
@@ -454,6 +469,46 @@ impl Session {
             tensor.clone_from(whole);
         }
     }
+}
+
+/// Checks what a host node gave against the type that it has in the Graph, and binds the symbols.
+fn bind_outcome(
+    node: &Node,
+    output: usize,
+    expected: &TensorType,
+    found: &Tensor,
+    bindings: &mut Bindings,
+) -> Result<(), RunError> {
+    let refuse = || RunError::Outcome {
+        node: node.name.clone(),
+        output,
+        expected: expected.clone(),
+        found: TensorType::of(found),
+    };
+    if found.dtype() != expected.dtype || found.shape().len() != expected.rank() {
+        return Err(refuse());
+    }
+    for (dim, &size) in expected.dims.iter().zip(found.shape()) {
+        match dim {
+            Dim::Symbol(symbol) => match bindings.get(symbol) {
+                None => bindings.bind(symbol, size),
+                Some(before) if before == size => {}
+                Some(before) => {
+                    return Err(RunError::OutcomeSize {
+                        node: node.name.clone(),
+                        output,
+                        symbol: symbol.name().to_owned(),
+                        expected: before,
+                        found: size,
+                    });
+                }
+            },
+            // An expression of sizes that are not known yet says nothing.
+            dim if dim.eval(bindings).is_ok_and(|known| known != size) => return Err(refuse()),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Where a value is found after a run.

@@ -90,7 +90,7 @@ pub trait StageRunner: Send + Sync {
 }
 
 /// The device that a Session runs on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Backend {
     Cpu(CpuBackend),
     #[cfg(feature = "gpu")]
@@ -106,6 +106,26 @@ impl Backend {
         match options.device {
             Device::Auto | Device::Cpu => Ok(Backend::Cpu(CpuBackend::new(options, packs)?)),
             Device::Gpu => gpu(options, &packs),
+        }
+    }
+
+    /// The same device and threads for another Graph, with packed weights of its own: weights are
+    /// told apart by their places in one Graph.
+    pub(super) fn nested(&self) -> Backend {
+        match self {
+            Backend::Cpu(cpu) => Backend::Cpu(cpu.nested()),
+            #[cfg(feature = "gpu")]
+            Backend::Gpu(gpu) => Backend::Gpu(gpu.nested()),
+        }
+    }
+
+    /// Where weights are kept that were packed or computed once.
+    pub(super) fn packs(&self) -> Arc<PackCache> {
+        match self {
+            Backend::Cpu(cpu) => cpu.packs(),
+            // The device keeps its own.
+            #[cfg(feature = "gpu")]
+            Backend::Gpu(_) => Arc::new(PackCache::new()),
         }
     }
 

@@ -124,7 +124,7 @@ macro_rules! arrays {
             fn from(array: ndarray::Array<$element, D>) -> Tensor {
                 let shape = array.shape().to_vec();
                 let elements: Vec<$element> = array.into_iter().collect();
-                Tensor::from_parts(shape, elements.into())
+                Tensor::from_parts(shape, Data::$variant(elements))
             }
         }
 
@@ -144,7 +144,10 @@ macro_rules! arrays {
         }
     )*};
 }
-arrays!(f32 => F32, i32 => I32, i64 => I64, bool => Bool, String => Str);
+arrays!(
+    f32 => F32, f64 => F64, half::f16 => F16, i8 => I8, i16 => I16, i32 => I32, i64 => I64,
+    u8 => U8, u16 => U16, u32 => U32, u64 => U64, bool => Bool, String => Str
+);
 
 impl Tensor {
     /// The elements as an array view, if they are `f32`.

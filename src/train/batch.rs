@@ -182,15 +182,9 @@ fn by_class(targets: &Tensor, weights: &[(i64, f32)]) -> Result<Tensor, TrainErr
         return Err(TrainError::setting("class_weight", found, expected));
     }
     let width = classes.first().copied().unwrap_or(1).max(1);
-    let numbers: Vec<f32> = match targets.data() {
-        Data::F32(x) => x.clone(),
-        Data::I32(x) => x.iter().map(|&x| x as f32).collect(),
-        Data::I64(x) => x.iter().map(|&x| x as f32).collect(),
-        Data::Bool(x) => x.iter().map(|&x| f32::from(u8::from(x))).collect(),
-        Data::Str(_) => {
-            let expected = "give labels a number each";
-            return Err(TrainError::setting("class_weight", "text targets", expected));
-        }
+    let Some(numbers) = targets.data().to_f32() else {
+        let expected = "give labels a number each";
+        return Err(TrainError::setting("class_weight", "text targets", expected));
     };
     let class = |row: &[f32]| match row {
         [one] => one.round() as i64,

@@ -1,6 +1,6 @@
 //! What a model is trained on: named arrays whose first dimension counts rows.
 
-use crate::graph::{Data, Tensor};
+use crate::graph::{Tensor, each_pair};
 use crate::runtime::Tensors;
 
 use super::TrainError;
@@ -120,14 +120,11 @@ pub(super) fn gather_rows(tensor: &Tensor, order: &[usize], out: &mut Tensor) {
             into.clone_from_slice(&from[row * width..][..width]);
         }
     }
-    match (tensor.data(), out.data_mut()) {
-        (Data::F32(from), Data::F32(into)) => copy(from, into, order, width),
-        (Data::I32(from), Data::I32(into)) => copy(from, into, order, width),
-        (Data::I64(from), Data::I64(into)) => copy(from, into, order, width),
-        (Data::Bool(from), Data::Bool(into)) => copy(from, into, order, width),
-        (Data::Str(from), Data::Str(into)) => copy(from, into, order, width),
-        _ => {}
-    }
+    each_pair!(
+        (tensor.data(), out.data_mut()),
+        (from, into) => copy(from, into, order, width),
+        {}
+    );
 }
 
 fn check(what: &str, tensor: &Tensor, rows: usize) -> Result<(), TrainError> {

@@ -9,7 +9,7 @@ use super::history::Logs;
 use super::logits;
 use super::metric::{self, Metric};
 use super::step::{targets_of, weights_of};
-use crate::graph::{Data, Graph, Tensor};
+use crate::graph::{Graph, Tensor};
 use crate::runtime::Tensors;
 
 /// The means of losses, weighted by rows, and the metrics.
@@ -229,11 +229,5 @@ fn combine(
 }
 
 fn as_floats(tensor: &Tensor) -> Vec<f32> {
-    match tensor.data() {
-        Data::F32(values) => values.clone(),
-        Data::I32(values) => values.iter().map(|&value| value as f32).collect(),
-        Data::I64(values) => values.iter().map(|&value| value as f32).collect(),
-        Data::Bool(values) => values.iter().map(|&value| f32::from(u8::from(value))).collect(),
-        Data::Str(_) => Vec::new(),
-    }
+    tensor.data().to_f32().unwrap_or_default()
 }

@@ -1,66 +1,87 @@
-//! Runs the ONNX models of a folder of fixtures and compares what they give with what their source gave.
+//! ONNX models, built message by message.
 
-use seqfuse::{Model, Options, Session, Tensors};
-use serde_json::Value;
+use prost::Message;
+use seqfuse::formats::onnx::proto::{
+    AttributeKind, AttributeProto, Dimension, DimensionValue, GraphProto, ModelProto, NodeProto,
+    OperatorSetId, ShapeProto, TensorProto, TensorTypeProto, TypeKind, TypeProto, ValueInfo,
+};
 
-use super::cases::{fixtures, object};
-use super::check::{Arrays, chain, difference, text, wanted};
-use super::npz;
-
-/// Runs every case of `tests/fixtures/onnx/FOLDER` that SEQFUSE_CASES asks for; panics with what
-/// differs, but for the cases in `without`.
-///
-/// # Panics
-/// If a case differs, or none was run.
-pub fn check_folder(folder: &str, options: &Options, without: &[&str]) {
-    let index = object(&format!("onnx/{folder}/cases.json"));
-    let cases = index["cases"].as_array().expect("a list of cases");
-    let (mut run, mut failed) = (0, Vec::new());
-    for case in cases {
-        let name = text(case, "name");
-        if !wanted(&format!("{folder}/{name}")) || without.contains(&name) {
-            continue;
-        }
-        run += 1;
-        if let Err(problem) = check(folder, case, options) {
-            failed.push(format!("{name}: {problem}"));
-        }
-    }
-    assert!(failed.is_empty(), "{} of {run} cases:\n{}", failed.len(), failed.join("\n"));
-    assert!(run > 0, "no case is named so");
+/// A node.
+pub fn node(op_type: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let (input, output) = (names(inputs), names(outputs));
+    NodeProto { op_type: op_type.to_owned(), input, output, ..NodeProto::default() }
 }
 
-/// Runs one case, all of its calls on one Session.
-fn check(folder: &str, case: &Value, options: &Options) -> Result<(), String> {
-    let file = fixtures().join("onnx").join(folder).join(text(case, "name"));
-    let arrays = npz::read(&file.with_added_extension("npz"));
+/// A node with one attribute more.
+pub fn with(mut node: NodeProto, attribute: AttributeProto) -> NodeProto {
+    node.attribute.push(attribute);
+    node
+}
+
+/// An attribute that is an integer.
+pub fn int(name: &str, i: i64) -> AttributeProto {
+    let (name, r#type) = (name.to_owned(), AttributeKind::Int as i32);
+    AttributeProto { name, i, r#type, ..AttributeProto::default() }
+}
+
+/// A tensor of floats.
+pub fn floats(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
+    let (name, dims, float_data) = (name.to_owned(), dims.to_vec(), values.to_vec());
+    TensorProto { name, dims, data_type: 1, float_data, ..TensorProto::default() }
+}
+
+/// A list of integers.
+pub fn integers(name: &str, values: &[i64]) -> TensorProto {
+    let (name, int64_data) = (name.to_owned(), values.to_vec());
+    let dims = vec![values.len() as i64];
+    TensorProto { name, dims, data_type: 7, int64_data, ..TensorProto::default() }
+}
+
+/// An input or output; a size is a number or a name, `?` for none.
+pub fn value(name: &str, elem_type: i32, sizes: &[&str]) -> ValueInfo {
+    let dim = |size: &&str| Dimension {
+        value: match (size.parse(), *size) {
+            (Ok(size), _) => Some(DimensionValue::Value(size)),
+            (_, "?") => None,
+            (_, name) => Some(DimensionValue::Param(name.to_owned())),
+        },
+    };
+    let shape = Some(ShapeProto { dim: sizes.iter().map(dim).collect() });
+    let kind = TypeKind::Tensor(TensorTypeProto { elem_type, shape });
+    ValueInfo { name: name.to_owned(), r#type: Some(TypeProto { value: Some(kind) }) }
+}
+
+/// The bytes of a model of opset 17.
+pub fn bytes(graph: GraphProto) -> Vec<u8> {
+    let opset_import = vec![OperatorSetId { domain: String::new(), version: 17 }];
     let model =
-        Model::open(file.with_added_extension("onnx")).map_err(|error| chain(&error))?;
-    model.graph().verify().map_err(|error| error.to_string())?;
-    let mut session = model.session(options).map_err(|error| chain(&error))?;
-    let calls = case["calls"].as_u64().unwrap_or(1);
-    for call in 1..=calls {
-        let suffix = if call == 1 { String::new() } else { format!("@{call}") };
-        check_call(&model, &mut session, &arrays, &suffix)?;
-    }
-    Ok(())
+        ModelProto { ir_version: 8, opset_import, graph: Some(graph), ..ModelProto::default() };
+    model.encode_to_vec()
 }
 
-fn check_call(
-    model: &Model,
-    session: &mut Session,
-    arrays: &Arrays,
-    suffix: &str,
-) -> Result<(), String> {
-    let mut inputs = Tensors::new();
-    for input in model.graph().inputs() {
-        let array = arrays.get(&format!("in{suffix}/{}", input.name));
-        inputs.insert(&*input.name, array.ok_or("an input is missing")?.clone());
+/// `softmax`-free classifier of rows of 4: two fully connected layers, `tanh` between them.
+pub fn classifier() -> GraphProto {
+    let weights = |count: usize, seed: usize| -> Vec<f32> {
+        (0..count).map(|i| ((i * 37 + seed) % 101) as f32 / 101.0 - 0.5).collect()
+    };
+    GraphProto {
+        name: "classifier".to_owned(),
+        node: vec![
+            with(node("Gemm", &["x", "first.weight", "first.bias"], &["h"]), int("transB", 1)),
+            node("Tanh", &["h"], &["bent"]),
+            node("MatMul", &["bent", "second.weight"], &["product"]),
+            node("Add", &["product", "second.bias"], &["logits"]),
+            node("Sigmoid", &["logits"], &["y"]),
+        ],
+        initializer: vec![
+            floats("first.weight", &[8, 4], &weights(32, 11)),
+            floats("first.bias", &[8], &weights(8, 3)),
+            floats("second.weight", &[8, 1], &weights(8, 5)),
+            floats("second.bias", &[1], &[0.0]),
+        ],
+        input: vec![value("x", 1, &["batch", "4"])],
+        output: vec![value("y", 1, &["batch", "1"])],
+        ..GraphProto::default()
     }
-    let outputs = session.run(&inputs).map_err(|error| chain(&error))?;
-    for (name, found) in outputs.iter() {
-        let expected = arrays.get(&format!("out{suffix}/{name}")).ok_or("an output is missing")?;
-        difference(name, found, expected)?;
-    }
-    Ok(())
 }

@@ -44,37 +44,31 @@ impl<'a> Column<'a> {
 
     /// Adds one value of the row that is being read.
     pub fn push(&mut self, cell: Cell<'_>) -> Result<(), CliError> {
-        match (&mut self.data, cell) {
-            (Data::F32(v), Cell::Float(x)) => v.push(x as f32),
-            (Data::F32(v), Cell::Int(x)) => v.push(x as f32),
-            (Data::F32(v), Cell::Bool(x)) => v.push(f32::from(u8::from(x))),
-            (Data::I32(v), Cell::Int(x)) if i32::try_from(x).is_ok() => v.push(x as i32),
-            (Data::I64(v), Cell::Int(x)) => v.push(x),
-            (Data::Bool(v), Cell::Bool(x)) => v.push(x),
-            (Data::Bool(v), Cell::Int(x @ (0 | 1))) => v.push(x == 1),
-            (Data::Str(v), Cell::Text(x)) => v.push(x.to_owned()),
-            (data, cell) => {
-                let found = match cell {
-                    Cell::Text(text) => format!("{text:?}"),
-                    Cell::Int(x) => x.to_string(),
-                    Cell::Float(x) => x.to_string(),
-                    Cell::Bool(x) => x.to_string(),
-                };
-                let expected = match data.dtype() {
-                    DType::F32 => "a number",
-                    DType::I32 => "an integer of 32 bits",
-                    DType::I64 => "an integer",
-                    DType::Bool => "true or false",
-                    DType::Str => "a text",
-                };
-                let found = super::super::show::cut(&found, 40);
-                return Err(CliError::failed(format!(
-                    "input `{}` takes {expected}, found {found}",
-                    self.name()
-                )));
-            }
+        if let (Data::Str(texts), Cell::Text(text)) = (&mut self.data, cell) {
+            texts.push(text.to_owned());
+            return Ok(());
         }
-        Ok(())
+        if push(&mut self.data, cell).is_some() {
+            return Ok(());
+        }
+        let found = match cell {
+            Cell::Text(text) => format!("{text:?}"),
+            Cell::Int(x) => x.to_string(),
+            Cell::Float(x) => x.to_string(),
+            Cell::Bool(x) => x.to_string(),
+        };
+        let expected = match self.data.dtype() {
+            DType::Bool => "true or false".to_owned(),
+            DType::Str => "a text".to_owned(),
+            DType::I64 => "an integer".to_owned(),
+            DType::U8 | DType::U16 | DType::U32 | DType::U64 => {
+                format!("an unsigned integer of {} bits", 8 * self.data.dtype().size())
+            }
+            dtype if dtype.is_int() => format!("an integer of {} bits", 8 * dtype.size()),
+            _ => "a number".to_owned(),
+        };
+        let found = super::super::show::cut(&found, 40);
+        Err(CliError::failed(format!("input `{}` takes {expected}, found {found}", self.name())))
     }
 
     /// Ends a row whose values have the shape `shape`, or `None` where they are a flat list.
@@ -133,4 +127,35 @@ impl<'a> Column<'a> {
         shape.extend(self.shape.unwrap_or_default());
         Ok((self.input.name.clone(), Tensor::new(shape, self.data)?))
     }
+}
+
+/// Adds a number or truth value, if it is one of the type.
+fn push(data: &mut Data, cell: Cell<'_>) -> Option<()> {
+    let float = match cell {
+        Cell::Float(x) => Some(x),
+        Cell::Int(x) => Some(x as f64),
+        Cell::Bool(x) => Some(f64::from(u8::from(x))),
+        Cell::Text(_) => None,
+    };
+    let int = if let Cell::Int(x) = cell { Some(x) } else { None };
+    match data {
+        Data::F32(v) => v.push(float? as f32),
+        Data::F64(v) => v.push(float?),
+        Data::F16(v) => v.push(half::f16::from_f64(float?)),
+        Data::I8(v) => v.push(int?.try_into().ok()?),
+        Data::I16(v) => v.push(int?.try_into().ok()?),
+        Data::I32(v) => v.push(int?.try_into().ok()?),
+        Data::I64(v) => v.push(int?),
+        Data::U8(v) => v.push(int?.try_into().ok()?),
+        Data::U16(v) => v.push(int?.try_into().ok()?),
+        Data::U32(v) => v.push(int?.try_into().ok()?),
+        Data::U64(v) => v.push(int?.try_into().ok()?),
+        Data::Bool(v) => v.push(match cell {
+            Cell::Bool(x) => x,
+            Cell::Int(x @ (0 | 1)) => x == 1,
+            _ => return None,
+        }),
+        Data::Str(_) => return None,
+    }
+    Some(())
 }

@@ -2,7 +2,7 @@
 
 use crate::cli::COLUMNS;
 use crate::cli::table::{Align, Table};
-use crate::graph::{Data, Tensor};
+use crate::graph::{Data, Number, Tensor, each_data};
 
 /// How far a value may be from the expected one.
 #[derive(Clone, Copy, Debug)]
@@ -128,22 +128,13 @@ impl Report {
 }
 
 fn value(tensor: &Tensor, index: usize) -> Option<f64> {
-    match tensor.data() {
-        Data::F32(v) => v.get(index).map(|&x| f64::from(x)),
-        Data::I32(v) => v.get(index).map(|&x| f64::from(x)),
-        Data::I64(v) => v.get(index).map(|&x| x as f64),
-        Data::Bool(v) => v.get(index).map(|&x| f64::from(u8::from(x))),
-        Data::Str(_) => None,
-    }
+    tensor.data().number(index).map(Number::to_f64)
 }
 
 fn shown(tensor: &Tensor, index: usize) -> String {
     match tensor.data() {
-        Data::F32(v) => v.get(index).map(f32::to_string),
-        Data::I32(v) => v.get(index).map(i32::to_string),
-        Data::I64(v) => v.get(index).map(i64::to_string),
-        Data::Bool(v) => v.get(index).map(bool::to_string),
         Data::Str(v) => v.get(index).map(|text| format!("{text:?}")),
+        other => each_data!(other, v => v.get(index).map(ToString::to_string)),
     }
     .unwrap_or_default()
 }

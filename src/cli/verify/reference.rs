@@ -2,6 +2,8 @@
 
 use super::VerifyArgs;
 use super::compare::{Report, Tolerance};
+use half::f16;
+
 use crate::Model;
 use crate::cli::error::CliError;
 use crate::cli::{inputs, sizes};
@@ -113,6 +115,16 @@ fn random_input(
         Data::F32(v) => v.iter_mut().for_each(|x| *x = random.unit() * 2.0 - 1.0),
         Data::I32(v) => v.iter_mut().for_each(|x| *x = random.below(ids) as i32),
         Data::I64(v) => v.iter_mut().for_each(|x| *x = random.below(ids) as i64),
+        Data::F64(v) => v.iter_mut().for_each(|x| *x = f64::from(random.unit() * 2.0 - 1.0)),
+        Data::F16(v) => {
+            v.iter_mut().for_each(|x| *x = f16::from_f32(random.unit() * 2.0 - 1.0));
+        }
+        Data::I8(v) => v.iter_mut().for_each(|x| *x = random.below(ids.min(128)) as i8),
+        Data::I16(v) => v.iter_mut().for_each(|x| *x = random.below(ids.min(1 << 15)) as i16),
+        Data::U8(v) => v.iter_mut().for_each(|x| *x = random.below(ids.min(256)) as u8),
+        Data::U16(v) => v.iter_mut().for_each(|x| *x = random.below(ids.min(1 << 16)) as u16),
+        Data::U32(v) => v.iter_mut().for_each(|x| *x = random.below(ids) as u32),
+        Data::U64(v) => v.iter_mut().for_each(|x| *x = random.below(ids)),
         Data::Bool(v) => v.iter_mut().for_each(|x| *x = random.below(2) == 1),
         Data::Str(v) => v.iter_mut().for_each(|x| *x = random.sentence(words)),
     }

@@ -49,8 +49,16 @@ impl StoredType {
     pub fn of(dtype: DType) -> Option<StoredType> {
         Some(match dtype {
             DType::F32 => StoredType::F32,
+            DType::F64 => StoredType::F64,
+            DType::F16 => StoredType::F16,
+            DType::I8 => StoredType::I8,
+            DType::I16 => StoredType::I16,
             DType::I32 => StoredType::I32,
             DType::I64 => StoredType::I64,
+            DType::U8 => StoredType::U8,
+            DType::U16 => StoredType::U16,
+            DType::U32 => StoredType::U32,
+            DType::U64 => StoredType::U64,
             DType::Bool => StoredType::Bool,
             DType::Str => return None,
         })
@@ -103,7 +111,6 @@ pub fn encode(tensor: &Tensor, stored: Option<&Stored>) -> Option<(StoredType, V
 fn encode_as(tensor: &Tensor, stored: &Stored) -> Option<Vec<u8>> {
     use StoredType::*;
     Some(match (tensor.data(), stored.ty) {
-        (Data::F32(values), F32) => bytes(values, |x| x.to_le_bytes()),
         (Data::F32(values), F16) => bytes(values, |x| f32_to_f16(*x).to_le_bytes()),
         (Data::F32(values), Bf16) => bytes(values, |x| f32_to_bf16(*x).to_le_bytes()),
         (Data::F32(values), F64) => match stored.exact.as_deref().filter(|e| same(e, values)) {
@@ -114,11 +121,9 @@ fn encode_as(tensor: &Tensor, stored: &Stored) -> Option<Vec<u8>> {
         (Data::I32(values), I16) => integers(values, |x: i16| x.to_le_bytes())?,
         (Data::I32(values), U8) => integers(values, |x: u8| x.to_le_bytes())?,
         (Data::I32(values), U16) => integers(values, |x: u16| x.to_le_bytes())?,
-        (Data::I32(values), I32) => bytes(values, |x| x.to_le_bytes()),
         (Data::I64(values), U32) => integers(values, |x: u32| x.to_le_bytes())?,
         (Data::I64(values), U64) => integers(values, |x: u64| x.to_le_bytes())?,
-        (Data::I64(values), I64) => bytes(values, |x| x.to_le_bytes()),
-        (Data::Bool(values), Bool) => values.iter().map(|&x| u8::from(x)).collect(),
+        (data, ty) if StoredType::of(data.dtype()) == Some(ty) => data.to_le_bytes()?,
         _ => return None,
     })
 }

@@ -1,8 +1,10 @@
 //! The elements of a `.npy`.
 
+use half::f16;
+
 use super::header::{Header, TypeCode};
 use crate::formats::FormatError;
-use crate::graph::{Data, Tensor};
+use crate::graph::{DType, Data, Held, Tensor, each_data};
 
 /// Reads a `.npy`.
 ///
@@ -53,30 +55,25 @@ pub(super) fn read(bytes: &[u8], place: &str) -> Result<Tensor, FormatError> {
 fn decode(bytes: &[u8], code: TypeCode, count: usize, place: &str) -> Result<Data, FormatError> {
     let big = code.big_endian;
     macro_rules! numbers {
-        ($from:ty, $convert:expr) => {
-            numbers(bytes, |chunk: [u8; size_of::<$from>()]| {
-                $convert(if big {
-                    <$from>::from_be_bytes(chunk)
-                } else {
-                    <$from>::from_le_bytes(chunk)
-                })
-            })
-            .into()
+        ($t:ty) => {
+            Held::hold(numbers(bytes, |chunk: [u8; size_of::<$t>()]| {
+                if big { <$t>::from_be_bytes(chunk) } else { <$t>::from_le_bytes(chunk) }
+            }))
         };
     }
     Ok(match (code.kind, code.size) {
         ('b', _) => bytes.iter().map(|&byte| byte != 0).collect::<Vec<bool>>().into(),
-        ('f', 2) => numbers!(u16, half_to_f32),
-        ('f', 4) => numbers!(f32, |x| x),
-        ('f', _) => numbers!(f64, |x| x as f32),
-        ('i', 1) => numbers!(i8, i32::from),
-        ('i', 2) => numbers!(i16, i32::from),
-        ('i', 4) => numbers!(i32, |x| x),
-        ('i', _) => numbers!(i64, |x| x),
-        ('u', 1) => numbers!(u8, i32::from),
-        ('u', 2) => numbers!(u16, i32::from),
-        ('u', 4) => numbers!(u32, i64::from),
-        ('u', _) => unsigned(bytes, big, place)?.into(),
+        ('f', 2) => numbers!(f16),
+        ('f', 4) => numbers!(f32),
+        ('f', _) => numbers!(f64),
+        ('i', 1) => numbers!(i8),
+        ('i', 2) => numbers!(i16),
+        ('i', 4) => numbers!(i32),
+        ('i', _) => numbers!(i64),
+        ('u', 1) => numbers!(u8),
+        ('u', 2) => numbers!(u16),
+        ('u', 4) => numbers!(u32),
+        ('u', _) => numbers!(u64),
         ('U', _) => texts(bytes, code, count, |cell| code_points(cell, big), place)?.into(),
         _ => texts(bytes, code, count, utf8, place)?.into(),
     })
@@ -85,19 +82,6 @@ fn decode(bytes: &[u8], code: TypeCode, count: usize, place: &str) -> Result<Dat
 fn numbers<const SIZE: usize, T>(bytes: &[u8], convert: impl Fn([u8; SIZE]) -> T) -> Vec<T> {
     let (chunks, _) = bytes.as_chunks::<SIZE>();
     chunks.iter().map(|chunk| convert(*chunk)).collect()
-}
-
-fn unsigned(bytes: &[u8], big: bool, place: &str) -> Result<Vec<i64>, FormatError> {
-    let (chunks, _) = bytes.as_chunks::<8>();
-    let convert = |chunk: &[u8; 8]| {
-        let value = if big { u64::from_be_bytes(*chunk) } else { u64::from_le_bytes(*chunk) };
-        i64::try_from(value).map_err(|_| FormatError::Malformed {
-            place: place.to_owned(),
-            expected: "integers below 2^63".to_owned(),
-            found: value.to_string(),
-        })
-    };
-    chunks.iter().map(convert).collect()
 }
 
 /// Cuts fixed cells into texts; NumPy pads them with zeros at the end.
@@ -137,30 +121,9 @@ fn code_points(cell: &[u8], big: bool) -> Option<String> {
     points[..end].iter().map(|&point| char::from_u32(point)).collect()
 }
 
-/// IEEE 754 binary16 to binary32, exactly.
-fn half_to_f32(half: u16) -> f32 {
-    let sign = u32::from(half >> 15) << 31;
-    let (exponent, fraction) = (u32::from(half >> 10) & 31, u32::from(half) & 0x3ff);
-    match exponent {
-        // Subnormals are fraction * 2^-24, which f32 holds exactly.
-        0 => {
-            let value = fraction as f32 / 16_777_216.0;
-            if sign == 0 { value } else { -value }
-        }
-        31 => f32::from_bits(sign | 0x7f80_0000 | (fraction << 13)),
-        _ => f32::from_bits(sign | ((exponent + 112) << 23) | (fraction << 13)),
-    }
-}
-
 /// Elements with the first index running fastest, put in the order in which the last one does.
 fn to_row_major(data: Data, shape: &[usize]) -> Data {
-    match data {
-        Data::F32(v) => reorder(&v, shape).into(),
-        Data::I32(v) => reorder(&v, shape).into(),
-        Data::I64(v) => reorder(&v, shape).into(),
-        Data::Bool(v) => reorder(&v, shape).into(),
-        Data::Str(v) => reorder(&v, shape).into(),
-    }
+    each_data!(data, v => Held::hold(reorder(&v, shape)))
 }
 
 fn reorder<T: Clone>(from: &[T], shape: &[usize]) -> Vec<T> {
@@ -183,4 +146,29 @@ fn reorder<T: Clone>(from: &[T], shape: &[usize]) -> Vec<T> {
         }
     }
     into
+}
+
+/// The tensor in the types that training knows: floats as `f32`, rounded as NumPy's `astype` does;
+/// integers as `i32` where that type holds all of theirs, else as `i64`.
+///
+/// # Errors
+/// If an integer is above 2^63 - 1.
+pub fn in_training_types(name: &str, tensor: Tensor) -> Result<Tensor, FormatError> {
+    let to = match tensor.dtype() {
+        DType::F32 | DType::I32 | DType::I64 | DType::Bool | DType::Str => return Ok(tensor),
+        DType::F64 | DType::F16 => DType::F32,
+        DType::I8 | DType::I16 | DType::U8 | DType::U16 => DType::I32,
+        DType::U32 | DType::U64 => DType::I64,
+    };
+    let malformed = |found: String| FormatError::Malformed {
+        place: format!("array '{name}'"),
+        expected: "integers below 2^63".to_owned(),
+        found,
+    };
+    if let Data::U64(values) = tensor.data()
+        && let Some(large) = values.iter().find(|&&value| i64::try_from(value).is_err())
+    {
+        return Err(malformed(large.to_string()));
+    }
+    tensor.cast(to).map_err(|error| malformed(error.to_string()))
 }

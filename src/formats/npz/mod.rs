@@ -2,8 +2,7 @@
 //!
 //! Read: every width of integers and floats, booleans, strings (`U` code points and `S` UTF-8
 //! bytes), both byte orders, both memory orders. Pickled objects, complex numbers, dates and
-//! records are refused by name. Floats become `f32` as NumPy's `astype` makes them; integers
-//! become `i32` where that type holds all of theirs, else `i64`.
+//! records are refused by name. Elements keep their type; the other byte order is turned round.
 
 mod array;
 mod header;
@@ -17,6 +16,7 @@ use super::FormatError;
 use crate::graph::Tensor;
 use crate::runtime::Tensors;
 
+pub(crate) use array::in_training_types;
 pub use array::read_npy;
 pub use write::{write_npy, write_npz};
 

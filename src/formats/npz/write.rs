@@ -7,7 +7,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 use super::header::MAGIC;
 use crate::formats::FormatError;
-use crate::graph::{Data, Tensor};
+use crate::graph::{DType, Data, Tensor};
 use crate::runtime::Tensors;
 
 /// The bytes of a `.npy` that holds `tensor`; texts are of NumPy's type `U`.
@@ -66,19 +66,29 @@ pub fn write_npz(tensors: &Tensors) -> Result<Vec<u8>, FormatError> {
 }
 
 fn encode(data: &Data) -> (String, Vec<u8>) {
-    match data {
-        Data::F32(v) => ("<f4".to_owned(), v.iter().flat_map(|x| x.to_le_bytes()).collect()),
-        Data::I32(v) => ("<i4".to_owned(), v.iter().flat_map(|x| x.to_le_bytes()).collect()),
-        Data::I64(v) => ("<i8".to_owned(), v.iter().flat_map(|x| x.to_le_bytes()).collect()),
-        Data::Bool(v) => ("|b1".to_owned(), v.iter().map(|&x| u8::from(x)).collect()),
-        Data::Str(v) => {
-            let width = v.iter().map(|text| text.chars().count()).max().unwrap_or(0).max(1);
-            let mut bytes = Vec::with_capacity(v.len() * width * 4);
-            for text in v {
-                let points = text.chars().map(u32::from).chain(std::iter::repeat(0)).take(width);
-                points.for_each(|point| bytes.extend_from_slice(&point.to_le_bytes()));
-            }
-            (format!("<U{width}"), bytes)
-        }
+    let code = match data.dtype() {
+        DType::F32 => "<f4",
+        DType::F64 => "<f8",
+        DType::F16 => "<f2",
+        DType::I8 => "|i1",
+        DType::I16 => "<i2",
+        DType::I32 => "<i4",
+        DType::I64 => "<i8",
+        DType::U8 => "|u1",
+        DType::U16 => "<u2",
+        DType::U32 => "<u4",
+        DType::U64 => "<u8",
+        DType::Bool => "|b1",
+        DType::Str => "",
+    };
+    let Data::Str(texts) = data else {
+        return (code.to_owned(), data.to_le_bytes().unwrap_or_default());
+    };
+    let width = texts.iter().map(|text| text.chars().count()).max().unwrap_or(0).max(1);
+    let mut bytes = Vec::with_capacity(texts.len() * width * 4);
+    for text in texts {
+        let points = text.chars().map(u32::from).chain(std::iter::repeat(0)).take(width);
+        points.for_each(|point| bytes.extend_from_slice(&point.to_le_bytes()));
     }
+    (format!("<U{width}"), bytes)
 }

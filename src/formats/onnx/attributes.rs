@@ -117,7 +117,7 @@ impl<'a> Attributes<'a> {
     /// If the attribute holds something else.
     pub fn tensor(&mut self, name: &str) -> Result<Option<&'a TensorProto>, Problem> {
         let Some(found) = self.take(name, AttributeKind::Tensor)? else { return Ok(None) };
-        found.t.as_ref().map(Some).ok_or_else(|| bad(name, "empty", "a tensor"))
+        found.t.as_deref().map(Some).ok_or_else(|| bad(name, "empty", "a tensor"))
     }
 
     /// A graph.
@@ -127,7 +127,7 @@ impl<'a> Attributes<'a> {
     pub fn graph(&mut self, name: &str) -> Result<&'a GraphProto, Problem> {
         let found = self.take(name, AttributeKind::Graph)?;
         let found = found.ok_or_else(|| missing(name))?;
-        found.g.as_ref().ok_or_else(|| bad(name, "empty", "a graph"))
+        found.g.as_deref().ok_or_else(|| bad(name, "empty", "a graph"))
     }
 
     /// A type.
@@ -142,6 +142,11 @@ impl<'a> Attributes<'a> {
     /// Reads attributes that have no effect on what the operator computes.
     pub fn ignore<const COUNT: usize>(&mut self, names: [&str; COUNT]) {
         self.waiting.retain(|attribute| !names.contains(&attribute.name.as_str()));
+    }
+
+    /// Reads all attributes: something else looks at them.
+    pub fn ignore_all(&mut self) {
+        self.waiting.clear();
     }
 
     /// Refuses what nobody read.

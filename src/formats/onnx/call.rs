@@ -9,9 +9,11 @@ use super::error::{NodeProblem, Problem};
 use super::late;
 use super::lower::{Lowering, Scope};
 use super::operand::Operand;
-use super::proto::{GraphProto, NodeProto};
+use super::proto::{GraphProto, NodeProto, TypeKind, ValueInfo};
 use super::tensor;
-use crate::graph::{DType, Dim, Operator, Tensor, TensorType, ValueId, VariableKind};
+use crate::graph::{
+    DType, Dim, Graph, GraphError, OpError, Operator, Tensor, TensorType, ValueId, VariableKind,
+};
 use crate::ops::{Cast, Sizes as SizesNode};
 
 /// What a lowering gives: an operand for each output.
@@ -170,7 +172,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// If it cannot be read.
     pub fn tensor(&self, proto: &super::proto::TensorProto) -> Result<Tensor, Problem> {
-        Ok(tensor::read(proto, self.context.folder())?)
+        Ok(tensor::widened(tensor::read(proto, self.context.folder())?))
     }
 
     /// Adds a node to the Graph, whose only output is wanted.
@@ -191,6 +193,21 @@ impl<'a> Call<'a> {
         inputs: Vec<Option<ValueId>>,
     ) -> Result<Vec<ValueId>, Problem> {
         Ok(self.lowering.graph.add_node(self.name, Arc::new(op), inputs)?)
+    }
+
+    /// An operator that is made of the Graph that it goes into.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn operator<T: Operator>(
+        &mut self,
+        make: impl FnOnce(&mut Graph) -> Result<T, OpError>,
+    ) -> Result<T, Problem> {
+        Ok(make(&mut self.lowering.graph).map_err(|source| GraphError::Node {
+            node: self.name.to_owned(),
+            op: "body",
+            source,
+        })?)
     }
 
     /// The type of a value of the Graph.
@@ -263,6 +280,31 @@ impl<'a> Call<'a> {
 }
 
 impl Lowering {
+    /// A value of half precision in single precision; others as they are.
+    pub(super) fn widen(&mut self, value: ValueId, name: &str) -> Result<ValueId, GraphError> {
+        match self.graph.ty(value).dtype {
+            DType::F16 => self.graph.add_one(name, Cast { to: DType::F32 }, &[value]),
+            _ => Ok(value),
+        }
+    }
+
+    /// What is given as `output`, in half precision where the file says so.
+    pub(super) fn narrow(
+        &mut self,
+        value: ValueId,
+        output: &ValueInfo,
+    ) -> Result<ValueId, GraphError> {
+        let kind = output.r#type.as_ref().and_then(|ty| ty.value.as_ref());
+        let is_half = matches!(kind, Some(TypeKind::Tensor(ty))
+            if tensor::dtype(ty.elem_type) == Ok(DType::F16));
+        match (is_half, self.graph.ty(value).dtype) {
+            (true, DType::F32) => {
+                self.graph.add_one(&output.name, Cast { to: DType::F16 }, &[value])
+            }
+            _ => Ok(value),
+        }
+    }
+
     /// The type of an operand.
     pub(super) fn ty(&self, operand: &Operand) -> TensorType {
         match operand {
@@ -278,7 +320,7 @@ impl Lowering {
         &mut self,
         operand: &Operand,
         name: &str,
-    ) -> Result<ValueId, crate::graph::GraphError> {
+    ) -> Result<ValueId, GraphError> {
         match operand {
             Operand::Value(value) => Ok(*value),
             Operand::Known(tensor) => Ok(self.graph.constant_shared(tensor.clone())),

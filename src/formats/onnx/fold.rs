@@ -48,14 +48,15 @@ pub fn fold(
     let largest = largest.map(|id| size(scratch.graph.ty(*id).clone())).max_by_key(|size| *size);
     let is_small = largest.flatten().is_some_and(|largest| largest <= 4 * limits::FOLDED);
     let folded = lowering.folded.saturating_add(total);
-    if !is_small || folded > limits::FOLDED_IN_ALL {
+    let work = lowering.folding.saturating_add(scratch.graph.cost().flops);
+    if !is_small || folded > limits::FOLDED_IN_ALL || work > limits::FOLDING {
         return Ok(None);
     }
     for (index, output) in outputs.iter().enumerate() {
         let value = scratch.materialize(output, name)?;
         scratch.graph.add_output(index.to_string(), value)?;
     }
-    lowering.folded = folded;
+    (lowering.folded, lowering.folding) = (folded, work);
     Ok(evaluate(&scratch.graph))
 }
 

@@ -1,16 +1,122 @@
-//! Nodes that need the value of an input that only a run computes.
+//! Nodes that need the value of an input that only a run computes: they are read again when it is there.
+
+use std::error::Error;
+use std::sync::Arc;
 
 use super::call::{Call, Outputs};
-use super::error::NodeProblem;
-use crate::graph::TensorType;
+use super::context::{Context, domain};
+use super::error::{NodeProblem, OnnxError, Problem};
+use super::lower::{Lowering, Scope};
+use super::operand::Operand;
+use super::operators;
+use super::proto::NodeProto;
+use crate::graph::{Graph, Tensor, TensorType};
+use crate::ops::{Late, LateBuild};
 
-/// Puts a node off until a run knows the values of the inputs `needed`.
+/// A node that waits for its inputs.
+#[derive(Debug)]
+struct Deferred {
+    node: NodeProto,
+    name: String,
+    context: Arc<Context>,
+    /// What each input is, as far as it is known already.
+    inputs: Vec<Slot>,
+}
+
+/// An input of a node that waits.
+#[derive(Clone, Debug)]
+enum Slot {
+    /// It has none.
+    Empty,
+    /// Known already.
+    Known(Arc<Tensor>),
+    /// Its value decides what the node computes.
+    Needed,
+    /// Its type and shape are enough.
+    Given,
+}
+
+/// Puts a node off until a run knows the values of the inputs `needed`; `outputs` are the types of what
+/// it gives.
 ///
 /// # Errors
-/// If that is not possible.
-pub(super) fn put_off(call: &mut Call<'_>, needed: &[usize], _outputs: Vec<TensorType>) -> Outputs {
-    let index = needed.first().copied().unwrap_or_default();
-    let hint = "make it a constant, or computed from sizes alone, and export the model again";
-    let _ = call;
-    Err(NodeProblem::NotKnown { index, input: "value", hint: hint.to_owned() }.into())
+/// If the node holds subgraphs, which see names that are gone by then.
+pub(super) fn put_off(call: &mut Call<'_>, needed: &[usize], outputs: Vec<TensorType>) -> Outputs {
+    if call.node.attribute.iter().any(|attribute| attribute.g.is_some()) {
+        let index = needed.first().copied().unwrap_or_default();
+        let hint = "make it a constant, or computed from sizes alone, and export the model again";
+        return Err(NodeProblem::NotKnown { index, input: "value", hint: hint.to_owned() }.into());
+    }
+    let mut values = Vec::with_capacity(call.operands.len());
+    let mut inputs = Vec::with_capacity(call.operands.len());
+    for (index, operand) in call.operands.iter().enumerate() {
+        let (slot, value) = match operand {
+            None => (Slot::Empty, None),
+            Some(Operand::Known(tensor)) => (Slot::Known(tensor.clone()), None),
+            // Sizes are worth knowing, or the result would be less static than it could be.
+            Some(operand @ Operand::Sizes(_)) => (Slot::Needed, Some(call.materialize(operand)?)),
+            Some(operand) => {
+                let slot = if needed.contains(&index) { Slot::Needed } else { Slot::Given };
+                (slot, Some(call.materialize(operand)?))
+            }
+        };
+        inputs.push(slot);
+        values.push(value);
+    }
+    call.seen.fill(true);
+    // The attributes are read when the node is.
+    call.attributes.ignore_all();
+    let (node, name, context) = (call.node.clone(), call.name.to_owned(), call.context.clone());
+    let build = Arc::new(Deferred { node, name, context, inputs });
+    let values = call.add_node(Late { build, outputs }, values)?;
+    Ok(values.into_iter().map(Operand::from).collect())
+}
+
+impl LateBuild for Deferred {
+    fn name(&self) -> &str {
+        &self.node.op_type
+    }
+
+    fn needs(&self) -> Vec<usize> {
+        let slots = self.inputs.iter().enumerate();
+        slots.filter(|(_, slot)| matches!(slot, Slot::Needed)).map(|(index, _)| index).collect()
+    }
+
+    fn build(&self, inputs: &[Option<&Tensor>]) -> Result<Graph, Box<dyn Error + Send + Sync>> {
+        Ok(self.lower(inputs)?)
+    }
+}
+
+impl Deferred {
+    fn lower(&self, inputs: &[Option<&Tensor>]) -> Result<Graph, OnnxError> {
+        let at = |problem: Problem| problem.at(self.name.clone(), self.node.op_type.clone());
+        let mut lowering = Lowering::new(&self.name);
+        let mut operands = Vec::with_capacity(self.inputs.len());
+        for (index, slot) in self.inputs.iter().enumerate() {
+            let given = inputs.get(index).copied().flatten();
+            operands.push(match (slot, given) {
+                (Slot::Known(tensor), _) => Some(Operand::Known(tensor.clone())),
+                (Slot::Needed, Some(tensor)) => Some(Operand::known(tensor.clone())),
+                (Slot::Given, Some(tensor)) => {
+                    let (name, ty) = (Late::input_name(index), TensorType::of(tensor));
+                    let value = lowering.graph.add_input(name, ty);
+                    Some(Operand::Value(value.map_err(|error| at(error.into()))?))
+                }
+                (Slot::Empty, _) | (_, None) => None,
+            });
+        }
+        let row = operators::find(domain(&self.node.domain), &self.node.op_type);
+        let opset = self.context.opset(&self.node.domain).unwrap_or(1);
+        let row = row.ok_or_else(|| at(NodeProblem::UnknownOperator { opset }.into()))?;
+        let scope = Scope::default();
+        let outputs =
+            lowering.dispatch(row, &self.node, &operands, &scope, &self.context, &self.name);
+        for (index, output) in outputs.map_err(at)?.iter().enumerate() {
+            let value = lowering.materialize(output, &self.name);
+            let value = value.map_err(|error| at(error.into()))?;
+            let added = lowering.graph.add_output(index.to_string(), value);
+            added.map_err(|error| at(error.into()))?;
+        }
+        Ok(lowering.finish())
+    }
 }

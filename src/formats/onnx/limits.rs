@@ -6,12 +6,16 @@ use super::error::OnnxError;
 pub const DEPTH: usize = 64;
 /// How many nodes are read, those of functions counted at each call.
 pub const NODES: usize = 200_000;
+/// The most room that the messages of a file may take in memory, tensors' elements aside, in bytes.
+pub const DECODED: usize = 1 << 28;
 /// How many dimensions a tensor may have.
 pub const RANK: usize = 64;
 /// The most elements of a value that is computed while the file is read.
 pub const FOLDED: usize = 1 << 20;
 /// The most elements of all such values.
-pub const FOLDED_IN_ALL: usize = 1 << 26;
+pub const FOLDED_IN_ALL: usize = 1 << 24;
+/// The most floating point operations that computing them takes.
+pub const FOLDING: u64 = 1 << 30;
 
 /// Refuses `found` where it is over `limit`.
 ///

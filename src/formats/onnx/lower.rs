@@ -45,9 +45,11 @@ pub struct Lowering {
     /// The layer that gave each value, and all of their names.
     producers: HashMap<ValueId, String>,
     layers: HashSet<String>,
-    depth: usize,
-    nodes: usize,
+    pub(super) depth: usize,
+    pub(super) nodes: usize,
+    /// The elements that were computed while the file is read, and the operations that took.
     pub(super) folded: usize,
+    pub(super) folding: u64,
 }
 
 impl Lowering {
@@ -61,6 +63,7 @@ impl Lowering {
             depth: 0,
             nodes: 0,
             folded: 0,
+            folding: 0,
         }
     }
 
@@ -86,7 +89,8 @@ impl Lowering {
             return Err(OnnxError::Value { what: "initializer", name: name.to_owned(), problem });
         }
         for proto in &graph.initializer {
-            let tensor = Arc::new(tensor::read(proto, context.folder())?);
+            let tensor = tensor::read(proto, context.folder())?;
+            let tensor = Arc::new(tensor::widened(tensor));
             let is_weight = tensor.as_f32().is_some() && !tensor.shape().is_empty();
             let operand = match is_weight {
                 true => {

@@ -28,8 +28,10 @@ mod operand;
 mod operators;
 mod order;
 pub mod proto;
+mod subgraph;
 mod tensor;
 mod types;
+mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -55,7 +57,9 @@ use tensor::Folder;
 /// If the bytes are damaged, or hold what is not supported; the error names node, operator, attribute
 /// and value.
 pub fn read(bytes: impl Into<Bytes>, folder: Option<&Path>) -> Result<Graph, OnnxError> {
-    let mut model = ModelProto::decode(bytes.into()).map_err(OnnxError::Decode)?;
+    let bytes = bytes.into();
+    wire::check(&bytes)?;
+    let mut model = ModelProto::decode(bytes).map_err(OnnxError::Decode)?;
     let graph = model.graph.take();
     let absent = || OnnxError::Model { problem: "holds no graph; is it an ONNX file?".to_owned() };
     let graph = graph.ok_or_else(absent)?;
@@ -82,7 +86,9 @@ fn inputs(
         let ty = types::input(&mut lowering.graph, input)?;
         let refuse = |_| lower::twice("input", &input.name);
         let value = lowering.graph.add_input(&input.name, ty).map_err(refuse)?;
-        scope.define(&input.name, Operand::Value(value));
+        let wide = lowering.widen(value, &input.name);
+        let wide = wide.map_err(|error| OnnxError::Model { problem: error.to_string() })?;
+        scope.define(&input.name, Operand::Value(wide));
     }
     Ok(())
 }
@@ -106,7 +112,8 @@ fn outputs(
         let operand = operand
             .ok_or_else(|| refuse("is given by no node, input or initializer".to_owned()))?;
         let value = lowering.materialize(operand, &output.name);
-        let value = value.map_err(|error| refuse(format!("cannot be given: {error}")))?;
+        let narrowed = value.and_then(|value| lowering.narrow(value, output));
+        let value = narrowed.map_err(|error| refuse(format!("cannot be given: {error}")))?;
         let added = lowering.graph.add_output(&output.name, value);
         added.map_err(|_| lower::twice("output", &output.name))?;
     }

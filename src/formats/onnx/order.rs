@@ -55,7 +55,7 @@ pub fn sort(nodes: &[NodeProto]) -> Result<Vec<usize>, OnnxError> {
 /// The names that a node takes: its inputs, and what its subgraphs take from around them.
 pub fn needed(node: &NodeProto) -> Vec<&str> {
     let mut names: Vec<&str> = node.input.iter().map(String::as_str).collect();
-    for graph in node.attribute.iter().filter_map(|attribute| attribute.g.as_ref()) {
+    for graph in node.attribute.iter().filter_map(|attribute| attribute.g.as_deref()) {
         names.extend(captured(graph));
     }
     names.retain(|name| !name.is_empty());

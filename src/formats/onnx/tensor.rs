@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
+use half::f16;
+
 use super::error::OnnxError;
 use super::proto::{StringEntry, TensorProto};
 use crate::graph::{DType, Data, Tensor};
@@ -31,18 +33,18 @@ impl Folder {
 pub fn dtype(number: i32) -> Result<DType, String> {
     let name = match number {
         1 => return Ok(DType::F32),
+        2 => return Ok(DType::U8),
+        3 => return Ok(DType::I8),
+        4 => return Ok(DType::U16),
+        5 => return Ok(DType::I16),
         6 => return Ok(DType::I32),
         7 => return Ok(DType::I64),
         8 => return Ok(DType::Str),
         9 => return Ok(DType::Bool),
-        2 => "uint8",
-        3 => "int8",
-        4 => "uint16",
-        5 => "int16",
-        10 => "float16",
-        11 => "double",
-        12 => "uint32",
-        13 => "uint64",
+        10 => return Ok(DType::F16),
+        11 => return Ok(DType::F64),
+        12 => return Ok(DType::U32),
+        13 => return Ok(DType::U64),
         14 => "complex64",
         15 => "complex128",
         16 => "bfloat16",
@@ -89,6 +91,14 @@ pub fn read(proto: &TensorProto, folder: &Folder) -> Result<Tensor, OnnxError> {
     Tensor::new(shape, data).map_err(|error| refuse(error.to_string()))
 }
 
+/// Half precision computes in single precision: such a tensor is widened where it is read.
+pub fn widened(tensor: Tensor) -> Tensor {
+    match tensor.dtype() {
+        DType::F16 => tensor.cast(DType::F32).unwrap_or(tensor),
+        _ => tensor,
+    }
+}
+
 /// The shape and how many elements it has, neither negative nor beyond what can be.
 fn shape(proto: &TensorProto) -> Result<(Vec<usize>, usize), String> {
     let size = |&size: &i64| usize::try_from(size).ok();
@@ -110,26 +120,26 @@ fn from_raw(bytes: &[u8], ty: DType, count: usize) -> Result<Data, String> {
         let found = bytes.len();
         return Err(format!("{count} elements of {ty} take {needed} bytes, there are {found}"));
     }
-    Ok(match ty {
-        DType::F32 => Data::F32(words(bytes, f32::from_le_bytes)),
-        DType::I32 => Data::I32(words(bytes, i32::from_le_bytes)),
-        DType::I64 => Data::I64(words(bytes, i64::from_le_bytes)),
-        DType::Bool => Data::Bool(bytes.iter().map(|&byte| byte != 0).collect()),
-        DType::Str => Data::Str(Vec::new()),
-    })
-}
-
-fn words<T, const SIZE: usize>(bytes: &[u8], read: impl Fn([u8; SIZE]) -> T) -> Vec<T> {
-    bytes.as_chunks::<SIZE>().0.iter().map(|&word| read(word)).collect()
+    Data::from_le_bytes(ty, bytes).ok_or_else(|| format!("{ty} does not lie in raw bytes"))
 }
 
 /// Elements from the field of their type.
 fn from_fields(proto: &TensorProto, ty: DType, count: usize) -> Result<Data, String> {
+    // Types without a field of their own lie in that of a wider one, which holds no more than they do.
+    let (words, wide) = (proto.int32_data.iter(), proto.uint64_data.iter());
     let data = match ty {
         DType::F32 => Data::F32(proto.float_data.clone()),
+        DType::F64 => Data::F64(proto.double_data.clone()),
+        DType::F16 => Data::F16(words.map(|&bits| f16::from_bits(bits as u16)).collect()),
+        DType::I8 => Data::I8(words.map(|&value| value as i8).collect()),
+        DType::I16 => Data::I16(words.map(|&value| value as i16).collect()),
         DType::I32 => Data::I32(proto.int32_data.clone()),
         DType::I64 => Data::I64(proto.int64_data.clone()),
-        DType::Bool => Data::Bool(proto.int32_data.iter().map(|&value| value != 0).collect()),
+        DType::U8 => Data::U8(words.map(|&value| value as u8).collect()),
+        DType::U16 => Data::U16(words.map(|&value| value as u16).collect()),
+        DType::U32 => Data::U32(wide.map(|&value| value as u32).collect()),
+        DType::U64 => Data::U64(proto.uint64_data.clone()),
+        DType::Bool => Data::Bool(words.map(|&value| value != 0).collect()),
         DType::Str => {
             let text = |bytes: &prost::bytes::Bytes| String::from_utf8(bytes.to_vec());
             let texts = proto.string_data.iter().map(text).collect::<Result<_, _>>();

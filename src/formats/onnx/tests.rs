@@ -291,13 +291,195 @@ fn what_an_operator_does_not_look_at_is_refused_by_name() {
 }
 
 #[test]
-fn a_shape_of_data_is_put_off_or_refused_by_name() {
+fn a_shape_that_is_data_waits_for_the_run() {
     let graph = GraphProto {
-        node: vec![node("Reshape", &["x", "shape"], &["y"])],
+        node: vec![
+            node("Reshape", &["x", "shape"], &["y"]),
+            node("Shape", &["y"], &["sizes"]),
+            with(node("Gather", &["sizes", "zero"], &["rows"]), int("axis", 0)),
+            node("Mul", &["rows", "two"], &["twice"]),
+        ],
+        initializer: vec![
+            TensorProto { dims: vec![], ..integers("zero", &[0]) },
+            TensorProto { dims: vec![], ..integers("two", &[2]) },
+        ],
         input: vec![value("x", 1, &["6"]), value("shape", 7, &["2"])],
-        output: vec![value("y", 1, &["?", "?"])],
+        output: vec![value("y", 1, &["?", "?"]), value("twice", 7, &[])],
         ..GraphProto::default()
     };
-    let error = graph_of(&model(graph)).expect_err("no Late yet").to_string();
-    assert!(error.starts_with("node 'y' (Reshape): input 1"), "{error}");
+    let graph = graph_of(&model(graph)).expect("it is read");
+    let mut session = Model::from_graph(graph).session(&Options::default()).expect("a session");
+    let x = tensor(&[6], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    for (asked, rows) in [([2i64, 3], 2i64), ([-1, 1], 6), ([0, -1], 6)] {
+        let shape = Tensor::new([2], asked.to_vec()).expect("two");
+        let outputs = session.run(&[("x", x.clone()), ("shape", shape)].into()).expect("it runs");
+        let shape = outputs.get("y").map(|y| y.shape().to_vec());
+        assert_eq!(shape, Some(vec![rows as usize, 6 / rows as usize]));
+        assert_eq!(outputs.get("twice"), Some(&Tensor::scalar(2 * rows)));
+    }
+    let shape = Tensor::new([2], vec![4i64, 4]).expect("two");
+    let error = session.run(&[("x", x), ("shape", shape)].into()).expect_err("16 are not 6");
+    assert!(error.to_string().contains('y'), "{error}");
+}
+
+fn body(name: &str, graph: GraphProto) -> AttributeProto {
+    let (name, r#type) = (name.to_owned(), AttributeKind::Graph as i32);
+    AttributeProto { name, g: Some(Box::new(graph)), r#type, ..AttributeProto::default() }
+}
+
+/// `x + by` in a subgraph that sees both from around it.
+fn adding(by: &str) -> GraphProto {
+    GraphProto {
+        node: vec![node("Add", &["x", by], &["sum"])],
+        output: vec![value("sum", 1, &["2"])],
+        ..GraphProto::default()
+    }
+}
+
+fn choosing() -> GraphProto {
+    let choice = with(node("If", &["c"], &["y"]), body("then_branch", adding("p")));
+    GraphProto {
+        node: vec![with(choice, body("else_branch", adding("q")))],
+        initializer: vec![floats("p", &[2], &[1.0, 2.0]), floats("q", &[], &[10.0])],
+        input: vec![value("x", 1, &["2"]), value("c", 9, &[])],
+        output: vec![value("y", 1, &["2"])],
+        ..GraphProto::default()
+    }
+}
+
+#[test]
+fn a_branch_is_chosen_by_the_run() {
+    let graph = graph_of(&model(choosing())).expect("it is read");
+    let x = tensor(&[2], &[1.0, 1.0]);
+    for (condition, expected) in [(true, [2.0, 3.0]), (false, [11.0, 11.0])] {
+        let inputs = [("x", x.clone()), ("c", Tensor::scalar(condition))];
+        assert_eq!(run(graph.clone(), &inputs), [tensor(&[2], &expected)]);
+    }
+}
+
+#[test]
+fn a_branch_whose_condition_is_known_stands_alone() {
+    let mut chosen = choosing();
+    chosen.input.pop();
+    let condition = TensorProto { data_type: 9, int32_data: vec![1], ..floats("c", &[], &[]) };
+    chosen.initializer.push(condition);
+    let graph = graph_of(&model(chosen)).expect("it is read");
+    let ops: Vec<_> = graph.nodes().iter().map(|node| node.op.name()).collect();
+    assert_eq!(ops, ["add"]);
+    assert_eq!(run(graph, &[("x", tensor(&[2], &[1.0, 1.0]))]), [tensor(&[2], &[2.0, 3.0])]);
+}
+
+#[test]
+fn a_loop_carries_values_and_stacks_what_each_round_gives() {
+    // y = (y + w) · 2 each round, with every sum kept; a second state grows by one element a round.
+    let inner = GraphProto {
+        node: vec![
+            node("Add", &["before", "w"], &["sum"]),
+            node("Mul", &["sum", "two"], &["after"]),
+            with(node("Concat", &["grown", "one"], &["longer"]), int("axis", 0)),
+            node("Identity", &["go"], &["go_on"]),
+        ],
+        initializer: vec![floats("two", &[], &[2.0]), floats("one", &[1], &[1.0])],
+        input: vec![
+            value("round", 7, &[]),
+            value("go", 9, &[]),
+            value("before", 1, &["2"]),
+            value("grown", 1, &["?"]),
+        ],
+        output: vec![
+            value("go_on", 9, &[]),
+            value("after", 1, &["2"]),
+            value("longer", 1, &["?"]),
+            value("sum", 1, &["2"]),
+        ],
+        ..GraphProto::default()
+    };
+    let outputs = ["y", "grown_to", "sums"];
+    let graph = GraphProto {
+        node: vec![with(node("Loop", &["n", "", "x", "seed"], &outputs), body("body", inner))],
+        initializer: vec![floats("w", &[2], &[1.0, 0.0]), floats("seed", &[1], &[5.0])],
+        input: vec![value("x", 1, &["2"]), value("n", 7, &[])],
+        output: vec![
+            value("y", 1, &["2"]),
+            value("grown_to", 1, &["?"]),
+            value("sums", 1, &["?", "2"]),
+        ],
+        ..GraphProto::default()
+    };
+    let graph = graph_of(&model(graph)).expect("it is read");
+    let inputs = [("x", tensor(&[2], &[0.0, 1.0])), ("n", Tensor::scalar(3i64))];
+    let expected = [
+        tensor(&[2], &[14.0, 8.0]),
+        tensor(&[4], &[5.0, 1.0, 1.0, 1.0]),
+        tensor(&[3, 2], &[1.0, 1.0, 3.0, 2.0, 7.0, 4.0]),
+    ];
+    assert_eq!(run(graph, &inputs), expected);
+}
+
+#[test]
+fn a_scan_walks_its_sequence_either_way() {
+    let inner = GraphProto {
+        node: vec![
+            node("Add", &["sum", "step"], &["next"]),
+            node("Identity", &["next"], &["seen"]),
+        ],
+        input: vec![value("sum", 1, &["2"]), value("step", 1, &["2"])],
+        output: vec![value("next", 1, &["2"]), value("seen", 1, &["2"])],
+        ..GraphProto::default()
+    };
+    let scan = with(node("Scan", &["zero", "x"], &["total", "sums"]), int("num_scan_inputs", 1));
+    let scan = with(scan, ints("scan_input_directions", &[1]));
+    let graph = GraphProto {
+        node: vec![with(scan, body("body", inner))],
+        initializer: vec![floats("zero", &[2], &[0.0, 0.0])],
+        input: vec![value("x", 1, &["time", "2"])],
+        output: vec![value("total", 1, &["2"]), value("sums", 1, &["time", "2"])],
+        ..GraphProto::default()
+    };
+    let graph = graph_of(&model(graph)).expect("it is read");
+    let x = tensor(&[3, 2], &[1.0, 10.0, 2.0, 20.0, 3.0, 30.0]);
+    let sums = tensor(&[3, 2], &[3.0, 30.0, 5.0, 50.0, 6.0, 60.0]);
+    assert_eq!(run(graph, &[("x", x)]), [tensor(&[2], &[6.0, 60.0]), sums]);
+}
+
+#[test]
+fn half_precision_is_computed_in_single_precision_between_casts() {
+    let half = |value: f32| i32::from(half::f16::from_f32(value).to_bits());
+    let weight = TensorProto {
+        data_type: 10,
+        int32_data: vec![half(0.5), half(-2.0)],
+        ..floats("w", &[2], &[])
+    };
+    let graph = GraphProto {
+        node: vec![node("Mul", &["x", "w"], &["y"])],
+        initializer: vec![weight],
+        input: vec![value("x", 10, &["2"])],
+        output: vec![value("y", 10, &["2"])],
+        ..GraphProto::default()
+    };
+    let graph = graph_of(&model(graph)).expect("it is read");
+    let halves = |a: f32, b: f32| {
+        Tensor::new([2], vec![half::f16::from_f32(a), half::f16::from_f32(b)]).expect("two")
+    };
+    assert_eq!(run(graph, &[("x", halves(3.0, 1.5))]), [halves(1.5, -3.0)]);
+}
+
+#[test]
+fn every_element_type_is_read_from_its_field_and_from_raw_bytes() {
+    let numbers = Tensor::new([2], vec![3.0f64, 100.0]).expect("two");
+    let words = vec![3, 100];
+    for (number, ty) in [(2, DType::U8), (3, DType::I8), (4, DType::U16), (5, DType::I16)] {
+        let expected = numbers.cast(ty).expect("it fits");
+        let field = TensorProto { int32_data: words.clone(), ..floats("t", &[2], &[]) };
+        let raw = Some(expected.data().to_le_bytes().expect("numbers").into());
+        let raw = TensorProto { raw_data: raw, ..floats("t", &[2], &[]) };
+        for proto in [field, raw] {
+            let proto = TensorProto { data_type: number, ..proto };
+            assert_eq!(tensor::read(&proto, &Folder::default()).expect("read"), expected);
+        }
+    }
+    let wide = TensorProto { uint64_data: vec![1, u64::MAX], ..floats("t", &[2], &[]) };
+    let wide = TensorProto { data_type: 13, ..wide };
+    let read = tensor::read(&wide, &Folder::default()).expect("read");
+    assert_eq!(read, Tensor::new([2], vec![1, u64::MAX]).expect("two"));
 }

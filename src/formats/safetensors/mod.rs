@@ -6,12 +6,17 @@
 //! under its path there. `__metadata__` holds, all as texts: `format` (`keras`), `config` and
 //! `compile_config` (the JSON of Keras's `config.json`), `keras_version`, and `assets` (a JSON object
 //! from path to text, or to `{"base64": …}` where an asset is no text).
+//!
+//! A model that comes from ONNX has the `format` `graph`: `config` is its Graph ([`graph`]), its weights
+//! stand under the names of the initializers.
+//!
+//! [`graph`]: crate::formats::graph
 
 mod read;
 mod write;
 
 pub use read::read;
-pub use write::write;
+pub use write::{write, write_graph};
 
 use crate::formats::keras::StoredType;
 use safetensors::Dtype;
@@ -35,6 +40,8 @@ const TYPES: [(Dtype, StoredType); 13] = [
 
 /// The value of `format` for models in Keras's form.
 const KERAS: &str = "keras";
+/// The value of `format` for graphs of operators.
+const GRAPH: &str = "graph";
 /// What stands before the numbers of the optimizer's state, in names and in Keras's paths.
 const OPTIMIZER: &str = "optimizer/";
 /// What stands between that and the number in Keras's paths.

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use safetensors::SafeTensors;
+use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
-use super::{KERAS, OPTIMIZER, TYPES, VARS};
-use crate::formats::keras::{self, NamedRest, NamedWeights, Stored, decode, parse_json};
-use crate::formats::{FormatError, Loaded, ReadOptions};
-use crate::graph::Tensor;
+use super::{GRAPH, KERAS, OPTIMIZER, TYPES, VARS};
+use crate::formats::keras::{
+    self, NamedRest, NamedWeights, Stored, StoredType, decode, parse_json,
+};
+use crate::formats::{FormatError, Loaded, ReadOptions, graph};
+use crate::graph::{DType, Data, Graph, Tensor};
 
 /// What the header says of the model, as texts.
 struct Metadata {
@@ -33,6 +35,10 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Loaded, FormatError> 
         source: Some(error.to_string().into()),
     })?;
     let entry = |key: &str| header.metadata().as_ref()?.get(key).map(String::as_str);
+    if entry("format") == Some(GRAPH) {
+        let graph = read_graph(entry("config"), &file)?;
+        return Ok(Loaded { graph, document: None });
+    }
     let metadata = Metadata::parse(entry)?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.tensors() {
@@ -54,6 +60,35 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Loaded, FormatError> 
     let rest =
         NamedRest { keras_version: metadata.keras_version, optimizer, assets: metadata.assets };
     keras::read_named(&metadata.config, weights, rest, options)
+}
+
+/// Reads a Graph and its tensors.
+fn read_graph(config: Option<&str>, file: &SafeTensors<'_>) -> Result<Graph, FormatError> {
+    let text = config.ok_or_else(|| FormatError::MissingMember {
+        member: "config".to_owned(),
+        hint: "write the file again with `seqfuse convert`".to_owned(),
+    })?;
+    let config = parse_json("config", text.as_bytes())?;
+    let mut tensors = BTreeMap::new();
+    for (name, view) in file.tensors() {
+        let dtype = dtype(view.dtype());
+        let data = dtype.and_then(|dtype| Data::from_le_bytes(dtype, view.data()));
+        let tensor = data.and_then(|data| Tensor::new(view.shape(), data).ok());
+        let tensor = tensor.ok_or_else(|| FormatError::WeightType {
+            path: keras::shorten(&name),
+            found: format!("{:?}", view.dtype()),
+        })?;
+        tensors.insert(name, tensor);
+    }
+    graph::read(&config, tensors)
+}
+
+/// The element type of a Graph's tensor.
+fn dtype(dtype: Dtype) -> Option<DType> {
+    DType::ALL.iter().copied().find(|known| {
+        let stored = StoredType::of(*known);
+        TYPES.iter().any(|(found, ty)| *found == dtype && stored == Some(*ty))
+    })
 }
 
 /// The optimizer's state under Keras's paths, in order.
@@ -80,12 +115,6 @@ impl Metadata {
     fn parse<'a>(entry: impl Fn(&str) -> Option<&'a str>) -> Result<Metadata, FormatError> {
         match entry("format") {
             Some(KERAS) => {}
-            Some("graph") => {
-                return Err(FormatError::Unsupported {
-                    what: "a graph in safetensors".to_owned(),
-                    hint: "only models that come from Keras are read yet".to_owned(),
-                });
-            }
             other => {
                 let what = match other {
                     None => "a safetensors file that holds weights alone".to_owned(),

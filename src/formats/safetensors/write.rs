@@ -6,9 +6,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::{KERAS, OPTIMIZER, TYPES, VARS};
+use super::{GRAPH, KERAS, OPTIMIZER, TYPES, VARS};
 use crate::formats::keras::{Document, StoredType, encode, to_python};
-use crate::formats::{FormatError, Written};
+use crate::formats::{FormatError, Written, graph};
 use crate::graph::{Graph, Tensor};
 
 /// Every header ends on such a boundary, so that tensors can be read in place.
@@ -48,6 +48,25 @@ pub fn write(graph: &Graph, document: &Document) -> Result<Written, FormatError>
         add(path.clone(), path, value)?;
     }
     Ok(Written { bytes: file(metadata(document), tensors), left_out: Vec::new() })
+}
+
+/// Writes a Graph as safetensors.
+///
+/// # Errors
+/// If files cannot hold one of its operators or tensors.
+pub fn write_graph(graph: &Graph) -> Result<Written, FormatError> {
+    let (config, named) = graph::write(graph)?;
+    let mut tensors = BTreeMap::new();
+    for (name, tensor) in named {
+        let encoded = encode(&tensor, None);
+        let (ty, bytes) = encoded.ok_or_else(|| refuse(format!("'{name}' is text, which")))?;
+        let waiting = Waiting { ty, shape: tensor.shape().to_vec(), bytes };
+        tensors.insert(name, waiting);
+    }
+    let mut metadata = Map::new();
+    metadata.insert("format".to_owned(), GRAPH.into());
+    metadata.insert("config".to_owned(), config.to_string().into());
+    Ok(Written { bytes: file(metadata, tensors), left_out: Vec::new() })
 }
 
 fn refuse(what: String) -> FormatError {

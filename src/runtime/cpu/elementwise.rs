@@ -1,9 +1,13 @@
 //! Elementwise operators: arithmetic, comparison, logic, conversion.
 
 use bytemuck::{AnyBitPattern, NoUninit};
-use seqfuse_kernels::elementwise::{self as kernels, Arithmetic, Comparison, Logical, Tensor};
+use seqfuse_kernels::elementwise::{
+    self as kernels, Arithmetic, Bitwise, Comparison, Elements, ElementsMut, IntegerUnary, Logical,
+    Tensor,
+};
 use seqfuse_kernels::layout::MAX_RANK;
 
+use super::layout::{Moved, by_size};
 use super::lowering::{CpuOp, Kernel, Lowering, Target, call};
 use super::{Buffer, Env};
 use crate::graph::DType;
@@ -17,6 +21,7 @@ enum Family {
     Arithmetic(Arithmetic),
     Comparison(Comparison),
     Logical(Logical),
+    Bitwise(Bitwise),
 }
 
 fn family(kind: BinaryKind) -> Family {
@@ -30,6 +35,12 @@ fn family(kind: BinaryKind) -> Family {
         BinaryKind::Power => Family::Arithmetic(Arithmetic::Pow),
         BinaryKind::FloorDivide => Family::Arithmetic(Arithmetic::FloorDiv),
         BinaryKind::Modulo => Family::Arithmetic(Arithmetic::Mod),
+        BinaryKind::Remainder => Family::Arithmetic(Arithmetic::Rem),
+        BinaryKind::BitAnd => Family::Bitwise(Bitwise::And),
+        BinaryKind::BitOr => Family::Bitwise(Bitwise::Or),
+        BinaryKind::BitXor => Family::Bitwise(Bitwise::Xor),
+        BinaryKind::ShiftLeft => Family::Bitwise(Bitwise::ShiftLeft),
+        BinaryKind::ShiftRight => Family::Bitwise(Bitwise::ShiftRight),
         BinaryKind::Equal => Family::Comparison(Comparison::Equal),
         BinaryKind::NotEqual => Family::Comparison(Comparison::NotEqual),
         BinaryKind::Less => Family::Comparison(Comparison::Less),
@@ -77,6 +88,13 @@ impl CpuOp for Binary {
                 }
                 Ok(())
             }),
+            (Family::Bitwise(op), dtype) => call(y, move |env, out| {
+                match dtype {
+                    DType::I64 => bitwise::<i64>(env, op, &a, &b, out, y),
+                    _ => bitwise::<i32>(env, op, &a, &b, out, y),
+                }
+                Ok(())
+            }),
             (Family::Logical(op), _) => call(y, move |env, out| {
                 let out = out.get_mut::<u8>(y.len);
                 kernels::logical(env.cpu, op, tensor(env, &a), tensor(env, &b), out);
@@ -97,6 +115,17 @@ fn arithmetic<T: kernels::Number + AnyBitPattern + NoUninit>(
     kernels::arithmetic::<T>(env.cpu, op, tensor(env, a), tensor(env, b), out.get_mut(y.len))
 }
 
+fn bitwise<T: kernels::Bits + AnyBitPattern + NoUninit>(
+    env: &Env<'_>,
+    op: Bitwise,
+    a: &Operand,
+    b: &Operand,
+    out: &mut Buffer,
+    y: Target,
+) {
+    kernels::bitwise::<T>(env.cpu, op, tensor(env, a), tensor(env, b), out.get_mut(y.len));
+}
+
 fn compare<T: AnyBitPattern + PartialOrd + Send + Sync>(
     env: &Env<'_>,
     op: Comparison,
@@ -111,6 +140,9 @@ fn compare<T: AnyBitPattern + PartialOrd + Send + Sync>(
 impl CpuOp for Unary {
     fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
         let (x, y) = (lowering.input(0)?, lowering.result()?);
+        if x.ty.dtype.is_int() {
+            return integers(self.kind, lowering);
+        }
         let op = match self.kind {
             UnaryKind::Not => {
                 return call(y, move |env, out| {
@@ -153,45 +185,81 @@ impl CpuOp for Unary {
     }
 }
 
+/// A function of one integer.
+fn integers(kind: UnaryKind, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
+    let (x, y) = (lowering.input(0)?, lowering.result()?);
+    let op = match kind {
+        UnaryKind::Negative => IntegerUnary::Neg,
+        UnaryKind::Absolute => IntegerUnary::Abs,
+        UnaryKind::Square => IntegerUnary::Square,
+        UnaryKind::Sign => IntegerUnary::Sign,
+        other => return Err(lowering.refuse(format!("{} takes no integers", other.name()))),
+    };
+    let is_wide = x.ty.dtype == DType::I64;
+    call(y, move |env, out| {
+        match is_wide {
+            true => kernels::unary_integer::<i64>(env.cpu, op, env.get(&x), out.get_mut(y.len)),
+            false => kernels::unary_integer::<i32>(env.cpu, op, env.get(&x), out.get_mut(y.len)),
+        }
+        Ok(())
+    })
+}
+
 impl CpuOp for Cast {
     fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
         let (x, y, to) = (lowering.input(0)?, lowering.result()?, self.to);
-        let from = x.ty.dtype;
+        if x.ty.dtype == DType::Str || to == DType::Str {
+            return Err(lowering.refuse("text converts on the host".to_owned()));
+        }
         call(y, move |env, out| {
-            match (from, to) {
-                (DType::F32, DType::I32) => cast::<f32, i32>(env, &x, out, y),
-                (DType::F32, DType::I64) => cast::<f32, i64>(env, &x, out, y),
-                (DType::F32, DType::Bool) => cast::<f32, u8>(env, &x, out, y),
-                (DType::I32, DType::F32) => cast::<i32, f32>(env, &x, out, y),
-                (DType::I32, DType::I64) => cast::<i32, i64>(env, &x, out, y),
-                (DType::I32, DType::Bool) => cast::<i32, u8>(env, &x, out, y),
-                (DType::I64, DType::F32) => cast::<i64, f32>(env, &x, out, y),
-                (DType::I64, DType::I32) => cast::<i64, i32>(env, &x, out, y),
-                (DType::I64, DType::Bool) => cast::<i64, u8>(env, &x, out, y),
-                (DType::Bool, DType::F32) => cast::<u8, f32>(env, &x, out, y),
-                (DType::Bool, DType::I32) => cast::<u8, i32>(env, &x, out, y),
-                (DType::Bool, DType::I64) => cast::<u8, i64>(env, &x, out, y),
-                // The same type, which a pass takes out, or text, which the shape rule refuses.
-                _ => same(env, &x, out),
+            if x.ty.dtype == to {
+                by_size!(x, same(env, &x, out));
+            } else if let (Some(x), Some(out)) = (elements(env, &x), elements_mut(out, to, y.len)) {
+                kernels::cast(env.cpu, x, out);
             }
             Ok(())
         })
     }
 }
 
-fn cast<A, B>(env: &Env<'_>, x: &Operand, out: &mut Buffer, y: Target)
-where
-    A: kernels::Cast<B> + AnyBitPattern,
-    B: AnyBitPattern + NoUninit + Send,
-{
-    kernels::cast::<A, B>(env.cpu, env.get(x), out.get_mut(y.len));
+/// The elements of an operand by their type; `None` for text.
+fn elements<'a>(env: &'a Env<'_>, x: &'a Operand) -> Option<Elements<'a>> {
+    Some(match x.ty.dtype {
+        DType::F32 => Elements::F32(env.get(x)),
+        DType::F64 => Elements::F64(env.get(x)),
+        DType::F16 => Elements::F16(env.get(x)),
+        DType::I8 => Elements::I8(env.get(x)),
+        DType::I16 => Elements::I16(env.get(x)),
+        DType::I32 => Elements::I32(env.get(x)),
+        DType::I64 => Elements::I64(env.get(x)),
+        DType::U8 => Elements::U8(env.get(x)),
+        DType::U16 => Elements::U16(env.get(x)),
+        DType::U32 => Elements::U32(env.get(x)),
+        DType::U64 => Elements::U64(env.get(x)),
+        DType::Bool => Elements::Bool(env.get(x)),
+        DType::Str => return None,
+    })
 }
 
-fn same(env: &Env<'_>, x: &Operand, out: &mut Buffer) {
-    let bytes = x.len * x.ty.dtype.size();
-    match x.ty.dtype.size() {
-        4 => out.get_mut::<u32>(x.len).copy_from_slice(env.get(x)),
-        8 => out.get_mut::<u64>(x.len).copy_from_slice(env.get(x)),
-        _ => out.get_mut::<u8>(bytes).copy_from_slice(env.get(x)),
-    }
+/// The first `len` elements of a buffer, to be written as `dtype`; `None` for text.
+fn elements_mut(out: &mut Buffer, dtype: DType, len: usize) -> Option<ElementsMut<'_>> {
+    Some(match dtype {
+        DType::F32 => ElementsMut::F32(out.get_mut(len)),
+        DType::F64 => ElementsMut::F64(out.get_mut(len)),
+        DType::F16 => ElementsMut::F16(out.get_mut(len)),
+        DType::I8 => ElementsMut::I8(out.get_mut(len)),
+        DType::I16 => ElementsMut::I16(out.get_mut(len)),
+        DType::I32 => ElementsMut::I32(out.get_mut(len)),
+        DType::I64 => ElementsMut::I64(out.get_mut(len)),
+        DType::U8 => ElementsMut::U8(out.get_mut(len)),
+        DType::U16 => ElementsMut::U16(out.get_mut(len)),
+        DType::U32 => ElementsMut::U32(out.get_mut(len)),
+        DType::U64 => ElementsMut::U64(out.get_mut(len)),
+        DType::Bool => ElementsMut::Bool(out.get_mut(len)),
+        DType::Str => return None,
+    })
+}
+
+fn same<T: Moved>(env: &Env<'_>, x: &Operand, out: &mut Buffer) {
+    out.get_mut::<T>(x.len).copy_from_slice(env.get(x));
 }

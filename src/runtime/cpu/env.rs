@@ -81,8 +81,16 @@ impl<'a> Values<'a> {
         tensor.reset(operand.ty.dtype, &operand.shape);
         match tensor.data_mut() {
             Data::F32(into) => into.copy_from_slice(self.get(operand)),
+            Data::F64(into) => into.copy_from_slice(self.get(operand)),
+            Data::F16(into) => into.copy_from_slice(self.get(operand)),
+            Data::I8(into) => into.copy_from_slice(self.get(operand)),
+            Data::I16(into) => into.copy_from_slice(self.get(operand)),
             Data::I32(into) => into.copy_from_slice(self.get(operand)),
             Data::I64(into) => into.copy_from_slice(self.get(operand)),
+            Data::U8(into) => into.copy_from_slice(self.get(operand)),
+            Data::U16(into) => into.copy_from_slice(self.get(operand)),
+            Data::U32(into) => into.copy_from_slice(self.get(operand)),
+            Data::U64(into) => into.copy_from_slice(self.get(operand)),
             Data::Bool(into) => {
                 let from: &[u8] = self.get(operand);
                 into.iter_mut().zip(from).for_each(|(slot, &byte)| *slot = byte != 0);
@@ -176,8 +184,16 @@ impl Env<'_> {
 fn elements<T: AnyBitPattern>(tensor: &Tensor) -> &[T] {
     match tensor.data() {
         Data::F32(v) => cast(v),
+        Data::F64(v) => cast(v),
+        Data::F16(v) => cast(v),
+        Data::I8(v) => cast(v),
+        Data::I16(v) => cast(v),
         Data::I32(v) => cast(v),
         Data::I64(v) => cast(v),
+        Data::U8(v) => cast(v),
+        Data::U16(v) => cast(v),
+        Data::U32(v) => cast(v),
+        Data::U64(v) => cast(v),
         Data::Bool(v) => cast(v),
         Data::Str(_) => &[],
     }

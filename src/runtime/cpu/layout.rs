@@ -13,6 +13,7 @@ use crate::runtime::RunError;
 /// An element that is moved without being looked at.
 pub(super) trait Moved: AnyBitPattern + NoUninit + Send + Sync {}
 impl Moved for u8 {}
+impl Moved for u16 {}
 impl Moved for u32 {}
 impl Moved for u64 {}
 
@@ -21,6 +22,7 @@ macro_rules! by_size {
     ($operand:expr, $body:ident $arguments:tt) => {
         match $operand.ty.dtype.size() {
             1 => $body::<u8> $arguments,
+            2 => $body::<u16> $arguments,
             8 => $body::<u64> $arguments,
             _ => $body::<u32> $arguments,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use seqfuse_kernels::{Cpu, Isa, Pool};
 
 use super::{Buffer, CpuStage, Env, Values, table};
-use crate::graph::{Graph, Tensor};
+use crate::graph::{Graph, Node, Tensor};
 use crate::plan::{NodeShapes, PackCache, PlanCache, StagePlan};
 use crate::runtime::stage::{Given, StageCall, StageRunner, choose_isa};
 use crate::runtime::{Options, Profile, RunError};
@@ -43,6 +43,16 @@ impl CpuBackend {
         Ok(CpuBackend { pool, packs, isa, reference: options.reference })
     }
 
+    /// The same threads and instructions for another Graph, with packed weights of its own.
+    pub fn nested(&self) -> CpuBackend {
+        CpuBackend { packs: Arc::new(PackCache::new()), ..self.clone() }
+    }
+
+    /// Where packed weights are kept.
+    pub fn packs(&self) -> Arc<PackCache> {
+        self.packs.clone()
+    }
+
     /// A runner for one stage, which keeps `plans` plans.
     pub fn runner(&self, plans: usize) -> CpuRunner {
         CpuRunner { backend: self.clone(), plans: PlanCache::new(plans), buffers: Vec::new() }
@@ -54,7 +64,8 @@ impl CpuBackend {
 /// # Errors
 /// The first node that it has none for.
 pub fn check(graph: &Graph) -> Result<(), RunError> {
-    match graph.nodes().iter().find(|node| !table::supports(&*node.op)) {
+    let lacking = |node: &&Node| !graph.on_host(node) && !table::supports(&*node.op);
+    match graph.nodes().iter().find(lacking) {
         None => Ok(()),
         Some(node) => Err(RunError::Unsupported {
             node: node.name.clone(),

@@ -73,6 +73,12 @@ impl GpuBackend {
         Ok(GpuBackend { weights: packs.device::<ModelWeights>().on(&device) })
     }
 
+    /// The same device for another Graph, with weights of its own.
+    pub fn nested(&self) -> GpuBackend {
+        let packs = PackCache::new();
+        GpuBackend { weights: packs.device::<ModelWeights>().on(&self.weights.device) }
+    }
+
     /// A runner for one stage, which keeps `plans` plans.
     pub fn runner(&self, plans: usize) -> GpuRunner {
         GpuRunner {
@@ -132,7 +138,8 @@ impl StageRunner for GpuRunner {
             Data::I32(into) => fill(into, words, u32::cast_signed),
             Data::I64(into) => fill(into, words, |word| i64::from(word.cast_signed())),
             Data::Bool(into) => fill(into, words, |word| word != 0),
-            Data::Str(_) => {}
+            // The check of the Graph refuses other types.
+            _ => {}
         }
     }
 

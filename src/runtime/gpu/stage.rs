@@ -6,7 +6,7 @@ use super::lower::{self, Lowering};
 use super::program::{Output, Program, Upload};
 use super::recorder::Recorder;
 use super::store::DeviceWeights;
-use crate::graph::{Data, Graph, Tensor};
+use crate::graph::{DType, Data, Graph, Tensor};
 use crate::plan::{Place, StagePlan};
 use crate::runtime::RunError;
 use crate::runtime::stage::Given;
@@ -133,7 +133,12 @@ impl Uploaded {
                 position,
                 vocabulary: *vocabulary,
             },
-            None => RunError::InputRange { name: self.name.clone(), value, position },
+            None => RunError::InputRange {
+                name: self.name.clone(),
+                expected: DType::I32,
+                value: value.into(),
+                position,
+            },
         }
     }
 
@@ -142,7 +147,7 @@ impl Uploaded {
             Some(Data::F32(values)) => bytemuck::cast_slice(values),
             Some(Data::I32(values)) => bytemuck::cast_slice(values),
             Some(Data::I64(_) | Data::Bool(_)) => bytemuck::cast_slice(&self.words),
-            Some(Data::Str(_)) | None => &[],
+            _ => &[],
         }
     }
 }

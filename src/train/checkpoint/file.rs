@@ -6,7 +6,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use serde_json::{Map, Value};
 
-use crate::graph::{Data, Tensor};
+use crate::graph::{DType, Data, Tensor};
 
 /// The entry of the metadata: version, checksum and JSON, apart by spaces.
 const ENTRY: &str = "seqfuse_checkpoint";
@@ -98,36 +98,44 @@ pub(super) fn checksum_of(tensor: &Tensor) -> u32 {
 }
 
 fn dtype_of(tensor: &Tensor) -> Dtype {
-    match tensor.data() {
-        Data::F32(_) => Dtype::F32,
-        Data::I32(_) => Dtype::I32,
-        Data::I64(_) => Dtype::I64,
-        Data::Bool(_) | Data::Str(_) => Dtype::BOOL,
+    match tensor.dtype() {
+        DType::F32 => Dtype::F32,
+        DType::F64 => Dtype::F64,
+        DType::F16 => Dtype::F16,
+        DType::I8 => Dtype::I8,
+        DType::I16 => Dtype::I16,
+        DType::I32 => Dtype::I32,
+        DType::I64 => Dtype::I64,
+        DType::U8 => Dtype::U8,
+        DType::U16 => Dtype::U16,
+        DType::U32 => Dtype::U32,
+        DType::U64 => Dtype::U64,
+        DType::Bool | DType::Str => Dtype::BOOL,
     }
 }
 
 /// The elements as bytes, little-endian; none of text.
 fn bytes_of(tensor: &Tensor) -> Option<Vec<u8>> {
-    Some(match tensor.data() {
-        Data::F32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        Data::I32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        Data::I64(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        Data::Bool(values) => values.iter().map(|&value| u8::from(value)).collect(),
-        Data::Str(_) => return None,
-    })
+    tensor.data().to_le_bytes()
 }
 
 fn tensor_of(view: &TensorView<'_>) -> Option<Tensor> {
-    let bytes = view.data();
-    let (fours, eights) = (bytes.as_chunks::<4>().0, bytes.as_chunks::<8>().0);
-    let data = match view.dtype() {
-        Dtype::F32 => Data::F32(fours.iter().map(|&four| f32::from_le_bytes(four)).collect()),
-        Dtype::I32 => Data::I32(fours.iter().map(|&four| i32::from_le_bytes(four)).collect()),
-        Dtype::I64 => Data::I64(eights.iter().map(|&eight| i64::from_le_bytes(eight)).collect()),
-        Dtype::BOOL => Data::Bool(bytes.iter().map(|&byte| byte != 0).collect()),
+    let dtype = match view.dtype() {
+        Dtype::F32 => DType::F32,
+        Dtype::F64 => DType::F64,
+        Dtype::F16 => DType::F16,
+        Dtype::I8 => DType::I8,
+        Dtype::I16 => DType::I16,
+        Dtype::I32 => DType::I32,
+        Dtype::I64 => DType::I64,
+        Dtype::U8 => DType::U8,
+        Dtype::U16 => DType::U16,
+        Dtype::U32 => DType::U32,
+        Dtype::U64 => DType::U64,
+        Dtype::BOOL => DType::Bool,
         _ => return None,
     };
-    Tensor::new(view.shape().to_vec(), data).ok()
+    Tensor::new(view.shape().to_vec(), Data::from_le_bytes(dtype, view.data())?).ok()
 }
 
 /// An object of the head.

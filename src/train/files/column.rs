@@ -110,10 +110,10 @@ fn push(data: &mut Data, value: f64) -> bool {
 
 fn wanted(dtype: DType) -> &'static str {
     match dtype {
-        DType::F32 => "a finite number",
-        DType::I32 | DType::I64 => "a whole number",
         DType::Bool => "true or false",
         DType::Str => "a text",
+        dtype if dtype.is_int() => "a whole number",
+        _ => "a finite number",
     }
 }
 

@@ -1,7 +1,7 @@
 //! Arrays of an `.npz` as data.
 
 use super::{DataError, DataFile, DataOptions, labels, list};
-use crate::formats::npz;
+use crate::formats::{FormatError, npz};
 use crate::graph::{Data, Graph, Tensor};
 use crate::runtime::Tensors;
 use crate::train::Dataset;
@@ -14,7 +14,11 @@ pub(super) fn read(
     graph: &Graph,
     options: &DataOptions,
 ) -> Result<DataFile, DataError> {
-    let arrays = npz::read_npz(bytes)?;
+    let arrays = npz::read_npz(bytes)?.into_iter().map(|(name, tensor)| {
+        let tensor = npz::in_training_types(&name, tensor)?;
+        Ok((name, tensor))
+    });
+    let arrays: Tensors = arrays.collect::<Result<_, FormatError>>()?;
     let mut reader = Reader { arrays: &arrays, graph, used: Vec::new() };
     let mut names = options.labels.clone();
     let (data, found) = reader.dataset("", names.as_deref())?;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::graph::{Data, Dim, Graph, Tensor};
+use crate::graph::{Dim, Graph, Tensor};
 use crate::runtime::Tensors;
 use crate::train::{CompileConfig, Dataset, TrainError};
 
@@ -111,13 +111,7 @@ fn check_probabilities(what: &str, tensor: &Tensor) -> Result<(), TrainError> {
 }
 
 fn numbers(what: &str, tensor: &Tensor) -> Result<Vec<f64>, TrainError> {
-    Ok(match tensor.data() {
-        Data::F32(values) => values.iter().map(|&x| f64::from(x)).collect(),
-        Data::I32(values) => values.iter().map(|&x| f64::from(x)).collect(),
-        Data::I64(values) => values.iter().map(|&x| x as f64).collect(),
-        Data::Bool(values) => values.iter().map(|&x| f64::from(u8::from(x))).collect(),
-        Data::Str(_) => return Err(TrainError::data(what, "texts", "numbers")),
-    })
+    tensor.data().to_f64().ok_or_else(|| TrainError::data(what, "texts", "numbers"))
 }
 
 fn one_hot(tensor: &Tensor, labels: Vec<usize>, classes: usize) -> Tensor {

@@ -13,7 +13,7 @@ mod names;
 #[cfg(test)]
 mod tests;
 
-use crate::graph::{Data, Tensor};
+use crate::graph::Tensor;
 pub(crate) use names::direction;
 pub use names::{Direction, from_keras};
 use seqfuse_kernels::loss::ClassOutOfRange;
@@ -161,11 +161,5 @@ impl Batch {
 
 /// The elements in `f32`; nothing for text.
 fn floats(tensor: &Tensor) -> Option<Vec<f32>> {
-    match tensor.data() {
-        Data::F32(values) => Some(values.clone()),
-        Data::I32(values) => Some(values.iter().map(|&v| v as f32).collect()),
-        Data::I64(values) => Some(values.iter().map(|&v| v as f32).collect()),
-        Data::Bool(values) => Some(values.iter().map(|&v| f32::from(u8::from(v))).collect()),
-        Data::Str(_) => None,
-    }
+    tensor.data().to_f32()
 }

@@ -2,7 +2,7 @@
 
 use super::Call;
 use crate::formats::FormatError;
-use crate::graph::{DType, Tensor, ValueId};
+use crate::graph::{DType, Data, Tensor, ValueId};
 use crate::ops::{BinaryKind, Reduce, ReduceKind, Unary, UnaryKind};
 
 /// Keras's `backend.epsilon()`.
@@ -11,12 +11,10 @@ pub const EPSILON: f32 = 1e-7;
 impl Call<'_> {
     /// A scalar of type `dtype`: numbers convert as Python's do, anything but 0 is true.
     pub fn scalar(&mut self, number: f64, dtype: DType) -> ValueId {
-        let tensor = match dtype {
-            DType::I32 => Tensor::scalar(number as i32),
-            DType::I64 => Tensor::scalar(number as i64),
-            DType::Bool => Tensor::scalar(number != 0.0),
-            DType::F32 | DType::Str => Tensor::scalar(number as f32),
-        };
+        let to = if dtype == DType::Str { DType::F32 } else { dtype };
+        // A number converts to every type of numbers.
+        let data = Data::F64(vec![number]);
+        let tensor = Tensor::from_parts(Vec::new(), data.cast(to).unwrap_or(data));
         self.constant(tensor)
     }
 

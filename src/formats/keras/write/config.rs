@@ -280,6 +280,14 @@ fn input_layer(name: &str, ty: &TensorType) -> Value {
 fn keras_name(dtype: DType) -> &'static str {
     match dtype {
         DType::F32 => "float32",
+        DType::F64 => "float64",
+        DType::F16 => "float16",
+        DType::I8 => "int8",
+        DType::I16 => "int16",
+        DType::U8 => "uint8",
+        DType::U16 => "uint16",
+        DType::U32 => "uint32",
+        DType::U64 => "uint64",
         DType::I32 => "int32",
         DType::I64 => "int64",
         DType::Bool => "bool",

@@ -4,7 +4,7 @@ use super::compose;
 use crate::formats::onnx::attributes::bad;
 use crate::formats::onnx::call::{Call, Outputs};
 use crate::formats::onnx::error::Problem;
-use crate::graph::{Data, DType, Dim, Tensor, ValueId};
+use crate::graph::{DType, Data, Dim, Tensor, ValueId};
 use crate::ops::{Activation, BinaryKind};
 
 /// `max(x, 0)`; of integers too.

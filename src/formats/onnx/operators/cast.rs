@@ -20,5 +20,10 @@ pub fn cast(call: &mut Call<'_>) -> Outputs {
         return Ok(vec![Sizes { dtype: to, ..sizes.clone() }.into()]);
     }
     let x = call.materialize(&input)?;
-    Ok(vec![call.cast(x, to)?.into()])
+    let mut y = call.cast(x, to)?;
+    if to == DType::F16 {
+        // Rounded to half precision, and computed with in single precision.
+        y = call.cast(y, DType::F32)?;
+    }
+    Ok(vec![y.into()])
 }

@@ -4,8 +4,8 @@ use crate::formats::onnx::call::Call;
 use crate::formats::onnx::error::{NodeProblem, Problem};
 use crate::graph::{DType, Dim, Source, Tensor, ValueId};
 use crate::ops::{
-    Activate, Activation, AxisSlice, Binary, BinaryKind, Reduce, ReduceKind, Reshape, Select, Slice,
-    Transpose, Unary, UnaryKind,
+    Activate, Activation, AxisSlice, Binary, BinaryKind, Reduce, ReduceKind, Reshape, Select,
+    Slice, Transpose, Unary, UnaryKind,
 };
 
 /// The numbers of input `index` in the type that kernels compute in, and the type that they have in the
@@ -32,7 +32,13 @@ pub fn pooled_float(
     index: usize,
     input: &'static str,
 ) -> Result<(ValueId, DType), Problem> {
-    float(call, index, input)
+    let value = call.value(index, input)?;
+    let dtype = call.value_ty(value).dtype;
+    let value = match dtype {
+        DType::I8 | DType::U8 => call.cast(value, DType::F32)?,
+        _ => as_float(call, value, index, input)?,
+    };
+    Ok((value, dtype))
 }
 
 /// The same of an input that may be absent.
@@ -56,8 +62,10 @@ fn as_float(
 ) -> Result<ValueId, Problem> {
     match call.value_ty(value).dtype {
         DType::F32 => Ok(value),
+        // Half precision is kept in files and at borders; sums are formed in single precision.
+        DType::F16 => call.cast(value, DType::F32),
         other => {
-            let (found, expected) = (other.to_string(), "f32".to_owned());
+            let (found, expected) = (other.to_string(), "f32 or f16".to_owned());
             Err(NodeProblem::Input { index, input, found, expected }.into())
         }
     }

@@ -121,9 +121,7 @@ fn margins(
             false if name == "output_shape" && found.len() == axes + 2 => {
                 Ok(Some(found[2..].to_vec()))
             }
-            false => {
-                Err(bad(name, format!("{found:?}"), format!("{axes} numbers from 0 on")))
-            }
+            false => Err(bad(name, format!("{found:?}"), format!("{axes} numbers from 0 on"))),
         }
     };
     let extra = numbers("output_padding")?.unwrap_or_else(|| vec![0; axes]);

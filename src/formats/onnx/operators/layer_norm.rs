@@ -137,9 +137,7 @@ pub fn instance_normalization(call: &mut Call<'_>) -> Outputs {
     let features = dims.get(1).cloned().unwrap_or(Dim::Known(1));
     let flat = flattened(call, x, features.clone())?;
     let mut y = normalized(call, flat, 1, epsilon, NormForm::Standard, None, None)?;
-    for (index, name, kind) in
-        [(1, "scale", BinaryKind::Multiply), (2, "B", BinaryKind::Add)]
-    {
+    for (index, name, kind) in [(1, "scale", BinaryKind::Multiply), (2, "B", BinaryKind::Add)] {
         let (weight, _) = compose::float(call, index, name)?;
         let weight = compose::shaped(call, weight, [features.clone(), Dim::Known(1)])?;
         y = compose::binary(call, kind, y, weight)?;
@@ -171,9 +169,7 @@ pub fn group_normalization(call: &mut Call<'_>) -> Outputs {
         y = flattened(call, y, features.clone())?;
     }
     let size = if per_feature { features } else { Dim::Known(groups) };
-    for (index, name, kind) in
-        [(1, "scale", BinaryKind::Multiply), (2, "bias", BinaryKind::Add)]
-    {
+    for (index, name, kind) in [(1, "scale", BinaryKind::Multiply), (2, "bias", BinaryKind::Add)] {
         let (weight, _) = compose::float(call, index, name)?;
         let weight = compose::shaped(call, weight, [size.clone(), Dim::Known(1)])?;
         y = compose::binary(call, kind, y, weight)?;

@@ -3,6 +3,7 @@
 mod activation;
 mod arithmetic;
 mod batch_norm;
+mod branch;
 mod cast;
 mod compose;
 mod concat;
@@ -15,7 +16,9 @@ mod layer_norm;
 mod matmul;
 mod pool;
 mod recurrent;
+mod repeat;
 mod reshape;
+mod scan;
 mod shape;
 mod softmax;
 mod squeeze;
@@ -67,11 +70,13 @@ pub static OPERATORS: &[Row] = &[
     row("HardSwish", activation::hard_swish),
     row("Hardmax", softmax::hardmax),
     row("Identity", identity::identity),
+    row("If", branch::branch),
     row("InstanceNormalization", layer_norm::instance_normalization),
     row("LSTM", recurrent::lstm),
     row("LayerNormalization", layer_norm::layer_normalization),
     row("LeakyRelu", activation::leaky_relu),
     row("LogSoftmax", softmax::log_softmax),
+    row("Loop", repeat::repeat),
     row("LpNormalization", batch_norm::lp_normalization),
     row("LpPool", pool::lp_pool),
     row("MatMul", matmul::matmul),
@@ -84,6 +89,7 @@ pub static OPERATORS: &[Row] = &[
     row("RNN", recurrent::rnn),
     row("Relu", activation::relu),
     row("Reshape", reshape::reshape),
+    row("Scan", scan::scan),
     row("Selu", activation::selu),
     row("Shape", shape::shape),
     row("Shrink", activation::shrink),

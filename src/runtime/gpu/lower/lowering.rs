@@ -219,7 +219,10 @@ fn words(label: &str, tensor: &Tensor) -> Result<Vec<f32>, GpuError> {
         Data::Bool(values) => {
             Ok(values.iter().map(|value| f32::from_bits((*value).into())).collect())
         }
-        Data::Str(_) => Err(GpuError::arguments(label, "text has no words on the GPU")),
+        other => Err(GpuError::arguments(
+            label,
+            format!("elements of type {} have no words on the GPU", other.dtype()),
+        )),
     }
 }
 

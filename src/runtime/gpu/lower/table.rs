@@ -3,7 +3,7 @@
 use std::any::TypeId;
 
 use super::{GpuOp, Lowering};
-use crate::graph::{Graph, Node, Operator};
+use crate::graph::{DType, Graph, Node, Operator};
 use crate::ops::*;
 use crate::plan::NodeShapes;
 use crate::runtime::RunError;
@@ -48,9 +48,9 @@ fn find(op: &dyn Operator) -> Option<&'static Entry> {
     TABLE.iter().find(|entry| (entry.id)() == id)
 }
 
-/// Whether the GPU has a kernel for `op`, or needs none.
+/// Whether the GPU has a kernel for `op`, or needs none; what runs on the host is not asked about.
 pub fn supports(op: &dyn Operator) -> bool {
-    op.is_view() || op.on_host() || find(op).is_some()
+    op.is_view() || find(op).is_some()
 }
 
 /// Checks that the GPU has kernels for every node that does not run on the host.
@@ -58,12 +58,8 @@ pub fn supports(op: &dyn Operator) -> bool {
 /// # Errors
 /// The first node that it has none for.
 pub fn check(graph: &Graph) -> Result<(), RunError> {
-    for node in graph.nodes() {
-        let checked = match find(&*node.op) {
-            Some(entry) => (entry.check)(node, graph),
-            None if supports(&*node.op) => Ok(()),
-            None => Err("it has no GPU kernel".to_owned()),
-        };
+    for node in graph.nodes().iter().filter(|node| !graph.on_host(node)) {
+        let checked = check_types(graph, node).and_then(|()| check_node(graph, node));
         checked.map_err(|reason| RunError::Unsupported {
             node: node.name.clone(),
             op: node.op.name(),
@@ -72,6 +68,24 @@ pub fn check(graph: &Graph) -> Result<(), RunError> {
         })?;
     }
     Ok(())
+}
+
+fn check_node(graph: &Graph, node: &Node) -> Result<(), String> {
+    match find(&*node.op) {
+        Some(entry) => (entry.check)(node, graph),
+        None if supports(&*node.op) => Ok(()),
+        None => Err("it has no GPU kernel".to_owned()),
+    }
+}
+
+/// Every element takes a word of 32 bits on the GPU, which not every type goes into.
+fn check_types(graph: &Graph, node: &Node) -> Result<(), String> {
+    use DType::{Bool, F32, I32, I64};
+    let mut types = node.inputs.iter().flatten().chain(&node.outputs).map(|id| graph.ty(*id).dtype);
+    match types.find(|dtype| ![F32, I32, I64, Bool].contains(dtype)) {
+        None => Ok(()),
+        Some(dtype) => Err(format!("it has no GPU kernel for {dtype}")),
+    }
 }
 
 /// The bytes that a node needs while it runs, beside inputs and outputs.

@@ -35,7 +35,7 @@ pub enum Level {
     WeakFloat,
     /// 32-bit floating point.
     F32,
-    /// Text, which no operator here takes.
+    /// Text, which no operator here takes, and types that no layer gives.
     Str,
 }
 
@@ -46,7 +46,7 @@ impl Level {
             DType::I32 => Level::I32,
             DType::I64 => Level::I64,
             DType::F32 => Level::F32,
-            DType::Str => Level::Str,
+            _ => Level::Str,
         }
     }
 

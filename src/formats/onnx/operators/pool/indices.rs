@@ -42,8 +42,7 @@ pub(super) fn positions(
     pool: &Pool,
     is_column_major: bool,
 ) -> Result<ValueId, Problem> {
-    let shape: Option<Vec<usize>> =
-        call.value_ty(pool.x).dims.iter().map(Dim::known).collect();
+    let shape: Option<Vec<usize>> = call.value_ty(pool.x).dims.iter().map(Dim::known).collect();
     let taps: usize = pool.attributes.sizes.iter().product();
     let (Some(shape), true) = (shape, taps <= TAPS) else {
         let hint = "export with known sizes and small windows, or without the second output";
@@ -97,8 +96,7 @@ impl Tap<'_> {
     ) -> Result<(ValueId, ValueId), Problem> {
         let mut here = x;
         for (axis, places) in [(2, self.row), (3, self.column)] {
-            let indices: Vec<i64> =
-                places.iter().map(|place| place.unwrap_or(0) as i64).collect();
+            let indices: Vec<i64> = places.iter().map(|place| place.unwrap_or(0) as i64).collect();
             let indices = constant(call, [indices.len()], indices)?;
             here = call.add(Take { axis }, &[here, indices])?;
         }

@@ -31,7 +31,8 @@ pub fn activations(
     directions: usize,
 ) -> Result<Vec<ScaledActivation>, Problem> {
     let count = defaults.len() * directions;
-    let names = call.attributes.strings("activations")?.unwrap_or_else(|| defaults.repeat(directions));
+    let names =
+        call.attributes.strings("activations")?.unwrap_or_else(|| defaults.repeat(directions));
     if names.len() != count {
         return Err(bad("activations", format!("{names:?}"), format!("{count} functions")));
     }

@@ -135,7 +135,8 @@ impl Layer {
         }
         let [gate, candidate, _] = self.activations(0).map(|activation| activation.function);
         let (units, direction) = (self.inputs.units, self.direction);
-        let (zero_output_for_mask, dropout, recurrent_dropout, implementation) = (true, 0.0, 0.0, 2);
+        let (zero_output_for_mask, dropout, recurrent_dropout, implementation) =
+            (true, 0.0, 0.0, 2);
         let outputs = match self.cell {
             RecurrentCell::Lstm => {
                 let (activation, recurrent_activation) = (candidate, gate);
@@ -231,8 +232,7 @@ impl Layer {
         count: usize,
     ) -> Result<ValueId, Problem> {
         let [batch, time, _] = &call.value_ty(sequence).dims[..] else { return Ok(sequence) };
-        let dims =
-            [batch.clone(), time.clone(), Dim::Known(count), Dim::Known(self.inputs.units)];
+        let dims = [batch.clone(), time.clone(), Dim::Known(count), Dim::Known(self.inputs.units)];
         compose::shaped(call, sequence, dims)
     }
 }

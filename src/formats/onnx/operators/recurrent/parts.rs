@@ -55,7 +55,8 @@ impl Inputs {
             (Some(given), Some(units)) if usize::try_from(given).ok() == Some(units) => units,
             (None, Some(units)) => units,
             (given, _) => {
-                let of = given.map_or(String::new(), |given| format!(" where hidden_size is {given}"));
+                let of =
+                    given.map_or(String::new(), |given| format!(" where hidden_size is {given}"));
                 let found = format!("{}{of}", call.value_ty(r));
                 let expected = format!("[{directions}, {gates}*hidden_size, hidden_size]");
                 return Err(NodeProblem::Input { index: 2, input: "R", found, expected }.into());
@@ -117,7 +118,12 @@ impl Inputs {
     }
 
     /// `[features, gates * units]` of `[directions, gates * units, features]`.
-    fn kernel(&self, call: &mut Call<'_>, w: ValueId, direction: usize) -> Result<ValueId, Problem> {
+    fn kernel(
+        &self,
+        call: &mut Call<'_>,
+        w: ValueId,
+        direction: usize,
+    ) -> Result<ValueId, Problem> {
         let own = compose::part(call, w, 0, direction, Some(direction + 1))?;
         let features = call.value_ty(own).dims.get(2).cloned().unwrap_or(Dim::Known(0));
         let (gates, units) = (Dim::Known(self.gates), Dim::Known(self.units));
@@ -181,8 +187,7 @@ impl Inputs {
         let mut found = [None, None];
         for (slot, state) in found.iter_mut().zip(self.states) {
             let Some(state) = state else { continue };
-            let own =
-                compose::part(call, state, self.state_axis, direction, Some(direction + 1))?;
+            let own = compose::part(call, state, self.state_axis, direction, Some(direction + 1))?;
             let batch = call.value_ty(own).dims[1 - self.state_axis].clone();
             *slot = Some(compose::shaped(call, own, [batch, Dim::Known(self.units)])?);
         }
@@ -214,7 +219,8 @@ impl Inputs {
 }
 
 fn taken(call: &mut Call<'_>, x: ValueId, axis: usize, order: &[i32]) -> Result<ValueId, Problem> {
-    let order = Tensor::new([order.len()], order.to_vec()).map_err(crate::graph::GraphError::from)?;
+    let order =
+        Tensor::new([order.len()], order.to_vec()).map_err(crate::graph::GraphError::from)?;
     let order = call.constant(order);
     call.add(Take { axis }, &[x, order])
 }
@@ -243,10 +249,7 @@ fn check(
 }
 
 /// The mask `[batch, time]` that `sequence_lens` says, and whether rows have steps at all.
-fn lengths(
-    call: &mut Call<'_>,
-    x: ValueId,
-) -> Result<(Option<ValueId>, Option<ValueId>), Problem> {
+fn lengths(call: &mut Call<'_>, x: ValueId) -> Result<(Option<ValueId>, Option<ValueId>), Problem> {
     let Some(operand) = call.optional(4) else { return Ok((None, None)) };
     let (batch, time) = (call.value_ty(x).dims[0].clone(), call.value_ty(x).dims[1].clone());
     let known = operand.sizes();

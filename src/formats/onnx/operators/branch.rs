@@ -1,0 +1,28 @@
+//! One of two subgraphs.
+
+use crate::formats::onnx::call::{Call, Outputs};
+use crate::graph::Data;
+use crate::ops::If;
+
+/// `then_branch` where `cond` is true, else `else_branch`. A condition that is known leaves the nodes of
+/// its branch alone.
+pub fn branch(call: &mut Call<'_>) -> Outputs {
+    let then_branch = call.attributes.graph("then_branch")?;
+    let else_branch = call.attributes.graph("else_branch")?;
+    if let Some(known) = call.known(0, "cond")?
+        && let Data::Bool(condition) = known.data()
+        && let [condition] = condition[..]
+    {
+        return call.inline(if condition { then_branch } else { else_branch }, Vec::new());
+    }
+    let condition = call.value(0, "cond")?;
+    let then_body = call.body(then_branch, &[], &[])?;
+    let else_body = call.body(else_branch, &[], &[])?;
+    let op = call.operator(|graph| {
+        let then_part = (then_body.graph, &then_body.captures[..]);
+        If::new(graph, then_part, (else_body.graph, &else_body.captures[..]))
+    })?;
+    let captures = then_body.captures.iter().chain(&else_body.captures).copied();
+    let inputs = std::iter::once(condition).chain(captures).map(Some).collect();
+    Ok(call.add_node(op, inputs)?.into_iter().map(Into::into).collect())
+}
