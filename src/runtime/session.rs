@@ -306,7 +306,11 @@ impl Session {
     /// How many bytes the buffers between operators hold, over all stages: as much as the largest
     /// run so far needed. Weights, inputs and outputs are not among them.
     pub fn buffer_bytes(&self) -> usize {
-        self.stages.iter().map(|stage| stage.runner.memory()).sum()
+        let of_stage = |stage: &StageState| match stage {
+            StageState::Device { runner, .. } => runner.memory(),
+            _ => Default::default(),
+        };
+        self.stages.iter().map(of_stage).sum()
     }
 
     fn execute(

@@ -33,7 +33,7 @@ pub fn check_folder(folder: &str, options: &Options, without: &[&str]) {
 /// Runs one case, all of its calls on one Session.
 fn check(folder: &str, case: &Value, options: &Options) -> Result<(), String> {
     let file = fixtures().join("onnx").join(folder).join(text(case, "name"));
-    let arrays = npz::read(&file.with_added_extension("npz"));
+    let arrays = npz::read_exact(&file.with_added_extension("npz"));
     let model = Model::open(file.with_added_extension("onnx")).map_err(|error| chain(&error))?;
     model.graph().verify().map_err(|error| error.to_string())?;
     let mut session = model.session(options).map_err(|error| chain(&error))?;

@@ -1,13 +1,22 @@
 //! The product of matrices, as NumPy's `matmul`.
 
 use crate::formats::onnx::call::{Call, Outputs};
-use crate::graph::Dim;
+use crate::formats::onnx::error::Problem;
+use crate::graph::{Dim, ValueId};
 use crate::ops::{MatMul, Reshape};
 
 /// `A · B` over the last axis of `A` and the one before the last of `B`; a vector is a row on the left, a
 /// column on the right, and the axis that made it one goes again.
 pub fn matmul(call: &mut Call<'_>) -> Outputs {
-    let (mut a, mut b) = (call.value(0, "A")?, call.value(1, "B")?);
+    let (a, b) = (call.value(0, "A")?, call.value(1, "B")?);
+    Ok(vec![product(call, a, b)?.into()])
+}
+
+/// The product of two values, as [`matmul`] has it.
+///
+/// # Errors
+/// If their sizes do not fit each other.
+pub fn product(call: &mut Call<'_>, mut a: ValueId, mut b: ValueId) -> Result<ValueId, Problem> {
     let (is_row, is_column) = (call.value_ty(a).rank() == 1, call.value_ty(b).rank() == 1);
     if is_row {
         let dims = [&[Dim::Known(1)], &call.value_ty(a).dims[..]].concat();
@@ -28,5 +37,5 @@ pub fn matmul(call: &mut Call<'_>) -> Outputs {
         }
         y = call.add(Reshape::to(dims), &[y])?;
     }
-    Ok(vec![y.into()])
+    Ok(y)
 }

@@ -2,6 +2,7 @@
 
 mod activation;
 mod arithmetic;
+mod attention;
 mod batch_norm;
 mod branch;
 mod cast;
@@ -14,7 +15,9 @@ mod gemm;
 mod identity;
 mod layer_norm;
 mod matmul;
+mod microsoft;
 mod pool;
+mod quantize;
 mod recurrent;
 mod repeat;
 mod reshape;
@@ -45,9 +48,15 @@ const fn row(op_type: &'static str, lower: fn(&mut Call<'_>) -> Outputs) -> Row 
     Row { domain: "", op_type, lower, folds: true }
 }
 
-/// Every operator that is read, sorted by domain and name. [`row`] makes one of ONNX's own.
+const fn microsoft(op_type: &'static str, lower: fn(&mut Call<'_>) -> Outputs) -> Row {
+    Row { domain: "com.microsoft", op_type, lower, folds: true }
+}
+
+/// Every operator that is read, sorted by domain and name. [`row`] makes one of ONNX's own,
+/// [`microsoft`] one of ONNX Runtime's.
 pub static OPERATORS: &[Row] = &[
     row("Add", arithmetic::add),
+    row("Attention", attention::attention),
     row("AveragePool", pool::average_pool),
     row("BatchNormalization", batch_norm::batch_normalization),
     row("Cast", cast::cast),
@@ -55,8 +64,11 @@ pub static OPERATORS: &[Row] = &[
     row("Concat", concat::concat),
     row("Constant", constant::constant),
     row("Conv", conv::conv),
+    row("ConvInteger", quantize::conv_integer),
     row("ConvTranspose", conv::conv_transpose),
+    row("DequantizeLinear", quantize::dequantize_linear),
     row("Div", arithmetic::div),
+    row("DynamicQuantizeLinear", quantize::dynamic_quantize_linear),
     row("Elu", activation::elu),
     row("GRU", recurrent::gru),
     row("Gather", gather::gather),
@@ -80,15 +92,18 @@ pub static OPERATORS: &[Row] = &[
     row("LpNormalization", batch_norm::lp_normalization),
     row("LpPool", pool::lp_pool),
     row("MatMul", matmul::matmul),
+    row("MatMulInteger", quantize::mat_mul_integer),
     row("MaxPool", pool::max_pool),
     row("MeanVarianceNormalization", batch_norm::mean_variance_normalization),
     row("Mish", activation::mish),
     row("Mul", arithmetic::mul),
     row("PRelu", activation::prelu),
+    row("QuantizeLinear", quantize::quantize_linear),
     row("RMSNormalization", layer_norm::rms_normalization),
     row("RNN", recurrent::rnn),
     row("Relu", activation::relu),
     row("Reshape", reshape::reshape),
+    row("RotaryEmbedding", attention::rotary_embedding),
     row("Scan", scan::scan),
     row("Selu", activation::selu),
     row("Shape", shape::shape),
@@ -105,6 +120,23 @@ pub static OPERATORS: &[Row] = &[
     row("ThresholdedRelu", activation::thresholded_relu),
     row("Transpose", transpose::transpose),
     row("Unsqueeze", squeeze::unsqueeze),
+    microsoft("Attention", attention::merged_attention),
+    microsoft("BiasGelu", microsoft::bias_gelu),
+    microsoft("DynamicQuantizeLSTM", recurrent::dynamic_quantize_lstm),
+    microsoft("DynamicQuantizeMatMul", quantize::dynamic_quantize_mat_mul),
+    microsoft("EmbedLayerNormalization", microsoft::embed_layer_normalization),
+    microsoft("FastGelu", microsoft::fast_gelu),
+    microsoft("FusedGemm", microsoft::fused_gemm),
+    microsoft("FusedMatMul", microsoft::fused_mat_mul),
+    microsoft("Gelu", activation::gelu),
+    microsoft("GroupQueryAttention", attention::group_query_attention),
+    microsoft("MatMulIntegerToFloat", quantize::mat_mul_integer_to_float),
+    microsoft("MultiHeadAttention", attention::multi_head_attention),
+    microsoft("QAttention", attention::q_attention),
+    microsoft("QuickGelu", activation::quick_gelu),
+    microsoft("RotaryEmbedding", attention::microsoft_rotary_embedding),
+    microsoft("SkipLayerNormalization", microsoft::skip_layer_normalization),
+    microsoft("SkipSimplifiedLayerNormalization", microsoft::skip_simplified_layer_normalization),
 ];
 
 /// The row of an operator.

@@ -7,6 +7,7 @@ mod multi_head;
 mod padding;
 mod rotary;
 
+pub use self::core::positions;
 pub use group_query::group_query_attention;
 pub use merged::{attention as merged_attention, q_attention};
 pub use multi_head::multi_head_attention;

@@ -4,7 +4,7 @@ use super::{compose, core};
 use crate::formats::onnx::attributes::bad;
 use crate::formats::onnx::call::{Call, Outputs};
 use crate::formats::onnx::error::{NodeProblem, Problem, unsupported};
-use crate::graph::{DType, Dim, GraphError, Tensor, ValueId};
+use crate::graph::{DType, Dim, ValueId};
 use crate::ops::{AxisSlice, BinaryKind, Concat, Slice, Take};
 
 /// How elements are turned.
@@ -175,22 +175,4 @@ pub fn microsoft_rotary_embedding(call: &mut Call<'_>) -> Outputs {
     let y = compose::with_number(call, BinaryKind::Multiply, y, factor)?;
     let y = back(call, y, by_heads)?;
     Ok(vec![compose::like(call, y, dtype)?.into()])
-}
-
-/// A cache that is not there, for messages.
-///
-/// # Errors
-/// Always.
-pub fn missing_cache(index: usize) -> Problem {
-    let input = if index == 7 { "cos_cache" } else { "sin_cache" };
-    NodeProblem::MissingInput { index, input }.into()
-}
-
-/// A list of numbers.
-///
-/// # Errors
-/// If it cannot be made, which would be a fault of ours.
-pub fn numbers(call: &mut Call<'_>, values: Vec<i64>) -> Result<ValueId, Problem> {
-    let tensor = Tensor::new([values.len()], values).map_err(GraphError::from)?;
-    Ok(call.constant(tensor))
 }

@@ -35,16 +35,32 @@ pub fn rnn(call: &mut Call<'_>) -> Outputs {
     Layer::read(call, RecurrentCell::SimpleRnn, false)?.lower(call)
 }
 
+/// ONNX Runtime's LSTM on quantized weights: `X` and the state are quantized by their own range.
+pub fn dynamic_quantize_lstm(call: &mut Call<'_>) -> Outputs {
+    let coupled = call.attributes.flag_or("input_forget", false)?;
+    let cell = RecurrentCell::Lstm;
+    let settings = Settings::read(call, cell)?;
+    let inputs = Inputs::read_quantized(call, settings.direction.count())?;
+    Layer { cell, coupled, settings, inputs, quantized: true }.lower(call)
+}
+
 /// A node as it was read.
 struct Layer {
     cell: RecurrentCell,
     coupled: bool,
+    settings: Settings,
+    inputs: Inputs,
+    /// Whether the state is quantized on its way into the recurrent product.
+    quantized: bool,
+}
+
+/// The attributes that all cells have.
+struct Settings {
     direction: Direction,
     is_batch_first: bool,
     clip: Option<f32>,
     /// Those of a direction after those of the other.
     activations: Vec<ScaledActivation>,
-    inputs: Inputs,
 }
 
 /// What a layer gives: the sequence `[batch, time, directions, units]` and the final states of each
@@ -54,8 +70,8 @@ struct Given {
     finals: [Vec<ValueId>; 2],
 }
 
-impl Layer {
-    fn read(call: &mut Call<'_>, cell: RecurrentCell, coupled: bool) -> Result<Layer, Problem> {
+impl Settings {
+    fn read(call: &mut Call<'_>, cell: RecurrentCell) -> Result<Settings, Problem> {
         let direction = match call.attributes.string_or("direction", "forward")? {
             "forward" => Direction::Forward,
             "reverse" => Direction::Backward,
@@ -76,14 +92,22 @@ impl Layer {
             RecurrentCell::SimpleRnn => &["Tanh"],
         };
         let activations = activations::activations(call, defaults, direction.count())?;
-        let inputs = Inputs::read(call, cell.gates(), direction.count(), is_batch_first)?;
-        Ok(Layer { cell, coupled, direction, is_batch_first, clip, activations, inputs })
+        Ok(Settings { direction, is_batch_first, clip, activations })
+    }
+}
+
+impl Layer {
+    fn read(call: &mut Call<'_>, cell: RecurrentCell, coupled: bool) -> Result<Layer, Problem> {
+        let settings = Settings::read(call, cell)?;
+        let (count, is_batch_first) = (settings.direction.count(), settings.is_batch_first);
+        let inputs = Inputs::read(call, cell.gates(), count, is_batch_first)?;
+        Ok(Layer { cell, coupled, settings, inputs, quantized: false })
     }
 
     /// Gate, candidate and output of a direction.
     fn activations(&self, direction: usize) -> [ScaledActivation; 3] {
-        let count = self.activations.len() / self.direction.count();
-        match self.activations.get(direction * count..).unwrap_or_default() {
+        let count = self.settings.activations.len() / self.settings.direction.count();
+        match self.settings.activations.get(direction * count..).unwrap_or_default() {
             [only] | [only, ..] if count == 1 => [*only; 3],
             [gate, candidate, ..] if count == 2 => [*gate, *candidate, *candidate],
             [gate, candidate, output, ..] => [*gate, *candidate, *output],
@@ -98,12 +122,13 @@ impl Layer {
             *activation == ScaledActivation::plain(activation.function)
         };
         let weights = [Some(self.inputs.w), Some(self.inputs.r), self.inputs.b];
-        self.clip.is_none()
+        self.settings.clip.is_none()
             && !self.coupled
+            && !self.quantized
             && self.inputs.p.is_none()
             && first.iter().all(is_plain)
             && first[1] == first[2]
-            && (1..self.direction.count()).all(|other| self.activations(other) == first)
+            && (1..self.settings.direction.count()).all(|other| self.activations(other) == first)
             && weights.into_iter().flatten().all(|weight| compose::is_fixed(call, weight))
     }
 
@@ -112,7 +137,7 @@ impl Layer {
             true => self.plain(call)?,
             false => self.general(call)?,
         };
-        let y = match self.is_batch_first {
+        let y = match self.settings.is_batch_first {
             true => given.sequence,
             false => compose::turned(call, given.sequence, [1, 2, 0, 3])?,
         };
@@ -125,7 +150,7 @@ impl Layer {
 
     /// Both directions in one node.
     fn plain(&self, call: &mut Call<'_>) -> Result<Given, Problem> {
-        let count = self.direction.count();
+        let count = self.settings.direction.count();
         let apart = self.cell == RecurrentCell::Gru { reset_after: true };
         let states = if self.cell == RecurrentCell::Lstm { 2 } else { 1 };
         let mut slots = vec![Some(self.inputs.x), self.inputs.mask];
@@ -134,7 +159,7 @@ impl Layer {
             slots.extend(self.inputs.initial(call, direction)?.into_iter().take(states));
         }
         let [gate, candidate, _] = self.activations(0).map(|activation| activation.function);
-        let (units, direction) = (self.inputs.units, self.direction);
+        let (units, direction) = (self.inputs.units, self.settings.direction);
         let (zero_output_for_mask, dropout, recurrent_dropout, implementation) =
             (true, 0.0, 0.0, 2);
         let outputs = match self.cell {
@@ -193,18 +218,19 @@ impl Layer {
     fn general(&self, call: &mut Call<'_>) -> Result<Given, Problem> {
         let apart = self.cell == RecurrentCell::Gru { reset_after: true };
         let (mut sequences, mut finals) = (Vec::new(), [Vec::new(), Vec::new()]);
-        for direction in 0..self.direction.count() {
+        for direction in 0..self.settings.direction.count() {
             let [gate, candidate, output] = self.activations(direction);
             let layer = GeneralRecurrent {
                 cell: self.cell,
                 units: self.inputs.units,
-                backward: direction == 1 || self.direction == Direction::Backward,
+                backward: direction == 1 || self.settings.direction == Direction::Backward,
                 gate,
                 candidate,
                 output,
-                clip: self.clip,
+                clip: self.settings.clip,
                 coupled: self.coupled,
                 zero_output_for_mask: true,
+                quantized_state: self.quantized,
             };
             let mut slots = vec![Some(self.inputs.x), self.inputs.mask];
             slots.extend(self.inputs.weights(call, direction, apart)?);

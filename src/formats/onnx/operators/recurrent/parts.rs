@@ -2,7 +2,7 @@
 
 use crate::formats::onnx::call::Call;
 use crate::formats::onnx::error::{NodeProblem, Problem};
-use crate::formats::onnx::operators::compose;
+use crate::formats::onnx::operators::{compose, quantize};
 use crate::graph::{DType, Dim, Tensor, TensorType, ValueId};
 use crate::ops::{BinaryKind, Cumsum, FullLike, Reduce, ReduceKind, Take};
 
@@ -50,6 +50,51 @@ impl Inputs {
         let (x, _) = compose::float(call, 0, "X")?;
         let (w, _) = compose::float(call, 1, "W")?;
         let (r, _) = compose::float(call, 2, "R")?;
+        Inputs::around(call, [x, w, r], gates, directions, is_batch_first)
+    }
+
+    /// The inputs of an LSTM with quantized weights, `[directions, features, 4 * units]`; `X` as its own
+    /// range rounds it.
+    ///
+    /// # Errors
+    /// If one is missing or has another shape than the others say.
+    pub fn read_quantized(call: &mut Call<'_>, directions: usize) -> Result<Inputs, Problem> {
+        let (x, _) = compose::float(call, 0, "X")?;
+        let x = quantize::rounded_by_own_range(call, x)?;
+        let mut weights = [x; 2];
+        for (slot, (index, name, scale, zero)) in
+            weights.iter_mut().zip([(1, "W", 8, 9), (2, "R", 10, 11)])
+        {
+            let given = call.value(index, name)?;
+            let (scale, _) = compose::float(call, scale, "scale")?;
+            let zero = call.optional_value(zero)?;
+            // Of a direction, or of each column of it.
+            let beside = |call: &mut Call<'_>, value: ValueId| {
+                let mut dims = call.value_ty(value).dims.clone();
+                if dims.len() == 1 {
+                    dims.push(Dim::Known(1));
+                }
+                dims.insert(1.min(dims.len()), Dim::Known(1));
+                compose::shaped(call, value, dims)
+            };
+            let scale = beside(call, scale)?;
+            let zero = zero.map(|zero| beside(call, zero)).transpose()?;
+            let own = quantize::centered(call, given, zero)?;
+            let own = compose::product(call, own, scale)?;
+            *slot = compose::turned(call, own, [0, 2, 1])?;
+        }
+        let [w, r] = weights;
+        Inputs::around(call, [x, w, r], 4, directions, false)
+    }
+
+    /// The other inputs, around the first three.
+    fn around(
+        call: &mut Call<'_>,
+        [x, w, r]: [ValueId; 3],
+        gates: usize,
+        directions: usize,
+        is_batch_first: bool,
+    ) -> Result<Inputs, Problem> {
         let units = call.value_ty(r).dims.get(2).and_then(Dim::known);
         let units = match (call.attributes.int("hidden_size")?, units) {
             (Some(given), Some(units)) if usize::try_from(given).ok() == Some(units) => units,
