@@ -55,11 +55,13 @@ pub fn top_k<T: Ordered>(
                 let to = (outer * count + place) * inner + column;
                 if let Some(values) = &values {
                     // SAFETY: one block visits each row, once, and rows share no element.
-                    unsafe { values.slice(to..to + 1) }[0] = element(at as usize);
+                    let slot = unsafe { values.slice(to..to + 1) };
+                    slot[0] = element(at as usize);
                 }
                 if let Some(positions) = &positions {
                     // SAFETY: as above.
-                    unsafe { positions.slice(to..to + 1) }[0] = i64::from(at);
+                    let slot = unsafe { positions.slice(to..to + 1) };
+                    slot[0] = i64::from(at);
                 }
             }
         }

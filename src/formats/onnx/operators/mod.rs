@@ -1,21 +1,45 @@
 //! The operators: one file each (or a close family), and one row in [`OPERATORS`].
 
 mod activation;
+mod arg_reduce;
 mod arithmetic;
 mod branch;
 mod cast;
+mod comparison;
 mod concat;
 mod constant;
+mod cumsum;
+mod dropout;
+mod einsum;
+mod expand;
+mod flatten;
 mod gather;
 mod gemm;
 mod identity;
+mod logic;
 mod matmul;
+mod non_zero;
+mod numeric;
+mod one_hot;
+mod pad;
+mod part;
+mod product;
+mod range;
+mod reduce;
 mod repeat;
 mod reshape;
+mod reverse_sequence;
 mod scan;
+mod scatter;
+mod select;
 mod shape;
+mod slice;
+mod split;
 mod squeeze;
+mod top_k;
 mod transpose;
+mod trilu;
+mod unary;
 
 use super::call::{Call, Outputs};
 
@@ -39,28 +63,112 @@ const fn row(op_type: &'static str, lower: fn(&mut Call<'_>) -> Outputs) -> Row 
 
 /// Every operator that is read, sorted by domain and name. [`row`] makes one of ONNX's own.
 pub static OPERATORS: &[Row] = &[
+    row("Abs", unary::abs),
+    row("Acos", unary::acos),
+    row("Acosh", unary::acosh),
     row("Add", arithmetic::add),
+    row("And", logic::and),
+    row("ArgMax", arg_reduce::arg_max),
+    row("ArgMin", arg_reduce::arg_min),
+    row("Asin", unary::asin),
+    row("Asinh", unary::asinh),
+    row("Atan", unary::atan),
+    row("Atanh", unary::atanh),
+    row("BitShift", logic::bit_shift),
+    row("BitwiseAnd", logic::bitwise_and),
+    row("BitwiseNot", logic::bitwise_not),
+    row("BitwiseOr", logic::bitwise_or),
+    row("BitwiseXor", logic::bitwise_xor),
     row("Cast", cast::cast),
+    row("CastLike", cast::cast_like),
+    row("Ceil", unary::ceil),
+    row("Clip", select::clip),
+    row("Compress", non_zero::compress),
     row("Concat", concat::concat),
     row("Constant", constant::constant),
+    row("ConstantOfShape", constant::constant_of_shape),
+    row("Cos", unary::cos),
+    row("Cosh", unary::cosh),
+    row("CumSum", cumsum::cumsum),
     row("Div", arithmetic::div),
+    row("Dropout", dropout::dropout),
+    row("Einsum", einsum::einsum),
+    row("Equal", comparison::equal),
+    row("Erf", unary::erf),
+    row("Exp", unary::exp),
+    row("Expand", expand::expand),
+    row("EyeLike", trilu::eye_like),
+    row("Flatten", flatten::flatten),
+    row("Floor", unary::floor),
     row("Gather", gather::gather),
+    row("GatherElements", gather::gather_elements),
+    row("GatherND", gather::gather_nd),
     row("Gemm", gemm::gemm),
+    row("Greater", comparison::greater),
+    row("GreaterOrEqual", comparison::greater_or_equal),
     row("Identity", identity::identity),
     row("If", branch::branch),
+    row("IsInf", unary::is_inf),
+    row("IsNaN", unary::is_nan),
+    row("Less", comparison::less),
+    row("LessOrEqual", comparison::less_or_equal),
+    row("Log", unary::log),
     row("Loop", repeat::repeat),
     row("MatMul", matmul::matmul),
+    row("Max", arithmetic::max),
+    row("Mean", arithmetic::mean),
+    row("Min", arithmetic::min),
+    row("Mod", arithmetic::modulo),
     row("Mul", arithmetic::mul),
+    row("Neg", unary::neg),
+    row("NonZero", non_zero::non_zero),
+    row("Not", logic::not),
+    row("OneHot", one_hot::one_hot),
+    row("Or", logic::or),
+    row("Pad", pad::pad),
+    row("Pow", arithmetic::pow),
+    row("Range", range::range),
+    row("Reciprocal", unary::reciprocal),
+    row("ReduceL1", reduce::reduce_l1),
+    row("ReduceL2", reduce::reduce_l2),
+    row("ReduceLogSum", reduce::reduce_log_sum),
+    row("ReduceLogSumExp", reduce::reduce_log_sum_exp),
+    row("ReduceMax", reduce::reduce_max),
+    row("ReduceMean", reduce::reduce_mean),
+    row("ReduceMin", reduce::reduce_min),
+    row("ReduceProd", reduce::reduce_prod),
+    row("ReduceSum", reduce::reduce_sum),
+    row("ReduceSumSquare", reduce::reduce_sum_square),
     row("Relu", activation::relu),
     row("Reshape", reshape::reshape),
+    row("ReverseSequence", reverse_sequence::reverse_sequence),
+    row("Round", unary::round),
     row("Scan", scan::scan),
+    row("Scatter", scatter::scatter_elements),
+    row("ScatterElements", scatter::scatter_elements),
+    row("ScatterND", scatter::scatter_nd),
     row("Shape", shape::shape),
     row("Sigmoid", activation::sigmoid),
+    row("Sign", unary::sign),
+    row("Sin", unary::sin),
+    row("Sinh", unary::sinh),
+    row("Size", shape::size),
+    row("Slice", slice::slice),
+    row("Split", split::split),
+    row("Sqrt", unary::sqrt),
     row("Squeeze", squeeze::squeeze),
     row("Sub", arithmetic::sub),
+    row("Sum", arithmetic::sum),
+    row("Tan", unary::tan),
     row("Tanh", activation::tanh),
+    row("Tile", expand::tile),
+    row("TopK", top_k::top_k),
     row("Transpose", transpose::transpose),
+    row("Trilu", trilu::trilu),
+    row("Unique", non_zero::unique),
     row("Unsqueeze", squeeze::unsqueeze),
+    row("Where", select::choose),
+    row("Xor", logic::xor),
 ];
 
 /// The row of an operator.
