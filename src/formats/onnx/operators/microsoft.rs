@@ -125,7 +125,7 @@ pub fn fused_mat_mul(call: &mut Call<'_>) -> Outputs {
     let alpha = call.attributes.float_or("alpha", 1.0)?;
     let a = turned(call, a, ["transA", "transBatchA"])?;
     let b = turned(call, b, ["transB", "transBatchB"])?;
-    let y = super::matmul::product(call, a, b)?;
+    let y = super::matmul::of_any_rank(call, a, b)?;
     let y = compose::with_number(call, BinaryKind::Multiply, y, alpha)?;
     Ok(vec![compose::like(call, y, dtype)?.into()])
 }

@@ -274,7 +274,7 @@ pub fn exact(
 pub fn mat_mul_integer(call: &mut Call<'_>) -> Outputs {
     let [a, b] = factors(call, [2, 3])?;
     let terms = call.value_ty(a).dims.last().and_then(Dim::known);
-    let y = exact(call, a, terms, |call, a| super::matmul::product(call, a, b))?;
+    let y = exact(call, a, terms, |call, a| super::matmul::of_any_rank(call, a, b))?;
     Ok(vec![y.into()])
 }
 
@@ -283,14 +283,7 @@ fn factors(call: &mut Call<'_>, zeros: [usize; 2]) -> Result<[ValueId; 2], Probl
     let (a, b) = (call.value(0, "A")?, call.value(1, "B")?);
     let (a_zero, b_zero) = (call.optional_value(zeros[0])?, call.optional_value(zeros[1])?);
     // One for each row of A stands beside the rows.
-    let a_zero = match a_zero {
-        Some(zero) if call.value_ty(zero).rank() == 1 && call.value_ty(a).rank() > 1 => {
-            let mut dims = call.value_ty(zero).dims.clone();
-            dims.push(Dim::Known(1));
-            Some(compose::shaped(call, zero, dims)?)
-        }
-        other => other,
-    };
+    let a_zero = a_zero.map(|zero| beside_rows(call, a, zero)).transpose()?;
     Ok([centered(call, a, a_zero)?, centered(call, b, b_zero)?])
 }
 
@@ -324,7 +317,7 @@ fn scaled_product(
     scale: ValueId,
     bias: Option<ValueId>,
 ) -> Result<ValueId, Problem> {
-    let y = super::matmul::product(call, a, b)?;
+    let y = super::matmul::of_any_rank(call, a, b)?;
     let y = compose::product(call, y, scale)?;
     match bias {
         Some(bias) => compose::sum(call, y, bias),
@@ -332,12 +325,46 @@ fn scaled_product(
     }
 }
 
+/// The product of quantized `a` and `b`, quantized again.
+pub fn q_linear_mat_mul(call: &mut Call<'_>) -> Outputs {
+    let (a, b) = (call.value(0, "a")?, call.value(3, "b")?);
+    let (a_zero, b_zero) = (call.value(2, "a_zero_point")?, call.value(5, "b_zero_point")?);
+    let (a_scale, _) = compose::float(call, 1, "a_scale")?;
+    let (b_scale, _) = compose::float(call, 4, "b_scale")?;
+    let (y_scale, _) = compose::float(call, 6, "y_scale")?;
+    let y_zero = call.value(7, "y_zero_point")?;
+    let [a_zero, a_scale] = [beside_rows(call, a, a_zero)?, beside_rows(call, a, a_scale)?];
+    let (a, b) = (centered(call, a, Some(a_zero))?, centered(call, b, Some(b_zero))?);
+    let terms = call.value_ty(a).dims.last().and_then(Dim::known);
+    let y = exact(call, a, terms, |call, a| super::matmul::of_any_rank(call, a, b))?;
+    let scale = compose::product(call, a_scale, b_scale)?;
+    let scale = compose::binary(call, BinaryKind::Divide, scale, y_scale)?;
+    let y = call.cast(y, DType::F32)?;
+    let y = compose::product(call, y, scale)?;
+    let to = call.value_ty(y_zero).dtype;
+    if !matches!(to, DType::I8 | DType::U8) {
+        return Err(unsupported(format!("quantizing to {to}"), "int8 and uint8 are"));
+    }
+    let zero = call.cast(y_zero, DType::F32)?;
+    Ok(vec![rounded(call, y, Some(zero), to)?.into()])
+}
+
+/// A list with one element for each row of `a`, beside the rows.
+fn beside_rows(call: &mut Call<'_>, a: ValueId, x: ValueId) -> Result<ValueId, Problem> {
+    if call.value_ty(x).rank() != 1 || call.value_ty(a).rank() < 2 {
+        return Ok(x);
+    }
+    let mut dims = call.value_ty(x).dims.clone();
+    dims.push(Dim::Known(1));
+    compose::shaped(call, x, dims)
+}
+
 /// A convolution of integers, their zero points taken off, as `int32`.
 pub fn conv_integer(call: &mut Call<'_>) -> Outputs {
     let (x, w) = (call.value(0, "x")?, call.value(1, "w")?);
     let x_zero = call.optional_value(2)?;
     let mut w_zero = call.optional_value(3)?;
-    let axes = super::windows::axes(call, x)?;
+    let axes = super::windows::axes(call, x, 2)?;
     if let Some(zero) = w_zero.filter(|zero| call.value_ty(*zero).rank() == 1) {
         let mut dims = call.value_ty(zero).dims.clone();
         dims.resize(axes + 2, Dim::Known(1));

@@ -157,17 +157,17 @@ fn list(
     }
 }
 
-/// How many axes of windows `x` has, `[batch, features, sizes..]`: one or two.
+/// How many axes of windows `x` has, `[batch, features, sizes..]`: from one to `most`.
 ///
 /// # Errors
 /// If it has others.
-pub fn axes(call: &Call<'_>, x: ValueId) -> Result<usize, Problem> {
+pub fn axes(call: &Call<'_>, x: ValueId, most: usize) -> Result<usize, Problem> {
     match call.value_ty(x).rank() {
-        rank @ (3 | 4) => Ok(rank - 2),
-        rank @ 5.. => {
+        rank if rank > most + 2 => {
             let what = format!("{} in {} dimensions", call.op_type(), rank - 2);
-            Err(unsupported(what, "one and two dimensions are"))
+            Err(unsupported(what, format!("up to {most} are")))
         }
+        rank if rank > 2 => Ok(rank - 2),
         _ => Err(NodeProblem::Input {
             index: 0,
             input: "X",

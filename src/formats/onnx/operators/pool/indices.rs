@@ -44,8 +44,9 @@ pub(super) fn positions(
 ) -> Result<ValueId, Problem> {
     let shape: Option<Vec<usize>> = call.value_ty(pool.x).dims.iter().map(Dim::known).collect();
     let taps: usize = pool.attributes.sizes.iter().product();
-    let (Some(shape), true) = (shape, taps <= TAPS) else {
-        let hint = "export with known sizes and small windows, or without the second output";
+    let (Some(shape @ ([_, _, _] | [_, _, _, _])), true) = (shape.as_deref(), taps <= TAPS) else {
+        let hint = "export with one or two axes of known sizes, small windows, or without the \
+                    second output";
         return Err(unsupported("the positions that MaxPool gives", hint));
     };
     let windows = pool.attributes.padded(&pool.whole());

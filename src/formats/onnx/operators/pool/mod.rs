@@ -6,8 +6,10 @@ use super::compose;
 use super::windows::{self, Attributes};
 use crate::formats::onnx::attributes::bad;
 use crate::formats::onnx::call::{Call, Outputs};
+use crate::formats::onnx::contents::multiply;
 use crate::formats::onnx::error::{Problem, unsupported};
 use crate::graph::{Dim, ValueId};
+use crate::ops::window::Window;
 use crate::ops::{BinaryKind, Pad, PoolKind, ReduceKind, UnaryKind, WindowPool};
 
 /// The largest element of each window; also its position among all elements.
@@ -124,7 +126,7 @@ struct Pool {
 impl Pool {
     fn read(call: &mut Call<'_>) -> Result<Pool, Problem> {
         let (x, dtype) = compose::pooled_float(call, 0, "X")?;
-        let axes = windows::axes(call, x)?;
+        let axes = windows::axes(call, x, 3)?;
         let attributes = Attributes::read(call, axes, None, true)?;
         let takes_parts = call.attributes.flag_or("ceil_mode", false)?;
         let dims = call.value_ty(x).dims[2..].to_vec();
@@ -164,11 +166,47 @@ impl Pool {
         call: &mut Call<'_>,
         x: ValueId,
         kind: PoolKind,
-        windows: Vec<crate::ops::window::Window>,
+        windows: Vec<Window>,
     ) -> Result<ValueId, Problem> {
+        if let [first, rest @ ..] = &windows[..]
+            && rest.len() > 1
+        {
+            return self.pooled_in_turn(call, x, kind, *first, rest.to_vec());
+        }
         let x = windows::features_last(call, x)?;
         let y = call.add(WindowPool { kind, windows }, &[x])?;
         windows::features_second(call, y)
+    }
+}
+
+impl Pool {
+    /// Three axes: the last two, then the first. The elements of a window are those of its axes' windows
+    /// combined, padding left out, so that largest elements and means of some are those of all.
+    fn pooled_in_turn(
+        &self,
+        call: &mut Call<'_>,
+        x: ValueId,
+        kind: PoolKind,
+        first: Window,
+        rest: Vec<Window>,
+    ) -> Result<ValueId, Problem> {
+        let dims = call.value_ty(x).dims.clone();
+        let [batch, features, depth, height, width] = &dims[..] else {
+            let what = format!("pooling of {}", call.value_ty(x));
+            return Err(unsupported(what, "give [batch, features, sizes..]"));
+        };
+        let slices = [batch.clone(), multiply(features.clone(), depth.clone())];
+        let slices = [&slices[..], &[height.clone(), width.clone()]].concat();
+        let x = compose::shaped(call, x, slices)?;
+        let y = self.pooled(call, x, kind, rest)?;
+        let [_, _, height, width] = &call.value_ty(y).dims[..] else { return Ok(y) };
+        let (height, width) = (height.clone(), width.clone());
+        let columns = multiply(height.clone(), width.clone());
+        let columns = [batch.clone(), features.clone(), depth.clone(), columns];
+        let y = compose::shaped(call, y, columns)?;
+        let y = self.pooled(call, y, kind, vec![first, Window::UNIT])?;
+        let depth = call.value_ty(y).dims[2].clone();
+        compose::shaped(call, y, [batch.clone(), features.clone(), depth, height, width])
     }
 }
 
