@@ -6,7 +6,7 @@ use crate::isa::Isa;
 
 /// Runs all rows side by side: each row's own first step, then each one's second, ….
 ///
-/// A row that has no step left counts as zeros in the range.
+/// A row counts in the range with the output of its last step once more, then as zeros.
 pub(super) fn forward(isa: Isa, layer: &GeneralLayer<'_>, mut call: GeneralCall<'_>) {
     let (units, columns) = (layer.units, layer.cell.gates() * layer.units);
     let GeneralCall { batch, time, .. } = call;
@@ -31,7 +31,7 @@ pub(super) fn forward(isa: Isa, layer: &GeneralLayer<'_>, mut call: GeneralCall<
     for index in 0..time {
         for row in 0..batch {
             let own = &mut rounded[row * units..][..units];
-            match index < real(row) {
+            match index <= real(row) {
                 true => own.copy_from_slice(&all_h[row * units..][..units]),
                 false => own.fill(0.0),
             }

@@ -4,8 +4,8 @@ use super::compose;
 use crate::formats::onnx::call::{Call, Outputs};
 use crate::formats::onnx::contents::product;
 use crate::formats::onnx::error::Problem;
-use crate::graph::{DType, Tensor, ValueId};
-use crate::ops::{BinaryKind, Cumsum, ReduceKind, Softmax};
+use crate::graph::{DType, Source, Tensor, ValueId};
+use crate::ops::{BinaryKind, Cast, Cumsum, ReduceKind, Softmax};
 
 /// `e^x` over its sum.
 pub fn softmax(call: &mut Call<'_>) -> Outputs {
@@ -31,12 +31,28 @@ pub fn hardmax(call: &mut Call<'_>) -> Outputs {
     })
 }
 
+/// The input, and its type. What was widened to `f64` before is taken as it was: the result then is as
+/// exact as those numbers are.
+fn numbers(call: &mut Call<'_>) -> Result<(ValueId, DType), Problem> {
+    let x = call.value(0, "input")?;
+    if call.value_ty(x).dtype == DType::F64
+        && let Source::Node { node, .. } = call.lowering.graph.value(x).source
+        && let node = call.lowering.graph.node(node)
+        && node.op.downcast_ref::<Cast>().is_some()
+        && let Some(&Some(narrow)) = node.inputs.first()
+        && call.value_ty(narrow).dtype == DType::F32
+    {
+        return Ok((narrow, DType::F64));
+    }
+    compose::float(call, 0, "input")
+}
+
 /// Applies `body` along `axis`; before version 13 along that axis and those behind it taken together.
 fn along(
     call: &mut Call<'_>,
     body: impl FnOnce(&mut Call<'_>, ValueId, usize) -> Result<ValueId, Problem>,
 ) -> Outputs {
-    let (x, dtype) = compose::float(call, 0, "input")?;
+    let (x, dtype) = numbers(call)?;
     let together = call.opset() < 13;
     let axis = call.attributes.int_or("axis", if together { 1 } else { -1 })?;
     let dims = call.value_ty(x).dims.clone();

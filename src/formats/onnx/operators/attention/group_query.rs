@@ -199,19 +199,18 @@ fn masks(
     rule: &mut Rule,
 ) -> Result<(), Problem> {
     let window = call.attributes.int_or("local_window_size", -1)?;
+    let keys = core::positions(call, &core::size(call, heads.key, 1))?;
+    rule.masks.push(compose::binary(call, BinaryKind::Less, keys, past.total)?);
     if !call.attributes.flag_or("causal", true)? {
-        if window != -1 {
-            return Err(bad("local_window_size", window.to_string(), "-1 where causal is 0"));
-        }
-        let keys = core::positions(call, &core::size(call, heads.key, 1))?;
-        rule.masks.push(compose::binary(call, BinaryKind::Less, keys, past.total)?);
-        return Ok(());
+        return match window {
+            -1 => Ok(()),
+            _ => Err(bad("local_window_size", window.to_string(), "-1 where causal is 0")),
+        };
     }
     rule.masks.push(core::causal(call, heads, Some(past.before))?);
     if window > 0 {
         let time = core::size(call, heads.query, 1);
         let queries = core::query_positions(call, &time, Some(past.before))?;
-        let keys = core::positions(call, &core::size(call, heads.key, 1))?;
         let apart = compose::binary(call, BinaryKind::Subtract, queries, keys)?;
         let window = call.constant(Tensor::scalar(window));
         rule.masks.push(compose::binary(call, BinaryKind::Less, apart, window)?);

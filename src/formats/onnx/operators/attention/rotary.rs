@@ -141,7 +141,8 @@ pub fn microsoft_rotary_embedding(call: &mut Call<'_>) -> Outputs {
     let interleaved = call.attributes.flag_or("interleaved", false)?;
     let count = natural(call, "num_heads")?;
     let width = natural(call, "rotary_embedding_dim")?;
-    let factor = call.attributes.float_or("scale", 1.0)?;
+    // ONNX Runtime reads it too, and does nothing with it.
+    call.attributes.ignore(["scale"]);
     if call.attributes.flag_or("is_packed_batching", false)? {
         return Err(bad("is_packed_batching", "1", "0"));
     }
@@ -172,7 +173,6 @@ pub fn microsoft_rotary_embedding(call: &mut Call<'_>) -> Outputs {
     let [cos, sin] = [rows(call, cos, positions)?, rows(call, sin, positions)?];
     check_width(call, width, cos)?;
     let y = turn(call, x, Turn { cos, sin, interleaved })?;
-    let y = compose::with_number(call, BinaryKind::Multiply, y, factor)?;
     let y = back(call, y, by_heads)?;
     Ok(vec![compose::like(call, y, dtype)?.into()])
 }
