@@ -29,8 +29,9 @@ pub fn dropout(call: &mut Call<'_>) -> Outputs {
             None => Some(Some(0.5)),
         };
         let (Some(training), Some(ratio)) = (training, ratio) else {
-            let mask = TensorType::new(DType::Bool, ty.dims.clone());
-            return call.late(&[1, 2], vec![ty, mask]);
+            let mask = call.wants(1).then(|| TensorType::new(DType::Bool, ty.dims.clone()));
+            let outputs = std::iter::once(ty).chain(mask).collect();
+            return call.late(&[1, 2], outputs);
         };
         let trains = matches!(training.data(), Data::Bool(holds) if holds.first() == Some(&true));
         rate = if trains { ratio } else { None };
@@ -43,7 +44,8 @@ pub fn dropout(call: &mut Call<'_>) -> Outputs {
     if let Some(rate) = rate.filter(|&rate| rate != 0.0) {
         let (y, mask) = dropped(call, &data, rate, seed)?;
         let (y, mask) = (call.cast(y, ty.dtype)?, call.cast(mask, dtype)?);
-        return Ok(vec![y.into(), mask.into()]);
+        let mask = call.wants(1).then(|| mask.into());
+        return Ok(std::iter::once(y.into()).chain(mask).collect());
     }
     if !call.wants(1) {
         return Ok(vec![data]);
