@@ -24,6 +24,7 @@ mod embedding;
 mod expand;
 mod full_like;
 mod gather_nd;
+mod general_recurrent;
 mod global_pool;
 mod layer_norm;
 mod layout;

@@ -74,6 +74,7 @@ table!(
     Expand,
     FullLike,
     GatherNd,
+    GeneralRecurrent,
     GlobalPool,
     GlobalPoolGradient,
     Gru,

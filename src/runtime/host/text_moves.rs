@@ -2,7 +2,7 @@
 
 use std::any::TypeId;
 
-use super::{HostOp, Nested, input, refuse, within};
+use super::{HostCall, HostOp, Nested, input, refuse, within};
 use crate::graph::{DType, Data, Graph, Node, Operator, Tensor, TensorType};
 use crate::ops::*;
 use crate::runtime::{RunError, Session};
@@ -63,7 +63,8 @@ impl TextMove {
 }
 
 impl HostOp for TextMove {
-    fn run(&mut self, node: &Node, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, RunError> {
+    fn run(&mut self, call: &HostCall<'_>) -> Result<Vec<Tensor>, RunError> {
+        let HostCall { node, inputs, .. } = *call;
         let mut texts: Vec<&str> = vec![""];
         let mut numbered: Vec<Option<Tensor>> = Vec::with_capacity(inputs.len());
         for tensor in inputs {
