@@ -24,7 +24,7 @@ macro_rules! integer_bits {
         }
     )*};
 }
-integer_bits!(i32, i64, u8, usize);
+integer_bits!(i32, i64, u8, u64, usize);
 
 /// Runs `call` under every instruction set with 1, 2 and 5 threads, checks that the threads do
 /// not change a bit of the result, and gives the result of each instruction set.

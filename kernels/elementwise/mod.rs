@@ -4,7 +4,7 @@
 //! an axis of size 1, or missing in front, repeats.
 
 mod arithmetic;
-mod bits;
+mod bitwise;
 mod broadcast;
 mod cast;
 mod logic;
@@ -14,12 +14,12 @@ mod tests;
 mod unary;
 
 pub use arithmetic::{arithmetic, arithmetic_assign};
-pub use bits::{Bits, Bitwise, bitwise};
+pub use bitwise::{Bits, bitwise, bitwise_not};
 pub use broadcast::{broadcast_shape, broadcasts_to};
 pub use cast::{Elements, ElementsMut, cast};
 pub use logic::{compare, logical, not, select};
 pub use number::Number;
-pub use unary::{Integer, IntegerUnary, Unary, unary, unary_assign, unary_integer};
+pub use unary::{Integer, IntegerUnary, Unary, unary, unary_assign, unary_f64, unary_integer};
 
 use std::fmt;
 
@@ -83,6 +83,21 @@ pub enum Logical {
     Or,
     /// Exactly one.
     Xor,
+}
+
+/// A function of the bits of two integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bitwise {
+    /// The bits of both.
+    And,
+    /// The bits of one or both.
+    Or,
+    /// The bits of one alone.
+    Xor,
+    /// The bits of the left operand moved up.
+    ShiftLeft,
+    /// The bits of the left operand moved down, the sign's bit repeated.
+    ShiftRight,
 }
 
 /// An operand for which integer arithmetic has no result.

@@ -2,7 +2,7 @@
 
 use super::Arithmetic;
 
-/// A number that the operators of this module work on: `f32`, `i32` or `i64`.
+/// A number that the operators of this module work on: `f32`, `f64`, `i32`, `i64` or `u64`.
 ///
 /// Integers wrap around. The caller makes sure that an integer is not divided by 0 and not raised
 /// to a negative power ([`undefined`](Number::undefined)).
@@ -31,53 +31,59 @@ pub trait Number: Copy + PartialOrd + Send + Sync + 'static {
     fn undefined(op: Arithmetic, b: Self) -> Option<i64>;
 }
 
-impl Number for f32 {
-    #[inline(always)]
-    fn add(a: f32, b: f32) -> f32 {
-        a + b
-    }
-    #[inline(always)]
-    fn sub(a: f32, b: f32) -> f32 {
-        a - b
-    }
-    #[inline(always)]
-    fn mul(a: f32, b: f32) -> f32 {
-        a * b
-    }
-    #[inline(always)]
-    fn div(a: f32, b: f32) -> f32 {
-        a / b
-    }
-    #[inline(always)]
-    fn max(a: f32, b: f32) -> f32 {
-        if (a > b) | a.is_nan() { a } else { b }
-    }
-    #[inline(always)]
-    fn min(a: f32, b: f32) -> f32 {
-        if (a < b) | a.is_nan() { a } else { b }
-    }
-    #[inline(always)]
-    fn pow(a: f32, b: f32) -> f32 {
-        a.powf(b)
-    }
-    #[inline(always)]
-    fn floor_div(a: f32, b: f32) -> f32 {
-        (a / b).floor()
-    }
-    #[inline(always)]
-    fn modulo(a: f32, b: f32) -> f32 {
-        let rest = a % b;
-        if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
-    }
-    #[inline(always)]
-    fn rem(a: f32, b: f32) -> f32 {
-        a % b
-    }
-    #[inline(always)]
-    fn undefined(_: Arithmetic, _: f32) -> Option<i64> {
-        None
-    }
+macro_rules! float {
+    ($t:ty) => {
+        impl Number for $t {
+            #[inline(always)]
+            fn add(a: $t, b: $t) -> $t {
+                a + b
+            }
+            #[inline(always)]
+            fn sub(a: $t, b: $t) -> $t {
+                a - b
+            }
+            #[inline(always)]
+            fn mul(a: $t, b: $t) -> $t {
+                a * b
+            }
+            #[inline(always)]
+            fn div(a: $t, b: $t) -> $t {
+                a / b
+            }
+            #[inline(always)]
+            fn max(a: $t, b: $t) -> $t {
+                if (a > b) | a.is_nan() { a } else { b }
+            }
+            #[inline(always)]
+            fn min(a: $t, b: $t) -> $t {
+                if (a < b) | a.is_nan() { a } else { b }
+            }
+            #[inline(always)]
+            fn pow(a: $t, b: $t) -> $t {
+                a.powf(b)
+            }
+            #[inline(always)]
+            fn floor_div(a: $t, b: $t) -> $t {
+                (a / b).floor()
+            }
+            #[inline(always)]
+            fn modulo(a: $t, b: $t) -> $t {
+                let rest = a % b;
+                if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
+            }
+            #[inline(always)]
+            fn rem(a: $t, b: $t) -> $t {
+                a % b
+            }
+            #[inline(always)]
+            fn undefined(_: Arithmetic, _: $t) -> Option<i64> {
+                None
+            }
+        }
+    };
 }
+float!(f32);
+float!(f64);
 
 macro_rules! integer {
     ($t:ty) => {
@@ -149,3 +155,62 @@ macro_rules! integer {
 }
 integer!(i32);
 integer!(i64);
+
+impl Number for u64 {
+    #[inline(always)]
+    fn add(a: u64, b: u64) -> u64 {
+        a.wrapping_add(b)
+    }
+    #[inline(always)]
+    fn sub(a: u64, b: u64) -> u64 {
+        a.wrapping_sub(b)
+    }
+    #[inline(always)]
+    fn mul(a: u64, b: u64) -> u64 {
+        a.wrapping_mul(b)
+    }
+    #[inline(always)]
+    fn div(a: u64, b: u64) -> u64 {
+        a / b
+    }
+    #[inline(always)]
+    fn max(a: u64, b: u64) -> u64 {
+        Ord::max(a, b)
+    }
+    #[inline(always)]
+    fn min(a: u64, b: u64) -> u64 {
+        Ord::min(a, b)
+    }
+    #[inline(always)]
+    fn pow(a: u64, b: u64) -> u64 {
+        let (mut base, mut exponent, mut power) = (a, b, 1u64);
+        while exponent > 0 {
+            if exponent & 1 == 1 {
+                power = power.wrapping_mul(base);
+            }
+            base = base.wrapping_mul(base);
+            exponent >>= 1;
+        }
+        power
+    }
+    #[inline(always)]
+    fn floor_div(a: u64, b: u64) -> u64 {
+        a / b
+    }
+    #[inline(always)]
+    fn modulo(a: u64, b: u64) -> u64 {
+        a % b
+    }
+    #[inline(always)]
+    fn rem(a: u64, b: u64) -> u64 {
+        a % b
+    }
+    #[inline(always)]
+    fn undefined(op: Arithmetic, b: u64) -> Option<i64> {
+        let divides = matches!(
+            op,
+            Arithmetic::Div | Arithmetic::FloorDiv | Arithmetic::Mod | Arithmetic::Rem
+        );
+        (divides && b == 0).then_some(0)
+    }
+}

@@ -396,3 +396,191 @@ fn shapes_that_do_not_fit_are_told() {
     assert_eq!(out[..2], [2, 4]);
     assert!(!broadcasts_to(&[2, 3], &[3]) && !broadcasts_to(&[2], &[3]));
 }
+
+/// Integers from all over a type's range, small ones and its ends among them.
+fn spread(count: usize, seed: u64) -> Vec<i64> {
+    let far = [i64::MIN, i64::MIN + 1, -3, -1, 0, 1, 2, 63, 64, i64::MAX - 1, i64::MAX];
+    let picks = integers(count, seed, 1 << 32);
+    let shifts = integers(count, seed + 1, 64);
+    let pairs = picks.iter().zip(&shifts).enumerate();
+    pairs
+        .map(|(index, (&pick, &shift))| match index % 3 {
+            0 => far[pick as usize % far.len()],
+            1 => pick - (1 << 31),
+            _ => (pick.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64.cast_signed())) >> shift,
+        })
+        .collect()
+}
+
+/// What integer arithmetic gives, in numbers that hold every result, and `None` where it is
+/// undefined.
+fn exact(op: Arithmetic, a: i128, b: i128) -> Option<i128> {
+    let floor = |a: i128, b: i128| a.div_euclid(b) - i128::from(b < 0 && a.rem_euclid(b) != 0);
+    Some(match op {
+        Arithmetic::Add => a + b,
+        Arithmetic::Sub => a - b,
+        // Cut to the type, a product that wraps is the same.
+        Arithmetic::Mul => a.wrapping_mul(b),
+        Arithmetic::Max => a.max(b),
+        Arithmetic::Min => a.min(b),
+        Arithmetic::Div if b != 0 => a / b,
+        Arithmetic::Rem if b != 0 => a % b,
+        Arithmetic::FloorDiv if b != 0 => floor(a, b),
+        Arithmetic::Mod if b != 0 => a - b * floor(a, b),
+        _ => return None,
+    })
+}
+
+#[test]
+fn integer_arithmetic_is_that_of_wider_numbers_cut_to_the_type() {
+    let ops = [
+        Arithmetic::Add,
+        Arithmetic::Sub,
+        Arithmetic::Mul,
+        Arithmetic::Div,
+        Arithmetic::Max,
+        Arithmetic::Min,
+        Arithmetic::FloorDiv,
+        Arithmetic::Mod,
+        Arithmetic::Rem,
+    ];
+    macro_rules! check {
+        ($t:ty, $count:expr) => {
+            let a: Vec<$t> = spread($count, 1).iter().map(|&v| v as $t).collect();
+            for op in ops {
+                let b: Vec<$t> = spread($count, 9).iter().map(|&v| v as $t).collect();
+                let defined = |b: &$t| exact(op, 1, (*b).into()).is_some();
+                let b: Vec<$t> = b.iter().map(|b| if defined(b) { *b } else { 1 }).collect();
+                let want: Vec<$t> = a
+                    .iter()
+                    .zip(&b)
+                    .filter_map(|(&a, &b)| exact(op, a.into(), b.into()))
+                    .map(|value| value as $t)
+                    .collect();
+                assert_eq!(pairwise(op, &a, &b), want, "{op:?}");
+            }
+            let exponents: Vec<$t> = (0..$count).map(|i| (i % 70) as $t).collect();
+            let powers = pairwise(Arithmetic::Pow, &a, &exponents);
+            for ((&a, &b), got) in a.iter().zip(&exponents).zip(powers) {
+                let want = (0..b).fold(1, |power: $t, _| power.wrapping_mul(a));
+                assert_eq!(got, want, "{a} to the power {b}");
+            }
+        };
+    }
+    for count in [0, 1, 15, 16, 17, 3000] {
+        check!(i32, count);
+        check!(i64, count);
+        check!(u64, count);
+    }
+}
+
+#[test]
+fn bits_are_combined_and_moved_by_any_count() {
+    macro_rules! check {
+        ($t:ty, $wide:ty) => {
+            let a: Vec<$t> = spread(999, 3).iter().map(|&v| v as $t).collect();
+            let b: Vec<$t> = spread(999, 5).iter().map(|&v| v as $t).collect();
+            let shift = |b: $t| u32::try_from(b).ok().filter(|&b| b < <$t>::BITS);
+            let rules: [(Bitwise, &dyn Fn($t, $t) -> $t); 5] = [
+                (Bitwise::And, &|a, b| a & b),
+                (Bitwise::Or, &|a, b| a | b),
+                (Bitwise::Xor, &|a, b| a ^ b),
+                (Bitwise::ShiftLeft, &|a, b| shift(b).map_or(0, |b| (<$wide>::from(a) << b) as $t)),
+                (Bitwise::ShiftRight, &|a, b| {
+                    (<$wide>::from(a) >> shift(b).unwrap_or(<$t>::BITS)) as $t
+                }),
+            ];
+            for (op, rule) in rules {
+                let want: Vec<$t> = a.iter().zip(&b).map(|(&a, &b)| rule(a, b)).collect();
+                for (isa, got) in each_isa(|cpu| {
+                    let mut out = vec![0; a.len()];
+                    let shape = [a.len()];
+                    let lhs = Tensor { values: &a[..], shape: &shape };
+                    bitwise(cpu, op, lhs, Tensor { values: &b, shape: &shape }, &mut out);
+                    out
+                }) {
+                    assert_eq!(got, want, "{isa:?} {op:?}");
+                }
+            }
+            for (_, got) in each_isa(|cpu| {
+                let mut out = vec![0; a.len()];
+                bitwise_not(cpu, &a, &mut out);
+                out
+            }) {
+                assert!(got.iter().zip(&a).all(|(&got, &a)| got == !a));
+            }
+        };
+    }
+    check!(i32, i128);
+    check!(i64, i128);
+    check!(u64, u128);
+}
+
+#[test]
+fn large_unsigned_numbers_compare_as_such() {
+    let (a, b) = ([u64::MAX, 1, 1 << 63], [1, u64::MAX, 1 << 63]);
+    let (a, b) = (Tensor { values: &a[..], shape: &[3] }, Tensor { values: &b[..], shape: &[3] });
+    for (op, want) in [
+        (Comparison::Less, [0, 1, 0]),
+        (Comparison::GreaterEqual, [1, 0, 1]),
+        (Comparison::Equal, [0, 0, 1]),
+    ] {
+        for (_, got) in each_isa(|cpu| {
+            let mut out = vec![9; 3];
+            compare(cpu, op, a, b, &mut out);
+            out
+        }) {
+            assert_eq!(got, want, "{op:?}");
+        }
+    }
+}
+
+#[test]
+fn functions_of_64_bits_are_those_of_32_with_more_digits() {
+    let pool = Pool::new(2);
+    let cpu = Cpu { isa: Isa::detect(), pool: &pool };
+    let functions = [
+        Unary::Neg,
+        Unary::Abs,
+        Unary::Sqrt,
+        Unary::Rsqrt,
+        Unary::Square,
+        Unary::Exp,
+        Unary::Log,
+        Unary::Sin,
+        Unary::Cos,
+        Unary::Erf,
+        Unary::Floor,
+        Unary::Ceil,
+        Unary::Round,
+        Unary::Sign,
+        Unary::Reciprocal,
+        Unary::Tan,
+        Unary::Asin,
+        Unary::Acos,
+        Unary::Atan,
+        Unary::Sinh,
+        Unary::Cosh,
+        Unary::Asinh,
+        Unary::Acosh,
+        Unary::Atanh,
+        Unary::Log1p,
+        Unary::Expm1,
+        Unary::Log2,
+        Unary::Log10,
+    ];
+    for op in functions {
+        for len in [0, 1, 9, 40_000] {
+            let x: Vec<f32> = (0..len).map(|i| (i as f32 * 0.37).sin() * 3.0).collect();
+            let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+            let (mut narrow, mut out) = (vec![0.0; len], vec![0.0; len]);
+            unary(cpu, op, &x, &mut narrow);
+            unary_f64(cpu, op, &wide, &mut out);
+            for (a, b) in narrow.iter().zip(&out) {
+                let same = a.is_nan() && b.is_nan() || f64::from(*a) == *b;
+                let close = (f64::from(*a) - b).abs() <= 1e-5 * (1.0 + b.abs());
+                assert!(same || close, "{op:?}: {a} and {b}");
+            }
+        }
+    }
+}

@@ -419,7 +419,8 @@ mod tests {
         fn run(&self, layer: &GeneralLayer<'_>, mask: Option<&[u8]>) -> (Vec<f32>, Vec<f32>) {
             let mut sequence = vec![f32::NAN; self.batch * self.time * self.units];
             let mut final_c = vec![f32::NAN; self.batch * self.units];
-            let mut workspace = vec![f32::NAN; workspace_len(self.cell, self.units, Some(self.batch))];
+            let mut workspace =
+                vec![f32::NAN; workspace_len(self.cell, self.units, Some(self.batch))];
             let call = GeneralCall {
                 batch: self.batch,
                 time: self.time,

@@ -48,6 +48,11 @@ impl Extreme for i64 {
     const HIGHEST: i64 = i64::MAX;
 }
 
+impl Extreme for u64 {
+    const LOWEST: u64 = u64::MIN;
+    const HIGHEST: u64 = u64::MAX;
+}
+
 fn search<T: Extreme, I: Index>(cpu: Cpu, x: &[T], extent: Extent, out: &mut [I], largest: bool) {
     extent.check(x.len(), out.len(), "argmax or argmin");
     if out.is_empty() {

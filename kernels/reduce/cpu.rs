@@ -47,6 +47,31 @@ pub fn mean(cpu: Cpu, x: &[f32], extent: Extent, out: &mut [f32]) {
     out.iter_mut().for_each(|value| *value /= count);
 }
 
+/// Means of integers without their fractions; 0 for an empty axis. The sums do not wrap.
+///
+/// # Panics
+/// If a length does not fit `extent`.
+pub fn mean_integer<T: Copy + Into<i128> + TryFrom<i128> + Default + Send + Sync>(
+    cpu: Cpu,
+    x: &[T],
+    extent: Extent,
+    out: &mut [T],
+) {
+    extent.check(x.len(), out.len(), "mean");
+    let Extent { axis, inner, .. } = extent;
+    let group = (BLOCK / axis.max(1)).max(1);
+    cpu.pool.for_each_chunk(out, group, &|block, out| {
+        for (index, out) in out.iter_mut().enumerate() {
+            let at = block * group + index;
+            let line = x[at / inner * axis * inner..].iter().skip(at % inner).step_by(inner);
+            let sum: i128 = line.take(axis).map(|&value| value.into()).sum();
+            // A mean lies between two of the values.
+            *out =
+                sum.checked_div(axis as i128).and_then(|m| m.try_into().ok()).unwrap_or_default();
+        }
+    });
+}
+
 /// 1 where any value is not 0, else 0; 0 for an empty axis.
 ///
 /// # Panics

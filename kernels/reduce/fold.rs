@@ -17,8 +17,10 @@ pub trait Fold {
 pub trait Number: Copy + Send + Sync + private::Folds {}
 
 impl Number for f32 {}
+impl Number for f64 {}
 impl Number for i32 {}
 impl Number for i64 {}
+impl Number for u64 {}
 
 /// Keeps the folds out of the interface.
 pub(super) mod private {
@@ -66,10 +68,24 @@ fn smaller(a: f32, b: f32) -> f32 {
     if (a < b) | a.is_nan() { a } else { b }
 }
 
+#[inline(always)]
+fn larger_f64(a: f64, b: f64) -> f64 {
+    if (a > b) | a.is_nan() { a } else { b }
+}
+
+#[inline(always)]
+fn smaller_f64(a: f64, b: f64) -> f64 {
+    if (a < b) | a.is_nan() { a } else { b }
+}
+
 fold!(SumF32, f32, f64, 0.0, |a: f32, b| a + b, |a: f64, b: f32| a + f64::from(b));
 fold!(ProdF32, f32, f32, 1.0, |a: f32, b| a * b, |a: f32, b| a * b);
 fold!(MaxF32, f32, f32, f32::NEG_INFINITY, larger, larger);
 fold!(MinF32, f32, f32, f32::INFINITY, smaller, smaller);
+fold!(SumF64, f64, f64, 0.0, |a: f64, b| a + b, |a: f64, b: f64| a + b);
+fold!(ProdF64, f64, f64, 1.0, |a: f64, b| a * b, |a: f64, b| a * b);
+fold!(MaxF64, f64, f64, f64::NEG_INFINITY, larger_f64, larger_f64);
+fold!(MinF64, f64, f64, f64::INFINITY, smaller_f64, smaller_f64);
 fold!(SumI32, i32, i32, 0, i32::wrapping_add, i32::wrapping_add);
 fold!(ProdI32, i32, i32, 1, i32::wrapping_mul, i32::wrapping_mul);
 fold!(MaxI32, i32, i32, i32::MIN, i32::max, i32::max);
@@ -78,6 +94,10 @@ fold!(SumI64, i64, i64, 0, i64::wrapping_add, i64::wrapping_add);
 fold!(ProdI64, i64, i64, 1, i64::wrapping_mul, i64::wrapping_mul);
 fold!(MaxI64, i64, i64, i64::MIN, i64::max, i64::max);
 fold!(MinI64, i64, i64, i64::MAX, i64::min, i64::min);
+fold!(SumU64, u64, u64, 0, u64::wrapping_add, u64::wrapping_add);
+fold!(ProdU64, u64, u64, 1, u64::wrapping_mul, u64::wrapping_mul);
+fold!(MaxU64, u64, u64, u64::MIN, u64::max, u64::max);
+fold!(MinU64, u64, u64, u64::MAX, u64::min, u64::min);
 fold!(Any, u8, u8, 0, |a, b| a | u8::from(b != 0), |a, b| a | b);
 fold!(All, u8, u8, 1, |a, b| a & u8::from(b != 0), |a, b| a & b);
 
@@ -92,5 +112,7 @@ macro_rules! folds {
     };
 }
 folds!(f32, SumF32, ProdF32, MaxF32, MinF32);
+folds!(f64, SumF64, ProdF64, MaxF64, MinF64);
 folds!(i32, SumI32, ProdI32, MaxI32, MinI32);
 folds!(i64, SumI64, ProdI64, MaxI64, MinI64);
+folds!(u64, SumU64, ProdU64, MaxU64, MinU64);

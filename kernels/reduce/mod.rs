@@ -15,7 +15,7 @@ mod tests;
 
 pub use arg::{Extreme, argmax, argmin};
 pub use backward::{cumsum_backward, extremum_backward, prod_backward, sum_backward};
-pub use cpu::{all, any, max, mean, min, prod, sum};
+pub use cpu::{all, any, max, mean, mean_integer, min, prod, sum};
 pub use cumulative::cumsum;
 pub use fold::Number;
 pub use sum_to::{sum_to, sum_to_workspace_len};

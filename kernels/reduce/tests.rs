@@ -101,6 +101,31 @@ fn integer_and_logical_reductions_match_the_fold() {
 }
 
 #[test]
+fn means_of_integers_lose_their_fraction_and_their_sums_do_not_wrap() {
+    for extent in extents() {
+        let count = extent.outer * extent.axis * extent.inner;
+        let x: Vec<i64> = integers(count, 8, 1 << 63).iter().map(|v| v - (1 << 61)).collect();
+        let small: Vec<i32> = x.iter().map(|&v| v as i32).collect();
+        let mean = |sum: &i128| sum.checked_div(extent.axis as i128).unwrap_or(0);
+        let sums = reference::reduce(&x, extent, 0i128, |a, v| a + i128::from(v));
+        for (_, got) in run(&x, extent, mean_integer) {
+            assert!(got.iter().zip(&sums).all(|(&got, sum)| i128::from(got) == mean(sum)));
+        }
+        let sums = reference::reduce(&small, extent, 0i128, |a, v| a + i128::from(v));
+        for (_, got) in run(&small, extent, mean_integer) {
+            assert!(got.iter().zip(&sums).all(|(&got, sum)| i128::from(got) == mean(sum)));
+        }
+        let large: Vec<u64> = x.iter().map(|&v| v as u64).collect();
+        for (_, got) in run(&large, extent, max) {
+            assert_eq!(got, reference::reduce(&large, extent, 0, u64::max));
+        }
+        for (_, got) in run(&large, extent, sum) {
+            assert_eq!(got, reference::reduce(&large, extent, 0, u64::wrapping_add));
+        }
+    }
+}
+
+#[test]
 fn extrema_stand_at_their_first_position() {
     for extent in extents().filter(|extent| extent.axis > 0) {
         let count = extent.outer * extent.axis * extent.inner;

@@ -2,6 +2,7 @@
 
 use super::error::CliError;
 use crate::graph::{Bindings, Dim, Graph, Symbol, TensorType, ValueId};
+use crate::ops::Late;
 
 /// The symbol of the batch: the first dimension of the first input that leaves it open.
 pub(super) fn batch_symbol(graph: &Graph) -> Option<Symbol> {
@@ -17,8 +18,21 @@ pub(super) fn length_symbols(graph: &Graph) -> Vec<Symbol> {
     for index in 0..graph.value_count() {
         graph.ty(ValueId(index)).dims.iter().for_each(|dim| dim.symbols(&mut found));
     }
-    let batch = batch_symbol(graph);
-    found.retain(|symbol| Some(symbol) != batch.as_ref());
+    let (batch, measured) = (batch_symbol(graph), measured(graph));
+    found.retain(|symbol| Some(symbol) != batch.as_ref() && !measured.contains(symbol));
+    found
+}
+
+/// The symbols that only a run can measure: those of what runs Graphs of its own gives.
+fn measured(graph: &Graph) -> Vec<Symbol> {
+    let (mut found, given) = (Vec::new(), graph.input_symbols());
+    for node in graph.nodes() {
+        if !node.op.bodies().is_empty() || node.op.downcast_ref::<Late>().is_some() {
+            let dims = node.outputs.iter().flat_map(|id| &graph.ty(*id).dims);
+            dims.for_each(|dim| dim.symbols(&mut found));
+        }
+    }
+    found.retain(|symbol| !given.contains(symbol));
     found
 }
 

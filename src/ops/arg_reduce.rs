@@ -29,7 +29,11 @@ impl Operator for ArgReduce {
 
     fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
         inputs.at_most(1)?;
-        let x = inputs.typed(0, &[DType::F32, DType::I32, DType::I64], "a number")?;
+        let x = inputs.typed(
+            0,
+            &[DType::F32, DType::I32, DType::I64, DType::U64],
+            "f32, i32, i64 or u64",
+        )?;
         match x.dims.get(self.axis) {
             None => Err(inputs.shape_error(0, format!("at least {} dimensions", self.axis + 1))),
             Some(Dim::Known(0)) => {

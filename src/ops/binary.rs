@@ -22,13 +22,11 @@ pub enum BinaryKind {
     Power,
     FloorDivide,
     Modulo,
-    /// What the division rounded towards zero leaves over; it has the sign of `a`.
     Remainder,
     BitAnd,
     BitOr,
     BitXor,
     ShiftLeft,
-    /// Zeros follow from above, as in a number without sign.
     ShiftRight,
     Equal,
     NotEqual,
@@ -77,7 +75,7 @@ impl BinaryKind {
         matches!(self, BinaryKind::And | BinaryKind::Or | BinaryKind::Xor)
     }
 
-    /// Whether it takes integers alone, by their bits.
+    /// Whether it works on the bits of integers.
     pub fn is_bitwise(self) -> bool {
         use BinaryKind::*;
         matches!(self, BitAnd | BitOr | BitXor | ShiftLeft | ShiftRight)
@@ -92,7 +90,12 @@ impl BinaryKind {
 }
 
 /// Combines `a` and `b` element by element. Both have one type; dimensions of size 1, and missing
-/// leading ones, are repeated. A quotient of integers is rounded towards zero.
+/// leading ones, are repeated.
+///
+/// Arithmetic of integers wraps. `Divide` cuts the fraction of their quotient and `FloorDivide`
+/// rounds it down; what they leave over is `Remainder`, with the sign of `a`, and `Modulo`, with
+/// that of `b`. A division by zero and a negative power of an integer are errors of the run. A
+/// shift by all bits or more, or by a negative count, leaves zeros or copies of the sign.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Binary {
     /// What two elements give.
@@ -109,13 +112,15 @@ impl Operator for Binary {
     }
 
     fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
-        use DType::{Bool, F32, I32, I64};
+        use DType::{Bool, F32, F64, I32, I64, Str, U64};
         inputs.at_most(2)?;
         let (allowed, expected): (&[DType], _) = match self.kind {
             kind if kind.is_logical() => (&[Bool], "bool"),
-            BinaryKind::Equal | BinaryKind::NotEqual => (&[F32, I32, I64, Bool], "not text"),
-            kind if kind.is_bitwise() => (&[I32, I64], "an integer"),
-            _ => (&[F32, I32, I64], "a number"),
+            kind if kind.is_bitwise() => (&[I32, I64, U64], "i32, i64 or u64"),
+            BinaryKind::Equal | BinaryKind::NotEqual => {
+                (&[F32, F64, I32, I64, U64, Bool, Str], "f32, f64, i32, i64, u64, bool or string")
+            }
+            _ => (&[F32, F64, I32, I64, U64], "f32, f64, i32, i64 or u64"),
         };
         let a = inputs.typed(0, allowed, expected)?;
         let b = inputs.typed(1, allowed, expected)?;
@@ -155,7 +160,8 @@ impl Binary {
         let mut binary = |kind, a, b| adjoint.add(Binary { kind }, &[a, b]);
         use BinaryKind::{Divide, Multiply};
         Ok(Some(match (self.kind, slot) {
-            (BinaryKind::Add, _) | (BinaryKind::Subtract | BinaryKind::Modulo, 0) => dy,
+            (BinaryKind::Add, _)
+            | (BinaryKind::Subtract | BinaryKind::Modulo | BinaryKind::Remainder, 0) => dy,
             (BinaryKind::Subtract, _) => adjoint.add(Unary { kind: UnaryKind::Negative }, &[dy])?,
             (Multiply, 0) => binary(Multiply, dy, b)?,
             (Multiply, _) => binary(Multiply, dy, a)?,
@@ -185,6 +191,13 @@ impl Binary {
             // a - b * floor(a / b): the quotient is constant between its steps.
             (BinaryKind::Modulo, _) => {
                 let quotient = binary(BinaryKind::FloorDivide, a, b)?;
+                let product = binary(Multiply, dy, quotient)?;
+                adjoint.add(Unary { kind: UnaryKind::Negative }, &[product])?
+            }
+            // a - b * q with a whole q, which is (a - y) / b.
+            (BinaryKind::Remainder, _) => {
+                let whole = binary(BinaryKind::Subtract, a, y)?;
+                let quotient = binary(Divide, whole, b)?;
                 let product = binary(Multiply, dy, quotient)?;
                 adjoint.add(Unary { kind: UnaryKind::Negative }, &[product])?
             }

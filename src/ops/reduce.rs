@@ -33,7 +33,8 @@ impl ReduceKind {
     }
 }
 
-/// Reduces `x` along adjacent axes `first .. first + count`.
+/// Reduces `x` along adjacent axes `first .. first + count`. Sums and products of integers wrap; a
+/// mean of integers loses its fraction.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Reduce {
     /// What becomes of the elements.
@@ -66,8 +67,13 @@ impl Operator for Reduce {
         inputs.at_most(1)?;
         let x = match self.kind {
             ReduceKind::Any | ReduceKind::All => inputs.typed(0, &[DType::Bool], "bool")?,
-            ReduceKind::Mean => inputs.float(0)?,
-            _ => inputs.typed(0, &[DType::F32, DType::I32, DType::I64], "a number")?,
+            ReduceKind::Mean => {
+                inputs.typed(0, &[DType::F32, DType::I32, DType::I64], "f32, i32 or i64")?
+            }
+            _ => {
+                let numbers = &[DType::F32, DType::F64, DType::I32, DType::I64, DType::U64];
+                inputs.typed(0, numbers, "f32, f64, i32, i64 or u64")?
+            }
         };
         let end = self.first + self.count;
         if end > x.rank() {

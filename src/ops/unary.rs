@@ -40,6 +40,7 @@ pub enum UnaryKind {
     Log2,
     Log10,
     Not,
+    BitNot,
 }
 
 impl UnaryKind {
@@ -74,12 +75,13 @@ impl UnaryKind {
             UnaryKind::Log2 => "log2",
             UnaryKind::Log10 => "log10",
             UnaryKind::Not => "not",
+            UnaryKind::BitNot => "bit_not",
         }
     }
 }
 
-/// Changes `x` element by element: `f32`, truth values for `not`, also `i32` and `i64` for sign, absolute
-/// value, square and negation.
+/// Changes `x` element by element: `f32` and `f64`; truth values for `not`; integers for `bit_not`; and also
+/// integers, which wrap, for `negative`, `absolute`, `square` and `sign`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Unary {
     /// What an element becomes.
@@ -99,10 +101,14 @@ impl Operator for Unary {
         inputs.at_most(1)?;
         let x = match self.kind {
             UnaryKind::Not => inputs.typed(0, &[DType::Bool], "bool")?,
-            UnaryKind::Negative | UnaryKind::Absolute | UnaryKind::Square | UnaryKind::Sign => {
-                inputs.typed(0, &[DType::F32, DType::I32, DType::I64], "a number")?
+            UnaryKind::BitNot => {
+                inputs.typed(0, &[DType::I32, DType::I64, DType::U64], "i32, i64 or u64")?
             }
-            _ => inputs.float(0)?,
+            UnaryKind::Negative | UnaryKind::Absolute | UnaryKind::Square | UnaryKind::Sign => {
+                let numbers = &[DType::F32, DType::F64, DType::I32, DType::I64];
+                inputs.typed(0, numbers, "f32, f64, i32 or i64")?
+            }
+            _ => inputs.typed(0, &[DType::F32, DType::F64], "f32 or f64")?,
         };
         Ok(vec![x.clone()])
     }
@@ -213,7 +219,7 @@ impl Rule<'_, '_> {
                 let slope = self.scaled(std::f32::consts::FRAC_2_SQRT_PI, bell)?;
                 self.times(slope)
             }
-            Floor | Ceil | Round | Sign | Not => Ok(None),
+            Floor | Ceil | Round | Sign | Not | BitNot => Ok(None),
             _ => self.trigonometric(kind, x, y),
         }
     }

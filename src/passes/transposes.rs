@@ -4,9 +4,7 @@
 //! them stand elementwise nodes and reshapes, which work in any order of axes.
 
 use crate::graph::{Dim, Edit, Graph, GraphError, Node, Source, ValueId};
-use crate::ops::{
-    Activate, Binary, Cast, LayerNorm, MatMul, Reshape, Softmax, Transpose, Unary,
-};
+use crate::ops::{Activate, Binary, Cast, LayerNorm, MatMul, Reshape, Softmax, Transpose, Unary};
 
 /// The Graph with transposes moved as far behind as they go, where fewer of them are left then.
 ///
@@ -27,9 +25,7 @@ pub fn cancel_transposes(graph: &Graph) -> Result<Graph, GraphError> {
 /// The transposes of values that a run computes.
 fn count(graph: &Graph) -> usize {
     let is_one = |node: &&Node| node.op.downcast_ref::<Transpose>().is_some();
-    let of_data = |node: &&Node| {
-        node.inputs.iter().flatten().any(|input| !is_fixed(graph, *input))
-    };
+    let of_data = |node: &&Node| node.inputs.iter().flatten().any(|input| !is_fixed(graph, *input));
     graph.nodes().iter().filter(is_one).filter(of_data).count()
 }
 
@@ -178,7 +174,9 @@ impl Move<'_> {
         if dims.iter().all(|dim| dim.known() == Some(1)) && dims.len() <= permutation.len() {
             return match dims.is_empty() {
                 true => Ok(Some(x)),
-                false => self.graph.add_one(&self.node.name, Reshape::to(Vec::new()), &[x]).map(Some),
+                false => {
+                    self.graph.add_one(&self.node.name, Reshape::to(Vec::new()), &[x]).map(Some)
+                }
             };
         }
         if dims.len() > permutation.len() || !is_fixed(self.graph, x) {
@@ -217,9 +215,7 @@ impl Move<'_> {
             reshape.inferred.and_then(|axis| order.iter().position(|&other| other == axis));
         let y = match self.graph.ty(turned).dims == dims {
             true => turned,
-            false => {
-                self.graph.add_one(&self.node.name, Reshape { dims, inferred }, &[turned])?
-            }
+            false => self.graph.add_one(&self.node.name, Reshape { dims, inferred }, &[turned])?,
         };
         self.turn(y, axes).map(Some)
     }

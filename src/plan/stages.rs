@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::graph::{Graph, NodeId, Source, Symbol, ValueId, VariableId};
+use crate::graph::{Dim, Graph, Node, NodeId, Source, Symbol, ValueId, VariableId};
 
 /// Nodes that can be planned together: all of their sizes are known when the stage begins.
 #[derive(Clone, Debug)]
@@ -36,6 +36,7 @@ impl Program {
     /// follows it begins a new one, because its sizes may depend on data.
     pub fn new(graph: Graph) -> Program {
         let mut levels: Vec<usize> = Vec::with_capacity(graph.nodes().len());
+        let mut measured = Measured::of_inputs(&graph);
         for node in graph.nodes() {
             let level = node.inputs.iter().flatten().map(|id| match graph.value(*id).source {
                 // A host stage's results are there one level later.
@@ -44,7 +45,9 @@ impl Program {
                 }
                 _ => 0,
             });
-            levels.push(level.max().unwrap_or(0));
+            let level = level.max().unwrap_or(0).max(measured.level(&graph, node));
+            levels.push(level);
+            measured.add(&graph, node, level);
         }
         let mut stages: Vec<(bool, Vec<NodeId>)> = Vec::new();
         for level in 0..=levels.iter().copied().max().unwrap_or(0) {
@@ -93,6 +96,45 @@ impl Program {
     /// How many values are kept when their stage ends.
     pub fn carried_count(&self) -> usize {
         self.carried.len()
+    }
+}
+
+/// From which level on a symbol has a size: those of the inputs at once, those that a host stage measures
+/// after it.
+struct Measured(HashMap<Symbol, usize>);
+
+impl Measured {
+    fn of_inputs(graph: &Graph) -> Measured {
+        let mut symbols = Vec::new();
+        for input in graph.inputs() {
+            graph.ty(input.value).dims.iter().for_each(|dim| dim.symbols(&mut symbols));
+        }
+        Measured(symbols.into_iter().map(|symbol| (symbol, 0)).collect())
+    }
+
+    /// The first level at which a node's sizes are known, beyond what its inputs say.
+    fn level(&self, graph: &Graph, node: &Node) -> usize {
+        let mut symbols = Vec::new();
+        node.op.symbols(&mut symbols);
+        // What a host stage gives is measured after it ran, not planned by.
+        if !graph.on_host(node) {
+            for value in &node.outputs {
+                graph.ty(*value).dims.iter().for_each(|dim| dim.symbols(&mut symbols));
+            }
+        }
+        symbols.iter().filter_map(|symbol| self.0.get(symbol).copied()).max().unwrap_or(0)
+    }
+
+    /// Adds the symbols that a node on the host gives sizes.
+    fn add(&mut self, graph: &Graph, node: &Node, level: usize) {
+        if graph.on_host(node) {
+            let dims = node.outputs.iter().flat_map(|value| &graph.ty(*value).dims);
+            for dim in dims {
+                if let Dim::Symbol(symbol) = dim {
+                    self.0.entry(symbol.clone()).or_insert(level + 1);
+                }
+            }
+        }
     }
 }
 

@@ -148,7 +148,7 @@ fn of_one(kind: UnaryKind, x: f64) -> f64 {
         UnaryKind::Expm1 => x.exp_m1(),
         UnaryKind::Log2 => x.log2(),
         UnaryKind::Log10 => x.log10(),
-        UnaryKind::Not => panic!("not of a float"),
+        UnaryKind::Not | UnaryKind::BitNot => panic!("not of a float"),
     }
 }
 
@@ -163,6 +163,7 @@ fn of_two(kind: BinaryKind, a: &[f64], b: &[f64]) -> Elements {
         BinaryKind::Power => f64::powf,
         BinaryKind::FloorDivide => |a, b| (a / b).floor(),
         BinaryKind::Modulo => |a, b| a - b * (a / b).floor(),
+        BinaryKind::Remainder => |a, b| a % b,
         _ => return compared(kind, a, b),
     };
     Elements::F(a.iter().zip(b).map(|(&a, &b)| f(a, b)).collect())

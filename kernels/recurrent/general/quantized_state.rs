@@ -42,7 +42,11 @@ pub(super) fn forward(isa: Isa, layer: &GeneralLayer<'_>, mut call: GeneralCall<
             if index >= steps {
                 let at = row * time + index;
                 let kept = &all_h[row * units..][..units];
-                put(&mut call.sequence, at, if layer.zero_output_for_mask { &*output } else { kept });
+                put(
+                    &mut call.sequence,
+                    at,
+                    if layer.zero_output_for_mask { &*output } else { kept },
+                );
                 continue;
             }
             let at = row * time + if layer.backward { steps - 1 - index } else { index };

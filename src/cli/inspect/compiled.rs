@@ -24,6 +24,8 @@ pub(super) struct Compiled {
 #[derive(Debug, Serialize)]
 struct StageRow {
     on_host: bool,
+    /// Whether its sizes are known before it runs.
+    planned: bool,
     /// The sizes of the buffers in bytes; none on the host.
     buffers: Vec<usize>,
     nodes: Vec<NodeRow>,
@@ -33,7 +35,8 @@ struct StageRow {
 struct NodeRow {
     name: String,
     op: &'static str,
-    output_shapes: Vec<Vec<usize>>,
+    /// Sizes that are measured when the model runs are `None`.
+    output_shapes: Vec<Vec<Option<usize>>>,
     /// Whether it only shows its input under another shape.
     view: bool,
     flops: u64,
@@ -72,12 +75,11 @@ impl Compiled {
                 ("Bytes", Align::Right),
             ]);
             for node in &stage.nodes {
-                let known =
-                    |shape: &Vec<usize>| -> Vec<_> { shape.iter().copied().map(Some).collect() };
-                let shapes = node.output_shapes.iter().map(|shape| sizes::tuple(&known(shape)));
-                let (flops, bytes) = match node.view {
-                    true => ("view".to_owned(), String::new()),
-                    false => (thousands(node.flops as usize), thousands(node.bytes as usize)),
+                let shapes = node.output_shapes.iter().map(|shape| sizes::tuple(shape));
+                let (flops, bytes) = match (node.view, stage.planned) {
+                    (true, _) => ("view".to_owned(), String::new()),
+                    (false, false) => (String::new(), String::new()),
+                    _ => (thousands(node.flops as usize), thousands(node.bytes as usize)),
                 };
                 table.row([
                     format!("{} ({})", node.name, node.op),
@@ -87,7 +89,9 @@ impl Compiled {
                 ]);
             }
             text.push_str(&table.render(COLUMNS));
-            if !stage.on_host {
+            if !stage.planned {
+                text.push_str("Planned when a run has measured its sizes\n");
+            } else if !stage.on_host {
                 let total: usize = stage.buffers.iter().sum();
                 let count = stage.buffers.len();
                 text.push_str(&format!("Buffers: {count}, together {}\n", memory(total)));
@@ -100,7 +104,8 @@ impl Compiled {
 
 fn plan(program: &Program, stage: &Stage, bindings: &Bindings) -> Result<StageRow, CliError> {
     let graph = program.graph();
-    let buffers = match stage.on_host {
+    let planned = stage.symbols.iter().all(|symbol| bindings.get(symbol).is_some());
+    let buffers = match stage.on_host || !planned {
         true => Vec::new(),
         false => {
             let shapes = stage.inputs.iter().map(|id| graph.ty(*id).eval(bindings));
@@ -112,29 +117,30 @@ fn plan(program: &Program, stage: &Stage, bindings: &Bindings) -> Result<StageRo
             StagePlan::new(program, stage, bindings, &shapes, &workspace)?.buffers
         }
     };
-    let nodes = stage.nodes.iter().map(|id| row(graph, graph.node(*id), bindings));
-    Ok(StageRow { on_host: stage.on_host, buffers, nodes: nodes.collect::<Result<_, _>>()? })
+    let nodes = stage.nodes.iter().map(|id| row(graph, graph.node(*id), bindings)).collect();
+    Ok(StageRow { on_host: stage.on_host, planned, buffers, nodes })
 }
 
-fn row(graph: &Graph, node: &Node, bindings: &Bindings) -> Result<NodeRow, CliError> {
-    let known = |id| -> Result<TensorType, CliError> {
+fn row(graph: &Graph, node: &Node, bindings: &Bindings) -> NodeRow {
+    // What is not known counts as nothing.
+    let known = |id| -> Option<TensorType> {
         let ty = graph.ty(id);
-        Ok(TensorType::known(ty.dtype, &ty.eval(bindings)?))
+        Some(TensorType::known(ty.dtype, &ty.eval(bindings).ok()?))
     };
-    let inputs = node.inputs.iter().map(|input| input.map(known).transpose());
-    let inputs: Vec<Option<TensorType>> = inputs.collect::<Result<_, _>>()?;
+    let inputs: Vec<Option<TensorType>> =
+        node.inputs.iter().map(|input| input.and_then(known)).collect();
     let inputs: Vec<Option<&TensorType>> = inputs.iter().map(Option::as_ref).collect();
-    let outputs: Vec<TensorType> =
-        node.outputs.iter().map(|id| known(*id)).collect::<Result<_, _>>()?;
+    let outputs: Option<Vec<TensorType>> = node.outputs.iter().map(|id| known(*id)).collect();
     let view = node.op.is_view();
-    let Cost { flops, bytes } =
-        if view { Cost::default() } else { node.op.cost(&inputs, &outputs) };
-    Ok(NodeRow {
+    let cost = outputs.filter(|_| !view).map(|outputs| node.op.cost(&inputs, &outputs));
+    let Cost { flops, bytes } = cost.unwrap_or_default();
+    let shapes = node.outputs.iter().map(|id| sizes::shape(graph.ty(*id), bindings));
+    NodeRow {
         name: node.name.clone(),
         op: node.op.name(),
-        output_shapes: outputs.iter().filter_map(TensorType::shape).collect(),
+        output_shapes: shapes.collect(),
         view,
         flops,
         bytes,
-    })
+    }
 }

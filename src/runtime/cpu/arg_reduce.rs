@@ -30,6 +30,7 @@ impl CpuOp for ArgReduce {
         match x.ty.dtype {
             DType::I32 => search!(i32),
             DType::I64 => search!(i64),
+            DType::U64 => search!(u64),
             _ => search!(f32),
         }
     }

@@ -70,6 +70,8 @@ impl CpuOp for Binary {
                 let result = match dtype {
                     DType::I32 => arithmetic::<i32>(env, op, &a, &b, out, y),
                     DType::I64 => arithmetic::<i64>(env, op, &a, &b, out, y),
+                    DType::U64 => arithmetic::<u64>(env, op, &a, &b, out, y),
+                    DType::F64 => arithmetic::<f64>(env, op, &a, &b, out, y),
                     _ => arithmetic::<f32>(env, op, &a, &b, out, y),
                 };
                 result.map_err(|undefined| RunError::Unsupported {
@@ -83,6 +85,8 @@ impl CpuOp for Binary {
                 match dtype {
                     DType::I32 => compare::<i32>(env, op, &a, &b, out, y),
                     DType::I64 => compare::<i64>(env, op, &a, &b, out, y),
+                    DType::U64 => compare::<u64>(env, op, &a, &b, out, y),
+                    DType::F64 => compare::<f64>(env, op, &a, &b, out, y),
                     DType::Bool => compare::<u8>(env, op, &a, &b, out, y),
                     _ => compare::<f32>(env, op, &a, &b, out, y),
                 }
@@ -90,8 +94,9 @@ impl CpuOp for Binary {
             }),
             (Family::Bitwise(op), dtype) => call(y, move |env, out| {
                 match dtype {
-                    DType::I64 => bitwise::<i64>(env, op, &a, &b, out, y),
-                    _ => bitwise::<i32>(env, op, &a, &b, out, y),
+                    DType::I32 => bitwise::<i32>(env, op, &a, &b, out, y),
+                    DType::U64 => bitwise::<u64>(env, op, &a, &b, out, y),
+                    _ => bitwise::<i64>(env, op, &a, &b, out, y),
                 }
                 Ok(())
             }),
@@ -115,17 +120,6 @@ fn arithmetic<T: kernels::Number + AnyBitPattern + NoUninit>(
     kernels::arithmetic::<T>(env.cpu, op, tensor(env, a), tensor(env, b), out.get_mut(y.len))
 }
 
-fn bitwise<T: kernels::Bits + AnyBitPattern + NoUninit>(
-    env: &Env<'_>,
-    op: Bitwise,
-    a: &Operand,
-    b: &Operand,
-    out: &mut Buffer,
-    y: Target,
-) {
-    kernels::bitwise::<T>(env.cpu, op, tensor(env, a), tensor(env, b), out.get_mut(y.len));
-}
-
 fn compare<T: AnyBitPattern + PartialOrd + Send + Sync>(
     env: &Env<'_>,
     op: Comparison,
@@ -137,13 +131,61 @@ fn compare<T: AnyBitPattern + PartialOrd + Send + Sync>(
     kernels::compare::<T>(env.cpu, op, tensor(env, a), tensor(env, b), out.get_mut(y.len));
 }
 
+fn bitwise<T: kernels::Bits + AnyBitPattern + NoUninit>(
+    env: &Env<'_>,
+    op: Bitwise,
+    a: &Operand,
+    b: &Operand,
+    out: &mut Buffer,
+    y: Target,
+) {
+    kernels::bitwise::<T>(env.cpu, op, tensor(env, a), tensor(env, b), out.get_mut(y.len));
+}
+
+/// The function of an integer that a kind is, where it is one.
+fn of_integers(kind: UnaryKind) -> Option<IntegerUnary> {
+    match kind {
+        UnaryKind::Negative => Some(IntegerUnary::Neg),
+        UnaryKind::Absolute => Some(IntegerUnary::Abs),
+        UnaryKind::Square => Some(IntegerUnary::Square),
+        UnaryKind::Sign => Some(IntegerUnary::Sign),
+        _ => None,
+    }
+}
+
 impl CpuOp for Unary {
     fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
         let (x, y) = (lowering.input(0)?, lowering.result()?);
-        if x.ty.dtype.is_int() {
-            return integers(self.kind, lowering);
+        match (of_integers(self.kind), x.ty.dtype) {
+            (Some(op), DType::I32) => {
+                return call(y, move |env, out| {
+                    kernels::unary_integer::<i32>(env.cpu, op, env.get(&x), out.get_mut(y.len));
+                    Ok(())
+                });
+            }
+            (Some(op), DType::I64) => {
+                return call(y, move |env, out| {
+                    kernels::unary_integer::<i64>(env.cpu, op, env.get(&x), out.get_mut(y.len));
+                    Ok(())
+                });
+            }
+            _ => {}
         }
         let op = match self.kind {
+            UnaryKind::BitNot => {
+                let four = x.ty.dtype == DType::I32;
+                return call(y, move |env, out| {
+                    match four {
+                        true => {
+                            kernels::bitwise_not::<i32>(env.cpu, env.get(&x), out.get_mut(y.len))
+                        }
+                        false => {
+                            kernels::bitwise_not::<i64>(env.cpu, env.get(&x), out.get_mut(y.len))
+                        }
+                    }
+                    Ok(())
+                });
+            }
             UnaryKind::Not => {
                 return call(y, move |env, out| {
                     kernels::not(env.get(&x), out.get_mut(y.len));
@@ -178,31 +220,15 @@ impl CpuOp for Unary {
             UnaryKind::Log2 => kernels::Unary::Log2,
             UnaryKind::Log10 => kernels::Unary::Log10,
         };
+        let is_wide = x.ty.dtype == DType::F64;
         call(y, move |env, out| {
-            kernels::unary(env.cpu, op, env.get(&x), out.get_mut(y.len));
+            match is_wide {
+                true => kernels::unary_f64(env.cpu, op, env.get(&x), out.get_mut(y.len)),
+                false => kernels::unary(env.cpu, op, env.get(&x), out.get_mut(y.len)),
+            }
             Ok(())
         })
     }
-}
-
-/// A function of one integer.
-fn integers(kind: UnaryKind, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
-    let (x, y) = (lowering.input(0)?, lowering.result()?);
-    let op = match kind {
-        UnaryKind::Negative => IntegerUnary::Neg,
-        UnaryKind::Absolute => IntegerUnary::Abs,
-        UnaryKind::Square => IntegerUnary::Square,
-        UnaryKind::Sign => IntegerUnary::Sign,
-        other => return Err(lowering.refuse(format!("{} takes no integers", other.name()))),
-    };
-    let is_wide = x.ty.dtype == DType::I64;
-    call(y, move |env, out| {
-        match is_wide {
-            true => kernels::unary_integer::<i64>(env.cpu, op, env.get(&x), out.get_mut(y.len)),
-            false => kernels::unary_integer::<i32>(env.cpu, op, env.get(&x), out.get_mut(y.len)),
-        }
-        Ok(())
-    })
 }
 
 impl CpuOp for Cast {

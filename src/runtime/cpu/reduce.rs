@@ -25,7 +25,18 @@ impl CpuOp for Reduce {
                 })
             };
         }
+        macro_rules! whole_mean {
+            ($element:ty) => {
+                call(y, move |env, out| {
+                    let out = out.get_mut::<$element>(y.len);
+                    reduce::mean_integer(env.cpu, env.get::<$element>(&x), extent, out);
+                    Ok(())
+                })
+            };
+        }
         match (kind, x.ty.dtype) {
+            (ReduceKind::Mean, DType::I32) => whole_mean!(i32),
+            (ReduceKind::Mean, DType::I64) => whole_mean!(i64),
             (ReduceKind::Mean, _) => call(y, move |env, out| {
                 reduce::mean(env.cpu, env.get(&x), extent, out.get_mut(y.len));
                 Ok(())
@@ -40,6 +51,8 @@ impl CpuOp for Reduce {
             }),
             (_, DType::I32) => numbers!(i32),
             (_, DType::I64) => numbers!(i64),
+            (_, DType::U64) => numbers!(u64),
+            (_, DType::F64) => numbers!(f64),
             _ => numbers!(f32),
         }
     }

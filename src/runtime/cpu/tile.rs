@@ -15,7 +15,9 @@ impl CpuOp for Tile {
         let (x, y) = (lowering.input(0)?, lowering.result()?);
         let (from, to) = split(&x.shape, &self.repeats);
         if to.len() > MAX_RANK {
-            return Err(lowering.refuse("too many axes are repeated".to_owned()));
+            return Err(lowering.refuse(format!(
+                "at most {MAX_RANK} dimensions are possible, those that are repeated twice over"
+            )));
         }
         call(y, move |env, out| {
             by_size!(x, tile(env, &x, &from, &to, out, y));

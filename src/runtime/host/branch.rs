@@ -1,6 +1,6 @@
 //! `If`: one of two bodies.
 
-use super::{HostOp, Nested, flag, input, within};
+use super::{HostCall, HostOp, Nested, flag, input, within};
 use crate::graph::{Node, Tensor};
 use crate::ops::If;
 use crate::runtime::{RunError, Session};
@@ -25,7 +25,8 @@ impl Branches {
 }
 
 impl HostOp for Branches {
-    fn run(&mut self, node: &Node, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, RunError> {
+    fn run(&mut self, call: &HostCall<'_>) -> Result<Vec<Tensor>, RunError> {
+        let HostCall { node, inputs, .. } = *call;
         let condition = flag(node, "`condition`", input(node, inputs, 0)?)?;
         let count = self.then_branch.graph().inputs().len();
         let (session, first) = match condition {

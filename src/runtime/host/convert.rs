@@ -3,8 +3,8 @@
 use seqfuse_kernels::elementwise::broadcast_shape;
 use seqfuse_kernels::layout::MAX_RANK;
 
-use super::{HostOp, input, refuse};
-use crate::graph::{Data, Node, Tensor};
+use super::{HostCall, HostOp, input, refuse};
+use crate::graph::{Data, Tensor};
 use crate::ops::{Binary, BinaryKind, Cast};
 use crate::runtime::RunError;
 
@@ -12,7 +12,8 @@ use crate::runtime::RunError;
 pub(super) struct Convert;
 
 impl HostOp for Convert {
-    fn run(&mut self, node: &Node, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, RunError> {
+    fn run(&mut self, call: &HostCall<'_>) -> Result<Vec<Tensor>, RunError> {
+        let HostCall { node, inputs, .. } = *call;
         let Some(op) = node.op.downcast_ref::<Cast>() else {
             return Err(refuse(node, "it is another operator than its type says"));
         };
@@ -26,7 +27,8 @@ impl HostOp for Convert {
 pub(super) struct Compare;
 
 impl HostOp for Compare {
-    fn run(&mut self, node: &Node, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, RunError> {
+    fn run(&mut self, call: &HostCall<'_>) -> Result<Vec<Tensor>, RunError> {
+        let HostCall { node, inputs, .. } = *call;
         let kind = node.op.downcast_ref::<Binary>().map(|op| op.kind);
         let (a, b) = (input(node, inputs, 0)?, input(node, inputs, 1)?);
         let (Some(texts), Some(others)) = (a.as_str(), b.as_str()) else {

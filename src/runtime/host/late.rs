@@ -1,6 +1,6 @@
 //! `Late`: Graphs that are built from the inputs of a run.
 
-use super::{HostOp, Nested, refuse, within};
+use super::{HostCall, HostOp, Nested, refuse, within};
 use crate::graph::{DType, Data, Node, Tensor};
 use crate::ops::Late;
 use crate::runtime::{RunError, Session};
@@ -117,7 +117,8 @@ fn same_bits(a: &Tensor, b: &Tensor) -> bool {
 }
 
 impl HostOp for Built {
-    fn run(&mut self, node: &Node, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, RunError> {
+    fn run(&mut self, call: &HostCall<'_>) -> Result<Vec<Tensor>, RunError> {
+        let HostCall { node, inputs, .. } = *call;
         let Some(op) = node.op.downcast_ref::<Late>() else {
             return Err(refuse(node, "it is another operator than its type says"));
         };

@@ -13,16 +13,27 @@ mod text_moves;
 
 use super::stage::Backend;
 use super::{Options, RunError, Session};
-use crate::graph::{Graph, Node, Tensor};
+use crate::graph::{Bindings, Graph, Node, Tensor};
 use crate::ops::{Binary, Cast, HashBuckets, If, Late, Lookup, Loop, Scan, TextVectorization};
 
 /// A node of a host stage, ready to run.
 pub(super) trait HostOp: Send + Sync {
-    /// Runs the node on its inputs, `None` where a slot is empty, and returns its outputs.
+    /// Runs the node and returns its outputs.
     ///
     /// # Errors
     /// If the data do not suit the operator.
-    fn run(&mut self, node: &Node, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, RunError>;
+    fn run(&mut self, call: &HostCall<'_>) -> Result<Vec<Tensor>, RunError>;
+}
+
+/// One run of a host node.
+#[derive(Clone, Copy)]
+pub(super) struct HostCall<'a> {
+    /// The node.
+    pub(super) node: &'a Node,
+    /// Its inputs; `None` where a slot is empty.
+    pub(super) inputs: &'a [Option<&'a Tensor>],
+    /// The sizes of this run that are known so far.
+    pub(super) bindings: &'a Bindings,
 }
 
 /// What Sessions inside of a Session share with it: device, threads and options.

@@ -1,8 +1,8 @@
 //! `Loop`: a body over and over.
 
 use super::stack::Stack;
-use super::{HostOp, Nested, flag, input, refuse, within};
-use crate::graph::{DType, Data, Dim, Node, Tensor, TensorType};
+use super::{HostCall, HostOp, Nested, flag, input, refuse, within};
+use crate::graph::{Bindings, DType, Data, Node, Tensor, TensorType};
 use crate::ops::Loop;
 use crate::runtime::{RunError, Session};
 
@@ -33,16 +33,19 @@ impl Repeat {
     }
 
     /// The outputs of all iterations that are not carried, stacked.
-    fn collected(&self, stacks: Vec<Stack>) -> impl Iterator<Item = Tensor> {
+    fn collected(&self, stacks: Vec<Stack>, sizes: &Bindings) -> impl Iterator<Item = Tensor> {
         let types = self.op.outputs.iter().skip(self.op.carried);
-        stacks.into_iter().zip(types).map(|(stack, ty)| stack.finish(0, false, &expected(ty, 0)))
+        stacks
+            .into_iter()
+            .zip(types)
+            .map(|(stack, ty)| stack.finish(0, false, &expected(ty, 0, sizes)))
     }
 }
 
 /// The shape of a step of results of type `ty` along `axis`, where there was none: sizes that are
 /// not known count as 0.
-pub(super) fn expected(ty: &TensorType, axis: usize) -> Vec<usize> {
-    let mut shape: Vec<usize> = ty.dims.iter().map(|dim| Dim::known(dim).unwrap_or(0)).collect();
+pub(super) fn expected(ty: &TensorType, axis: usize, sizes: &Bindings) -> Vec<usize> {
+    let mut shape: Vec<usize> = ty.dims.iter().map(|dim| dim.eval(sizes).unwrap_or(0)).collect();
     if axis < shape.len() {
         shape.remove(axis);
     }
@@ -50,7 +53,8 @@ pub(super) fn expected(ty: &TensorType, axis: usize) -> Vec<usize> {
 }
 
 impl HostOp for Repeat {
-    fn run(&mut self, node: &Node, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, RunError> {
+    fn run(&mut self, call: &HostCall<'_>) -> Result<Vec<Tensor>, RunError> {
+        let HostCall { node, inputs, bindings } = *call;
         let (first, carried) = (Loop::FIRST, self.op.carried);
         let limit = inputs.first().copied().flatten().map(|trips| trips_of(node, trips));
         let limit = limit.transpose()?.unwrap_or(i64::MAX);
@@ -67,14 +71,14 @@ impl HostOp for Repeat {
         let mut trip = 0;
         while goes_on && trip < limit {
             let (number, truth) = (self.single(0, vec![trip]), self.single(1, vec![true]));
-            let mut call: Vec<&Tensor> = Vec::with_capacity(first + values.len());
-            call.extend([&number, &truth]);
+            let mut given: Vec<&Tensor> = Vec::with_capacity(first + values.len());
+            given.extend([&number, &truth]);
             match trip {
-                0 => call.extend(initial),
-                _ => call.extend(&self.carried),
+                0 => given.extend(initial),
+                _ => given.extend(&self.carried),
             }
-            call.extend(taken);
-            let ran = self.session.run_values(&call, &mut self.given);
+            given.extend(taken);
+            let ran = self.session.run_values(&given, &mut self.given);
             ran.map_err(|error| within(node, error))?;
             goes_on = flag(node, "the body's condition", &self.given[0])?;
             for (slot, value) in self.carried.iter_mut().zip(&mut self.given[1..]) {
@@ -91,7 +95,7 @@ impl HostOp for Repeat {
             0 => initial.iter().map(|&tensor| tensor.clone()).collect(),
             _ => std::mem::take(&mut self.carried),
         };
-        results.extend(self.collected(stacks));
+        results.extend(self.collected(stacks, bindings));
         Ok(results)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::repeat::expected;
 use super::stack::{Stack, take};
-use super::{HostOp, Nested, input, refuse, within};
+use super::{HostCall, HostOp, Nested, input, refuse, within};
 use crate::graph::{DType, Node, Tensor};
 use crate::ops::Scan;
 use crate::runtime::{RunError, Session};
@@ -49,7 +49,8 @@ impl Steps {
 }
 
 impl HostOp for Steps {
-    fn run(&mut self, node: &Node, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, RunError> {
+    fn run(&mut self, call: &HostCall<'_>) -> Result<Vec<Tensor>, RunError> {
+        let HostCall { node, inputs, bindings } = *call;
         let states = self.op.states;
         let values = (0..self.op.body.inputs().len()).map(|slot| input(node, inputs, slot));
         let values = values.collect::<Result<Vec<_>, _>>()?;
@@ -68,14 +69,14 @@ impl HostOp for Steps {
                 let at = if scan.reverse { count - 1 - index } else { index };
                 take(sequence, scan.axis, at, step);
             }
-            let mut call: Vec<&Tensor> = Vec::with_capacity(values.len());
+            let mut given: Vec<&Tensor> = Vec::with_capacity(values.len());
             match index {
-                0 => call.extend(initial),
-                _ => call.extend(&self.states),
+                0 => given.extend(initial),
+                _ => given.extend(&self.states),
             }
-            call.extend(&self.steps);
-            call.extend(taken);
-            let ran = self.session.run_values(&call, &mut self.given);
+            given.extend(&self.steps);
+            given.extend(taken);
+            let ran = self.session.run_values(&given, &mut self.given);
             ran.map_err(|error| within(node, error))?;
             for (slot, value) in self.states.iter_mut().zip(&mut self.given) {
                 std::mem::swap(slot, value);
@@ -91,7 +92,7 @@ impl HostOp for Steps {
         };
         let types = self.op.outputs.iter().skip(states);
         for ((stack, ty), scan) in stacks.into_iter().zip(types).zip(&self.op.results) {
-            results.push(stack.finish(scan.axis, scan.reverse, &expected(ty, scan.axis)));
+            results.push(stack.finish(scan.axis, scan.reverse, &expected(ty, scan.axis, bindings)));
         }
         Ok(results)
     }

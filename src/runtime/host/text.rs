@@ -1,6 +1,6 @@
 //! The layers that work on text and on tables of tokens.
 
-use super::{HostOp, input, refuse};
+use super::{HostCall, HostOp, input, refuse};
 use crate::graph::{Data, Node, Tensor};
 use crate::ops::{HashBuckets, Lookup, TextVectorization};
 use crate::runtime::RunError;
@@ -9,7 +9,8 @@ use crate::runtime::RunError;
 pub(super) struct TextLayer;
 
 impl HostOp for TextLayer {
-    fn run(&mut self, node: &Node, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, RunError> {
+    fn run(&mut self, call: &HostCall<'_>) -> Result<Vec<Tensor>, RunError> {
+        let HostCall { node, inputs, .. } = *call;
         let x = input(node, inputs, 0)?;
         let result = if let Some(op) = node.op.downcast_ref::<TextVectorization>() {
             vectorize(node, op, x)

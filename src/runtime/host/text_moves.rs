@@ -2,7 +2,7 @@
 
 use std::any::TypeId;
 
-use super::{HostOp, Nested, input, refuse, within};
+use super::{HostCall, HostOp, Nested, input, refuse, within};
 use crate::graph::{DType, Data, Graph, Node, Operator, Tensor, TensorType};
 use crate::ops::*;
 use crate::runtime::{RunError, Session};
@@ -10,14 +10,17 @@ use crate::runtime::{RunError, Session};
 /// Whether an operator moves elements and does nothing else with them.
 pub(super) fn is_move(op: &dyn Operator) -> bool {
     let moves = [
+        TypeId::of::<BroadcastTo>(),
         TypeId::of::<Concat>(),
         TypeId::of::<Crop>(),
         TypeId::of::<Expand>(),
         TypeId::of::<FullLike>(),
+        TypeId::of::<GatherNd>(),
         TypeId::of::<Pad>(),
         TypeId::of::<Reshape>(),
         TypeId::of::<ReshapeLike>(),
         TypeId::of::<Reverse>(),
+        TypeId::of::<ReverseSequence>(),
         TypeId::of::<Select>(),
         TypeId::of::<Slice>(),
         TypeId::of::<Take>(),
@@ -60,7 +63,8 @@ impl TextMove {
 }
 
 impl HostOp for TextMove {
-    fn run(&mut self, node: &Node, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, RunError> {
+    fn run(&mut self, call: &HostCall<'_>) -> Result<Vec<Tensor>, RunError> {
+        let HostCall { node, inputs, .. } = *call;
         let mut texts: Vec<&str> = vec![""];
         let mut numbered: Vec<Option<Tensor>> = Vec::with_capacity(inputs.len());
         for tensor in inputs {

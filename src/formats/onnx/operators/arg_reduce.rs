@@ -1,6 +1,6 @@
 //! Where the largest or smallest element of an axis stands.
 
-use super::numeric::{binary, ordered};
+use super::numeric::{binary, widen};
 use super::part::size;
 use crate::formats::onnx::call::{Call, Outputs};
 use crate::formats::onnx::contents::{Arithmetic, Size};
@@ -25,7 +25,7 @@ fn position(call: &mut Call<'_>, largest: bool) -> Outputs {
     let axis = call.axis("axis", axis, ty.rank())?;
     let keepdims = call.attributes.flag_or("keepdims", true)?;
     let is_last = call.attributes.flag_or("select_last_index", false)?;
-    let mut x = ordered(call, x)?;
+    let mut x = widen(call, x)?;
     if is_last {
         x = call.add(Reverse { axis }, &[x])?;
     }

@@ -1,11 +1,11 @@
 //! Arithmetic on two tensors, which are repeated as NumPy does.
 
-use super::numeric::{binary, carrier, one_type, ordered, pair, restored, scalar, widen};
+use super::numeric::{binary, carrier, one_type, pair, scalar, widen};
 use crate::formats::onnx::call::{Call, Outputs};
 use crate::formats::onnx::contents::{Arithmetic, Size, Sizes};
 use crate::formats::onnx::error::{NodeProblem, Problem};
-use crate::graph::{DType, Tensor, ValueId};
-use crate::ops::{BinaryKind, Select};
+use crate::graph::{DType, ValueId};
+use crate::ops::BinaryKind;
 
 /// `A + B`.
 pub fn add(call: &mut Call<'_>) -> Outputs {
@@ -37,13 +37,8 @@ fn arithmetic(call: &mut Call<'_>, on_sizes: Arithmetic, kind: BinaryKind) -> Ou
     }
     let (a, b) = pair(call)?;
     let dtype = one_type(call, a, b, "B")?;
-    let c = match (kind, dtype) {
-        (BinaryKind::Divide, DType::U64) => unsigned_quotient(call, a, b)?,
-        _ => {
-            let (a, b) = (widen(call, a)?, widen(call, b)?);
-            binary(call, kind, a, b)?
-        }
-    };
+    let (a, b) = (widen(call, a)?, widen(call, b)?);
+    let c = binary(call, kind, a, b)?;
     Ok(vec![call.cast(c, dtype)?.into()])
 }
 
@@ -57,17 +52,6 @@ pub fn modulo(call: &mut Call<'_>) -> Outputs {
     }
     let (a, b) = (call.value(0, "A")?, call.value(1, "B")?);
     let dtype = one_type(call, a, b, "B")?;
-    if dtype.is_float() && !is_c {
-        let value = "0 for floating point numbers";
-        return Err(crate::formats::onnx::attributes::bad("fmod", value, "1 for them"));
-    }
-    if dtype == DType::U64 {
-        let quotient = unsigned_quotient(call, a, b)?;
-        let (a, b) = (widen(call, a)?, widen(call, b)?);
-        let product = binary(call, BinaryKind::Multiply, quotient, b)?;
-        let rest = binary(call, BinaryKind::Subtract, a, product)?;
-        return Ok(vec![call.cast(rest, dtype)?.into()]);
-    }
     let (a, b) = (widen(call, a)?, widen(call, b)?);
     let kind = if is_c { BinaryKind::Remainder } else { BinaryKind::Modulo };
     let c = binary(call, kind, a, b)?;
@@ -84,41 +68,16 @@ fn rest(a: &Sizes, b: &Sizes) -> Option<Sizes> {
     a.combine(Arithmetic::Subtract, &product)
 }
 
-/// The quotient of two `u64`, as the bits of an `i64`. Where the divisor is 2⁶³ or more, it is 0 or 1. Elsewhere
-/// half of the dividend has a sign and can be divided; twice that quotient is right, or one too small.
-fn unsigned_quotient(call: &mut Call<'_>, a: ValueId, b: ValueId) -> Result<ValueId, Problem> {
-    use BinaryKind::*;
-    let (one, zero) = (scalar(call, DType::I64, 1), scalar(call, DType::I64, 0));
-    let (order_b, order_a) = (ordered(call, b)?, ordered(call, a)?);
-    let (a, b) = (call.cast(a, DType::I64)?, call.cast(b, DType::I64)?);
-    let is_large = binary(call, Less, b, zero)?;
-    let fits_once = binary(call, GreaterEqual, order_a, order_b)?;
-    let once = call.cast(fits_once, DType::I64)?;
-    let half = binary(call, ShiftRight, a, one)?;
-    let divisor = call.add(Select, &[is_large, one, b])?;
-    let quotient = binary(call, Divide, half, divisor)?;
-    let twice = binary(call, ShiftLeft, quotient, one)?;
-    let product = binary(call, Multiply, twice, b)?;
-    let rest = binary(call, Subtract, a, product)?;
-    let lowest = call.constant(Tensor::scalar(i64::MIN));
-    let order_rest = binary(call, BitXor, rest, lowest)?;
-    let is_short = binary(call, GreaterEqual, order_rest, order_b)?;
-    let more = call.cast(is_short, DType::I64)?;
-    let small = binary(call, Add, twice, more)?;
-    call.add(Select, &[is_large, once, small])
-}
-
 /// `X` to the power of `Y`, in the type of `X`.
 pub fn pow(call: &mut Call<'_>) -> Outputs {
     let (x, y) = pair(call)?;
     let (dtype, power) = (call.value_ty(x).dtype, call.value_ty(y).dtype);
     // A power of integers by a fraction is computed as a fraction.
-    let computed = match dtype.is_int() && power.is_int() {
-        true => DType::I64,
-        false => DType::F32,
+    let computed = match (carrier(dtype)?, carrier(power)?) {
+        (DType::F64, _) | (_, DType::F64) => DType::F64,
+        (DType::F32, _) | (_, DType::F32) => DType::F32,
+        _ => DType::I64,
     };
-    carrier(dtype)?;
-    carrier(power)?;
     let (x, y) = (call.cast(x, computed)?, call.cast(y, computed)?);
     let z = binary(call, BinaryKind::Power, x, y)?;
     Ok(vec![call.cast(z, dtype)?.into()])
@@ -146,10 +105,10 @@ fn extreme(call: &mut Call<'_>, on_sizes: Arithmetic, kind: BinaryKind) -> Outpu
     let dtype = call.value_ty(values[0]).dtype;
     let mut wide = Vec::with_capacity(values.len());
     for value in values {
-        wide.push(ordered(call, value)?);
+        wide.push(widen(call, value)?);
     }
     let joined = fold(call, kind, &wide)?;
-    Ok(vec![restored(call, joined, dtype)?.into()])
+    Ok(vec![call.cast(joined, dtype)?.into()])
 }
 
 /// The sum of all inputs.

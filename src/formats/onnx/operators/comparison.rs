@@ -1,6 +1,6 @@
 //! Relations of two tensors, which are repeated as NumPy does.
 
-use super::numeric::{binary, one_type, ordered, pair, widen};
+use super::numeric::{binary, one_type, pair, widen};
 use crate::formats::onnx::call::{Call, Outputs};
 use crate::formats::onnx::operand::Operand;
 use crate::graph::DType;
@@ -46,6 +46,6 @@ pub fn greater_or_equal(call: &mut Call<'_>) -> Outputs {
 fn compare(call: &mut Call<'_>, kind: BinaryKind) -> Outputs {
     let (a, b) = pair(call)?;
     one_type(call, a, b, "B")?;
-    let (a, b) = (ordered(call, a)?, ordered(call, b)?);
+    let (a, b) = (widen(call, a)?, widen(call, b)?);
     Ok(vec![binary(call, kind, a, b)?.into()])
 }

@@ -1,11 +1,11 @@
 //! The product of two matrices with factors and an addend.
 
-use super::numeric::{binary, one_type, widen};
+use super::numeric::{binary, fraction, one_type, widen};
 use super::product::product;
 use crate::formats::onnx::attributes::bad;
 use crate::formats::onnx::call::{Call, Outputs};
 use crate::formats::onnx::error::Problem;
-use crate::graph::{DType, Tensor, ValueId};
+use crate::graph::{DType, ValueId};
 use crate::ops::{Activation, BinaryKind, Dense, Transpose};
 
 /// `alpha · A' · B' + beta · C`, where `A'` is `A` or its transpose by `transA`, and so `B'`.
@@ -60,9 +60,10 @@ fn scaled(
     if factor == 1.0 {
         return Ok(x);
     }
-    if call.value_ty(x).dtype != DType::F32 {
+    let dtype = call.value_ty(x).dtype;
+    if !dtype.is_float() {
         return Err(bad(attribute, factor.to_string(), "1 for integers"));
     }
-    let factor = call.constant(Tensor::scalar(factor));
+    let factor = call.constant(fraction(dtype, f64::from(factor)));
     binary(call, BinaryKind::Multiply, x, factor)
 }

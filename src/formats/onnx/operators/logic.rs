@@ -1,10 +1,10 @@
 //! Functions of truth values and of bits.
 
-use super::numeric::{binary, carrier, one_type, pair, scalar, unary, widen};
+use super::numeric::{binary, one_type, pair, unary, widen};
 use crate::formats::onnx::attributes::{bad, missing};
 use crate::formats::onnx::call::{Call, Outputs};
 use crate::formats::onnx::error::{Problem, unsupported};
-use crate::graph::{DType, ValueId};
+use crate::graph::DType;
 use crate::ops::{BinaryKind, UnaryKind};
 
 /// Whether both hold.
@@ -63,8 +63,7 @@ pub fn bitwise_not(call: &mut Call<'_>) -> Outputs {
     let dtype = call.value_ty(x).dtype;
     integers(dtype)?;
     let x = widen(call, x)?;
-    let ones = scalar(call, carrier(dtype)?, -1);
-    let y = binary(call, BinaryKind::BitXor, x, ones)?;
+    let y = unary(call, UnaryKind::BitNot, x)?;
     Ok(vec![call.cast(y, dtype)?.into()])
 }
 
@@ -80,26 +79,7 @@ pub fn bit_shift(call: &mut Call<'_>) -> Outputs {
     let dtype = one_type(call, x, y, "Y")?;
     integers(dtype)?;
     let (x, y) = (widen(call, x)?, widen(call, y)?);
-    let z = match (kind, dtype) {
-        // The sign follows from above.
-        (BinaryKind::ShiftRight, DType::I8 | DType::I16 | DType::I32 | DType::I64) => {
-            return signed_shift(call, x, y, dtype);
-        }
-        _ => binary(call, kind, x, y)?,
-    };
-    Ok(vec![call.cast(z, dtype)?.into()])
-}
-
-
-/// Bits of a number with a sign moved down: those of the complement, where it is negative.
-fn signed_shift(call: &mut Call<'_>, x: ValueId, y: ValueId, dtype: DType) -> Outputs {
-    let carrier = carrier(dtype)?;
-    let (zero, ones) = (scalar(call, carrier, 0), scalar(call, carrier, -1));
-    let is_negative = binary(call, BinaryKind::Less, x, zero)?;
-    let mask = call.add(crate::ops::Select, &[is_negative, ones, zero])?;
-    let positive = binary(call, BinaryKind::BitXor, x, mask)?;
-    let moved = binary(call, BinaryKind::ShiftRight, positive, y)?;
-    let z = binary(call, BinaryKind::BitXor, moved, mask)?;
+    let z = binary(call, kind, x, y)?;
     Ok(vec![call.cast(z, dtype)?.into()])
 }
 

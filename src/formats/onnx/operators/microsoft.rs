@@ -168,11 +168,9 @@ pub fn fused_gemm(call: &mut Call<'_>) -> Outputs {
         (Some("LeakyRelu"), [alpha, ..]) => {
             Activation::LeakyRelu { negative_slope: alpha.unwrap_or(0.01) }
         }
-        (Some("HardSigmoid"), _) => Activation::BoundedRelu {
-            negative_slope: 0.0,
-            max_value: Some(1.0),
-            threshold: 0.0,
-        },
+        (Some("HardSigmoid"), _) => {
+            Activation::BoundedRelu { negative_slope: 0.0, max_value: Some(1.0), threshold: 0.0 }
+        }
         (name, _) => {
             let expected = "Relu, Tanh, Sigmoid, LeakyRelu or HardSigmoid";
             return Err(bad("activation", format!("{name:?}"), expected));

@@ -2,21 +2,20 @@
 
 use crate::formats::onnx::call::Call;
 use crate::formats::onnx::error::{NodeProblem, Problem, unsupported};
-use crate::graph::{DType, Tensor, ValueId};
+use crate::graph::{DType, Data, Tensor, ValueId};
 use crate::ops::{Binary, BinaryKind, Reshape, Unary, UnaryKind};
 
-/// The type that numbers of `dtype` are computed in: `f32` for `f16`, `i64` for narrow integers and
-/// those without sign, which wrap when they are made narrow again.
+/// The type that numbers of `dtype` are computed in: `f32` for `f16`, `i64` for narrow integers, which wrap
+/// when they are made narrow again.
 ///
 /// # Errors
 /// If it is no number, or one that nothing computes in.
 pub fn carrier(dtype: DType) -> Result<DType, Problem> {
     use DType::*;
     match dtype {
-        F32 | I32 | I64 => Ok(dtype),
+        F32 | F64 | I32 | I64 | U64 => Ok(dtype),
         F16 => Ok(F32),
-        I8 | I16 | U8 | U16 | U32 | U64 => Ok(I64),
-        F64 => Err(unsupported("arithmetic in f64", "convert the model to float32")),
+        I8 | I16 | U8 | U16 | U32 => Ok(I64),
         Bool => Err(unsupported("arithmetic on truth values", "cast them to a number first")),
         Str => Err(unsupported("arithmetic on text", "cast it to a number first")),
     }
@@ -31,8 +30,8 @@ pub fn widen(call: &mut Call<'_>, x: ValueId) -> Result<ValueId, Problem> {
     call.cast(x, to)
 }
 
-/// The two functions below see to it that numbers of 64 bits without sign are in order as `i64`: the
-/// smallest becomes the smallest there.
+/// The two functions below see to it that numbers of 64 bits without sign are in order as `i64`, for what
+/// has no kernel of their own: the smallest becomes the smallest there.
 fn flip(call: &mut Call<'_>, x: ValueId) -> Result<ValueId, Problem> {
     let lowest = call.constant(Tensor::scalar(i64::MIN));
     binary(call, BinaryKind::BitXor, x, lowest)
@@ -43,9 +42,11 @@ fn flip(call: &mut Call<'_>, x: ValueId) -> Result<ValueId, Problem> {
 /// # Errors
 /// If nothing computes in its type.
 pub fn ordered(call: &mut Call<'_>, x: ValueId) -> Result<ValueId, Problem> {
-    let is_unsigned = call.value_ty(x).dtype == DType::U64;
-    let x = widen(call, x)?;
-    if is_unsigned { flip(call, x) } else { Ok(x) }
+    if call.value_ty(x).dtype != DType::U64 {
+        return widen(call, x);
+    }
+    let x = call.cast(x, DType::I64)?;
+    flip(call, x)
 }
 
 /// What [`ordered`] made of a number of type `dtype`, as that again.
@@ -83,8 +84,24 @@ pub fn scalar(call: &mut Call<'_>, dtype: DType, value: i64) -> ValueId {
     call.constant(match dtype {
         DType::I32 => Tensor::scalar(value as i32),
         DType::I64 => Tensor::scalar(value),
+        DType::U64 => Tensor::scalar(value as u64),
+        DType::F64 => fraction(dtype, value as f64),
         _ => Tensor::scalar(value as f32),
     })
+}
+
+/// A number of type `f64`, or else `f32`, without dimensions.
+pub fn fraction(dtype: DType, value: f64) -> Tensor {
+    match dtype {
+        DType::F64 => {
+            let mut tensor = Tensor::zeros(DType::F64, []);
+            if let Data::F64(values) = tensor.data_mut() {
+                values.fill(value);
+            }
+            tensor
+        }
+        _ => Tensor::scalar(value as f32),
+    }
 }
 
 /// The type that both inputs of an operator have.

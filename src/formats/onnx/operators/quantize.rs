@@ -178,10 +178,10 @@ pub fn dynamic_quantize_linear(call: &mut Call<'_>) -> Outputs {
 fn by_own_range(call: &mut Call<'_>, x: ValueId) -> Result<[ValueId; 3], Problem> {
     let rank = call.value_ty(x).rank();
     let mut ends = [x; 2];
-    for (end, (reduce, limit)) in ends.iter_mut().zip([
-        (ReduceKind::Min, BinaryKind::Minimum),
-        (ReduceKind::Max, BinaryKind::Maximum),
-    ]) {
+    for (end, (reduce, limit)) in ends
+        .iter_mut()
+        .zip([(ReduceKind::Min, BinaryKind::Minimum), (ReduceKind::Max, BinaryKind::Maximum)])
+    {
         if rank > 0 {
             let node = crate::ops::Reduce { kind: reduce, first: 0, count: rank, keepdims: false };
             *end = call.add(node, &[x])?;
@@ -379,8 +379,7 @@ pub fn conv_integer(call: &mut Call<'_>) -> Outputs {
     };
     let taps = super::conv::taps(call, w, axes)?;
     let groups = super::conv::groups(call)?;
-    let attributes =
-        super::windows::Attributes::read(call, axes, Some(taps.clone()), true)?;
+    let attributes = super::windows::Attributes::read(call, axes, Some(taps.clone()), true)?;
     let (x, w) = (centered(call, x, x_zero)?, centered(call, w, w_zero)?);
     let depth = call.value_ty(w).dims[1].known();
     let terms = depth.map(|depth| taps.iter().fold(depth, |all, tap| all.saturating_mul(*tap)));

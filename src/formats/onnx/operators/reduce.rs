@@ -1,11 +1,11 @@
 //! One element for many along some axes.
 
-use super::numeric::{binary, carrier, ordered, restored, scalar, unary, widen};
+use super::numeric::{binary, carrier, fraction as number, scalar, unary, widen};
 use super::part::size;
 use crate::formats::onnx::call::{Call, Outputs};
 use crate::formats::onnx::contents::{Size, Sizes, product};
 use crate::formats::onnx::error::{Problem, unsupported};
-use crate::graph::{DType, Dim, Tensor, TensorType, ValueId};
+use crate::graph::{DType, Dim, TensorType, ValueId};
 use crate::ops::{BinaryKind, Reduce, ReduceKind, Select, UnaryKind};
 
 /// What is reduced along which axes.
@@ -136,7 +136,7 @@ reductions! {
     /// The sum of squares.
     reduce_sum_square, 18 => |call, r| {
         let x = widen(call, r.x)?;
-        let x = unary(call, UnaryKind::Square, x)?;
+        let x = binary(call, BinaryKind::Multiply, x, x)?;
         r.of(call, ReduceKind::Sum, x)
     };
 }
@@ -171,15 +171,15 @@ fn natural(size: &Size) -> Option<Dim> {
     size.is_natural().then(|| size.dim()).flatten()
 }
 
-/// The elements as `f32`.
+/// The elements as floating point numbers.
 fn fraction(call: &mut Call<'_>, r: &Reduction) -> Result<ValueId, Problem> {
-    carrier(r.ty.dtype)?;
-    call.cast(r.x, DType::F32)
+    let computed = if carrier(r.ty.dtype)? == DType::F64 { DType::F64 } else { DType::F32 };
+    call.cast(r.x, computed)
 }
 
 fn mean(call: &mut Call<'_>, r: &Reduction) -> Result<ValueId, Problem> {
     let x = widen(call, r.x)?;
-    if r.ty.dtype.is_float() {
+    if call.value_ty(x).dtype == DType::F32 {
         return r.of(call, ReduceKind::Mean, x);
     }
     let sum = r.of(call, ReduceKind::Sum, x)?;
@@ -198,9 +198,8 @@ fn extreme(
     if r.ty.dtype == DType::Bool {
         return r.of(call, of_truth, r.x);
     }
-    let x = ordered(call, r.x)?;
-    let y = r.of(call, kind, x)?;
-    restored(call, y, r.ty.dtype)
+    let x = widen(call, r.x)?;
+    r.of(call, kind, x)
 }
 
 /// `m + log Σ e^(x - m)` with the largest element `m`, so that no power leaves the range; an infinite `m` is
@@ -210,9 +209,10 @@ fn log_sum_exp(call: &mut Call<'_>, r: &Reduction) -> Result<ValueId, Problem> {
     let kept = Reduction { x, ty: r.ty.clone(), axes: r.axes.clone(), keepdims: true };
     let largest = kept.of(call, ReduceKind::Max, x)?;
     let size = unary(call, UnaryKind::Absolute, largest)?;
-    let infinite = call.constant(Tensor::scalar(f32::INFINITY));
+    let computed = call.value_ty(x).dtype;
+    let infinite = call.constant(number(computed, f64::INFINITY));
     let is_finite = binary(call, BinaryKind::Less, size, infinite)?;
-    let zero = scalar(call, DType::F32, 0);
+    let zero = scalar(call, computed, 0);
     let shift = call.add(Select, &[is_finite, largest, zero])?;
     let x = binary(call, BinaryKind::Subtract, x, shift)?;
     let x = unary(call, UnaryKind::Exp, x)?;

@@ -1,6 +1,6 @@
 //! Choices between tensors: `Where` and `Clip`.
 
-use super::numeric::{binary, ordered, restored};
+use super::numeric::{binary, widen};
 use crate::formats::onnx::call::{Call, Outputs};
 use crate::formats::onnx::contents::{Size, Sizes};
 use crate::formats::onnx::error::Problem;
@@ -52,16 +52,16 @@ pub fn clip(call: &mut Call<'_>) -> Outputs {
     } else {
         (call.optional_value(1)?, call.optional_value(2)?)
     };
-    let mut y = ordered(call, input)?;
+    let mut y = widen(call, input)?;
     // A lower bound above the upper one gives way.
     for (limit, kind) in [(low, BinaryKind::Maximum), (high, BinaryKind::Minimum)] {
         if let Some(limit) = limit {
             let limit = flat(call, limit)?;
-            let limit = ordered(call, limit)?;
+            let limit = widen(call, limit)?;
             y = binary(call, kind, y, limit)?;
         }
     }
-    Ok(vec![restored(call, y, dtype)?.into()])
+    Ok(vec![call.cast(y, dtype)?.into()])
 }
 
 fn bound(call: &mut Call<'_>, limit: Option<f32>, to: DType) -> Result<Option<ValueId>, Problem> {

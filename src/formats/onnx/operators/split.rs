@@ -29,7 +29,7 @@ pub fn split(call: &mut Call<'_>) -> Outputs {
     let dims: Option<Vec<Dim>> = sizes.iter().map(Size::dim).collect();
     let total = sizes.iter().map(Size::known).sum::<Option<i64>>();
     let differs = total.zip(dim.known()).is_some_and(|(a, b)| usize::try_from(a) != Ok(b));
-    let dims = dims.filter(|dims| !differs && dims.len() >= call.output_count());
+    let dims = dims.filter(|dims| !differs && dims.len() == call.output_count());
     let dims = dims.ok_or_else(|| {
         let expected = format!("{} sizes that make {dim}", call.output_count());
         bad("split", format!("{sizes:?}"), expected)

@@ -1,9 +1,9 @@
 //! Functions of one number.
 
-use super::numeric::{binary, carrier, float, scalar, unary, widen};
+use super::numeric::{binary, carrier, float, fraction, scalar, unary, widen};
 use crate::formats::onnx::call::{Call, Outputs};
 use crate::formats::onnx::contents::{Arithmetic, Size, Sizes};
-use crate::graph::{DType, Tensor};
+use crate::graph::DType;
 use crate::ops::{BinaryKind, UnaryKind};
 
 macro_rules! floats {
@@ -69,8 +69,8 @@ fn old(call: &mut Call<'_>) {
 pub fn erf(call: &mut Call<'_>) -> Outputs {
     let x = call.value(0, "input")?;
     let dtype = call.value_ty(x).dtype;
-    carrier(dtype)?;
-    let x = call.cast(x, DType::F32)?;
+    let computed = if carrier(dtype)? == DType::F64 { DType::F64 } else { DType::F32 };
+    let x = call.cast(x, computed)?;
     let y = unary(call, UnaryKind::Erf, x)?;
     Ok(vec![call.cast(y, dtype)?.into()])
 }
@@ -79,7 +79,8 @@ pub fn erf(call: &mut Call<'_>) -> Outputs {
 pub fn reciprocal(call: &mut Call<'_>) -> Outputs {
     old(call);
     let (x, dtype) = float(call, "X")?;
-    let one = scalar(call, DType::F32, 1);
+    let computed = carrier(dtype)?;
+    let one = scalar(call, computed, 1);
     let y = binary(call, BinaryKind::Divide, one, x)?;
     Ok(vec![call.cast(y, dtype)?.into()])
 }
@@ -112,10 +113,15 @@ fn of_number(call: &mut Call<'_>, kind: UnaryKind) -> Outputs {
     let is_unsigned = matches!(dtype, DType::U8 | DType::U16 | DType::U32 | DType::U64);
     let wide = widen(call, x)?;
     let y = match kind {
-        UnaryKind::Absolute if is_unsigned => return Ok(vec![x.into()]),
+        UnaryKind::Absolute if is_unsigned => wide,
+        UnaryKind::Negative if dtype == DType::U64 => {
+            let zero = scalar(call, dtype, 0);
+            binary(call, BinaryKind::Subtract, zero, wide)?
+        }
         // All but zero are above zero, whatever their highest bit.
         UnaryKind::Sign if is_unsigned => {
-            let zero = scalar(call, DType::I64, 0);
+            let computed = carrier(dtype)?;
+            let zero = scalar(call, computed, 0);
             binary(call, BinaryKind::NotEqual, wide, zero)?
         }
         kind => unary(call, kind, wide)?,
@@ -133,16 +139,16 @@ pub fn is_nan(call: &mut Call<'_>) -> Outputs {
 pub fn is_inf(call: &mut Call<'_>) -> Outputs {
     let upwards = call.attributes.flag_or("detect_positive", true)?;
     let downwards = call.attributes.flag_or("detect_negative", true)?;
-    let (mut x, _) = float(call, "X")?;
+    let (mut x, dtype) = float(call, "X")?;
     if upwards && downwards {
         x = unary(call, UnaryKind::Absolute, x)?;
     }
     let sought = match (upwards, downwards) {
-        (true, _) => f32::INFINITY,
-        (false, true) => f32::NEG_INFINITY,
+        (true, _) => f64::INFINITY,
+        (false, true) => f64::NEG_INFINITY,
         // Nothing is equal to it, and so nothing is sought.
-        (false, false) => f32::NAN,
+        (false, false) => f64::NAN,
     };
-    let sought = call.constant(Tensor::scalar(sought));
+    let sought = call.constant(fraction(dtype, sought));
     Ok(vec![binary(call, BinaryKind::Equal, x, sought)?.into()])
 }

@@ -39,7 +39,7 @@ impl GpuOp for Binary {
     fn check(&self, node: &Node, graph: &Graph) -> Result<(), String> {
         let dtype = node.inputs.first().copied().flatten().map(|id| graph.ty(id).dtype);
         if kernel(self.kind).is_none() {
-            return Err(format!("{} has no GPU kernel", self.kind.name()));
+            return Err("powers, remainders and bits have no GPU kernel".to_owned());
         }
         // An i64 is 32 bits wide there, so that sums would wrap elsewhere.
         if !self.kind.gives_bool() && dtype != Some(DType::F32) {
@@ -51,7 +51,9 @@ impl GpuOp for Binary {
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
         let (a, b, (output, y)) = (lowering.input(0)?, lowering.input(1)?, lowering.result()?);
         let Some(op) = kernel(self.kind) else {
-            return Err(lowering.refuse("powers have no GPU kernel".to_owned()));
+            return Err(
+                lowering.refuse("powers, remainders and bits have no GPU kernel".to_owned())
+            );
         };
         let sizes = (four(&y.shape), four(&a.shape), four(&b.shape));
         let (Some(shape), Some(a_shape), Some(b_shape)) = sizes else {

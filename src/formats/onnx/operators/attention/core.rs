@@ -328,11 +328,7 @@ pub fn joined(call: &mut Call<'_>, x: ValueId) -> Result<ValueId, Problem> {
 ///
 /// # Errors
 /// If the sizes do not fit each other.
-pub fn behind(
-    call: &mut Call<'_>,
-    past: Option<ValueId>,
-    x: ValueId,
-) -> Result<ValueId, Problem> {
+pub fn behind(call: &mut Call<'_>, past: Option<ValueId>, x: ValueId) -> Result<ValueId, Problem> {
     let Some(past) = past else { return Ok(x) };
     let past = compose::turned(call, past, [0, 2, 1, 3])?;
     call.add(Concat { axis: 1 }, &[past, x])

@@ -60,11 +60,7 @@ fn refuse_quantized(call: &mut Call<'_>) -> Result<(), Problem> {
 }
 
 /// Queries, keys and values by heads.
-fn inputs(
-    call: &mut Call<'_>,
-    heads: usize,
-    own: usize,
-) -> Result<([ValueId; 3], DType), Problem> {
+fn inputs(call: &mut Call<'_>, heads: usize, own: usize) -> Result<([ValueId; 3], DType), Problem> {
     let (query, dtype) = compose::float(call, 0, "query")?;
     let key = compose::optional_float(call, 1, "key")?;
     let value = compose::optional_float(call, 2, "value")?;
@@ -149,10 +145,8 @@ impl Past {
         let rows = compose::product(call, rows, stride)?;
         let places = compose::sum(call, places, rows)?;
         let multiply = crate::formats::onnx::contents::multiply;
-        let flat = [
-            multiply(batch.clone(), source.clone()),
-            multiply(heads.clone(), width.clone()),
-        ];
+        let flat =
+            [multiply(batch.clone(), source.clone()), multiply(heads.clone(), width.clone())];
         let flat = compose::shaped(call, both, flat)?;
         let places = compose::shaped(call, places, [batch.clone(), source.clone()])?;
         let taken = call.add(Take { axis: 0 }, &[flat, places])?;
@@ -192,12 +186,7 @@ fn turned(
     Ok((rotary::turn(call, query, turn)?, rotary::turn(call, key, turn)?))
 }
 
-fn masks(
-    call: &mut Call<'_>,
-    heads: Heads,
-    past: &Past,
-    rule: &mut Rule,
-) -> Result<(), Problem> {
+fn masks(call: &mut Call<'_>, heads: Heads, past: &Past, rule: &mut Rule) -> Result<(), Problem> {
     let window = call.attributes.int_or("local_window_size", -1)?;
     let keys = core::positions(call, &core::size(call, heads.key, 1))?;
     rule.masks.push(compose::binary(call, BinaryKind::Less, keys, past.total)?);

@@ -100,11 +100,7 @@ fn attended(
 }
 
 /// Queries, keys and values side by side on the last axis, taken apart.
-fn cut(
-    call: &mut Call<'_>,
-    x: ValueId,
-    sizes: Option<Vec<i64>>,
-) -> Result<[ValueId; 3], Problem> {
+fn cut(call: &mut Call<'_>, x: ValueId, sizes: Option<Vec<i64>>) -> Result<[ValueId; 3], Problem> {
     let width = core::size(call, x, 2).known();
     let hint = "export with known widths";
     let width = width.ok_or_else(|| unsupported("a projection of unknown width", hint))?;

@@ -39,10 +39,7 @@ pub fn multi_head_attention(call: &mut Call<'_>) -> Outputs {
 }
 
 /// Queries, keys and values by heads, the bias added.
-fn projected(
-    call: &mut Call<'_>,
-    count: usize,
-) -> Result<(Heads, crate::graph::DType), Problem> {
+fn projected(call: &mut Call<'_>, count: usize) -> Result<(Heads, crate::graph::DType), Problem> {
     let (query, dtype) = compose::float(call, 0, "query")?;
     let key = compose::optional_float(call, 1, "key")?;
     let value = compose::optional_float(call, 2, "value")?;

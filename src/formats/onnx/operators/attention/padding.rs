@@ -1,7 +1,7 @@
 //! The masks of ONNX Runtime's operators, in all of their forms.
 
-use super::core::{self, Heads, Rule};
 use super::compose;
+use super::core::{self, Heads, Rule};
 use crate::formats::onnx::call::Call;
 use crate::formats::onnx::contents::multiply;
 use crate::formats::onnx::error::{Problem, unsupported};
@@ -17,11 +17,7 @@ const FAR: f32 = -1000.0;
 ///
 /// # Errors
 /// If it has another form.
-pub fn mask(
-    call: &mut Call<'_>,
-    index: usize,
-    heads: Heads,
-) -> Result<Option<ValueId>, Problem> {
+pub fn mask(call: &mut Call<'_>, index: usize, heads: Heads) -> Result<Option<ValueId>, Problem> {
     let Some(given) = call.optional_value(index)? else { return Ok(None) };
     let (batch, source) = (core::size(call, heads.query, 0), core::size(call, heads.key, 1));
     let dims = call.value_ty(given).dims.clone();
