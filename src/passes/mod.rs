@@ -5,22 +5,24 @@ mod differentiate;
 mod inference;
 mod simplify;
 mod training;
+mod transposes;
 
 pub use dead::remove_dead;
 pub use differentiate::differentiate;
 pub use inference::for_inference;
 pub use simplify::simplify;
 pub use training::{TRAINING_STEP, for_training};
+pub use transposes::cancel_transposes;
 
 use crate::graph::{Graph, GraphError};
 
 /// The passes before a Plan for inference, in order: what acts in training alone goes, then what
-/// does nothing, then what nobody needs.
+/// does nothing, then what nobody needs, then transposes that undo each other.
 ///
 /// # Errors
 /// If a pass makes a Graph that is not valid.
 pub fn prepare(graph: &Graph) -> Result<Graph, GraphError> {
-    let graph = remove_dead(&simplify(&for_inference(graph)?)?)?;
+    let graph = cancel_transposes(&remove_dead(&simplify(&for_inference(graph)?)?)?)?;
     #[cfg(debug_assertions)]
     graph.verify()?;
     Ok(graph)
