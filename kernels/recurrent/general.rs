@@ -97,7 +97,8 @@ pub struct GeneralLayer<'a> {
     pub candidate: ScaledActivation,
     /// LSTM only: the activation of c on its way to the output.
     pub output: ScaledActivation,
-    /// Arguments of all activations are held within `-clip..=clip`; the state c is not.
+    /// Arguments of all activations are held within `-clip..=clip`; the state c is not. With a quantized
+    /// state the argument of `output` is not either, as ONNX Runtime has it.
     pub clip: Option<f32>,
     /// Whether time runs backward.
     pub backward: bool,
@@ -304,7 +305,11 @@ impl GeneralLayer<'_> {
         look(2, c, o);
         self.activate(isa, self.gate, o);
         h.copy_from_slice(c);
-        self.activate(isa, self.output, h);
+        if self.quantized_state {
+            self.output.apply(isa, h);
+        } else {
+            self.activate(isa, self.output, h);
+        }
         h.iter_mut().zip(&*o).for_each(|(h, o)| *h *= o);
     }
 
