@@ -75,7 +75,7 @@ fn dropped(
     let step = Tensor::new([2], vec![seed, 0]).map_err(GraphError::from)?;
     let step = call.constant(step);
     let stream = u32::try_from(call.node_count()).ok();
-    let noise = Dropout { stream, ..Dropout::new(Noise::Dropout { rate }) };
+    let noise = Dropout { stream, ..Dropout::new(Noise::Dropout { rate: rate.into() }) };
     let factors = call.add(noise, &[ones, step])?;
     let zero = call.constant(Tensor::scalar(0.0f32));
     let kept = binary(call, BinaryKind::NotEqual, factors, zero)?;
