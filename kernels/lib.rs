@@ -26,6 +26,7 @@ pub mod layer_norm;
 pub mod layout;
 pub mod loss;
 pub mod lstm;
+pub mod mapped;
 pub mod matmul;
 pub mod optimizer;
 mod panel;

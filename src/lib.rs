@@ -4,7 +4,7 @@
 //! ```text
 //!  formats           graph            passes          plan             runtime
 //!  .keras ──read──►  typed values ──► take out ─────► stages ────────► CPU: kernels, threads
-//!  .json             symbolic sizes   training,       schedule         GPU: WGSL through wgpu
+//!  .onnx .json       symbolic sizes   training,       schedule         GPU: WGSL through wgpu
 //!                    explicit masks   no-ops, dead    buffers
 //!                    Variables        nodes           packed weights
 //! ```
@@ -22,7 +22,8 @@
 //! ```
 //!
 //! Dependencies point one way: kernels, [`graph`] ← [`ops`] ← [`passes`] ← [`plan`] ←
-//! [`runtime`] ← command line; [`formats`] know [`graph`] and [`ops`] alone.
+//! [`runtime`] ← command line; [`formats`] know [`graph`] and [`ops`] alone, but that the runtime
+//! computes what is constant in ONNX files.
 
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -37,7 +38,7 @@ pub mod text;
 pub mod train;
 
 pub use formats::{
-    CustomRegistry, Format, FormatError, LoadError, ReadOptions, SaveError, Written,
+    CustomRegistry, Format, FormatError, Labels, LoadError, ReadOptions, SaveError, Written,
 };
 pub use graph::{DType, Data, Tensor};
 pub use model::Model;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::formats::keras::Document;
 use crate::formats::{
-    self, Format, FormatError, LoadError, Loaded, ReadOptions, SaveError, Written,
+    self, Format, FormatError, Labels, LoadError, Loaded, ReadOptions, SaveError, Written, classes,
 };
-use crate::graph::Graph;
+use crate::graph::{Graph, Output};
 use crate::plan::PackCache;
 use crate::runtime::{Options, RunError, Session};
 
@@ -106,19 +106,30 @@ impl Model {
         self.document.as_deref()
     }
 
-    /// The names of the classes that the model tells apart, where its file holds them: one for each
-    /// value of a row, or two for a single probability.
-    pub fn labels(&self) -> Option<Vec<String>> {
-        self.document().and_then(Document::labels)
+    /// The names of the classes that the model tells apart, as far as its file holds them: for an
+    /// output one for each value of a row, or two for a single probability.
+    pub fn labels(&self) -> Labels {
+        self.document().map_or_else(Labels::new, Document::labels)
     }
 
     /// The model with these names of classes, which files then hold.
     ///
     /// # Errors
     /// If there are none, one is empty or has a line break, or the model was built in memory.
-    pub fn with_labels(&self, labels: &[String]) -> Result<Model, FormatError> {
+    pub fn with_labels(&self, labels: &Labels) -> Result<Model, FormatError> {
         let mut document = self.document().ok_or_else(in_memory)?.clone();
-        document.set_labels(labels)?;
+        let of = |output: &Output| labels.of(&output.name, classes(self.graph.ty(output.value)));
+        let labels = match self.graph.outputs() {
+            // Those of an only output need not say whose they are.
+            [output] => labels.of(&output.name, None).map(Labels::of_all),
+            outputs if labels.by_output().next().is_some() => {
+                let named = outputs.iter().filter_map(|output| Some((&output.name, of(output)?)));
+                Some(named.fold(Labels::new(), |all, (name, names)| all.with(name, names)))
+            }
+            _ => None,
+        }
+        .unwrap_or_else(|| labels.clone());
+        document.set_labels(&labels)?;
         Ok(Model { document: Some(Arc::new(document)), ..self.clone() })
     }
 

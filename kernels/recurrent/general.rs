@@ -9,7 +9,7 @@ use crate::activation::Activation;
 use crate::isa::Isa;
 
 /// `factor · function(scale · x + offset)`, for an elementwise function.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ScaledActivation {
     /// The function.
     pub function: Activation,

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::error::CliError;
+use crate::graph::{DType, Input};
 use crate::text::parse_vocabulary_file;
-use crate::{Device, Format, Model, Options, ReadOptions};
+use crate::{Device, Format, Labels, Model, Options, ReadOptions};
 
 /// Which model, and what is said about it beside the file.
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
-    /// The model: a .keras, .h5 or .safetensors file, or a .json description (untrained)
+    /// The model: a .keras, .h5, .onnx or .safetensors file, or a .json description (untrained)
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
     /// The tokens of the model's text layer, one a line, in place of those in the model's file
@@ -34,7 +35,17 @@ impl ModelArgs {
 
     /// Reads the model with what `options` say.
     pub fn open_with(&self, options: &ReadOptions) -> Result<Model, CliError> {
-        Ok(Model::open_with(&self.model, options)?)
+        let model = Model::open_with(&self.model, options)?;
+        let takes_text = |input: &Input| model.graph().ty(input.value).dtype == DType::Str;
+        if let (Some(path), false) =
+            (&self.vocabulary, model.graph().inputs().iter().any(takes_text))
+        {
+            let path = path.display();
+            return Err(CliError::usage(format!(
+                "--vocabulary {path}: the model takes no text; leave it out"
+            )));
+        }
+        Ok(model)
     }
 
     /// What is said about the model beside the file.
@@ -63,14 +74,14 @@ impl ModelArgs {
 #[derive(Debug, Args)]
 pub(super) struct LabelsArgs {
     /// Names of the values of a row, one a line, in place of those in the model's file; two names
-    /// for one probability: below 0.5 and from 0.5 on
+    /// for one probability: below 0.5 and from 0.5 on. For several outputs a JSON object of lists
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
 }
 
 impl LabelsArgs {
     /// The names, where a file is given.
-    pub fn read(&self) -> Result<Option<Vec<String>>, CliError> {
+    pub fn read(&self) -> Result<Option<Labels>, CliError> {
         self.labels.as_deref().map(read_labels).transpose()
     }
 }
@@ -164,11 +175,15 @@ pub(super) fn read_lines(path: &Path) -> Result<Vec<String>, CliError> {
     Ok(read_text(path)?.lines().map(str::to_owned).collect())
 }
 
-/// Reads a file of a label a line.
-fn read_labels(path: &Path) -> Result<Vec<String>, CliError> {
-    let labels = read_lines(path)?;
+/// Reads a file of a label a line, or of labels by output.
+fn read_labels(path: &Path) -> Result<Labels, CliError> {
+    let labels = Labels::parse(&read_text(path)?);
     if labels.is_empty() {
         let what = "the file holds no label; put one on each line";
+        return Err(CliError::failed(what).within(path.display()));
+    }
+    if let Some(flaw) = labels.flaw() {
+        let what = format!("{flaw}; give each class a name of its own, one a line");
         return Err(CliError::failed(what).within(path.display()));
     }
     Ok(labels)

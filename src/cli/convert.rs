@@ -8,13 +8,14 @@ use clap::Args;
 use super::common::{self, LabelsArgs, ModelArgs};
 use super::error::CliError;
 use super::output::{self, OutputFile};
+use crate::graph::VariableId;
 use crate::{Format, Model};
 
 /// Write a model in another file format
 ///
 /// Formats are told by extension. A round trip keeps weights, the optimizer's state, compile
 /// settings, vocabularies and names of classes; a .json description holds no weights. What a format has no place for
-/// is said on standard error.
+/// is said on standard error. A model that comes from ONNX goes to .safetensors alone, with its graph.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   seqfuse convert models/sentiment.keras sentiment.safetensors
@@ -61,7 +62,6 @@ pub(super) fn run(args: &ConvertArgs) -> Result<(), CliError> {
 
 /// The format that the output's extension names.
 pub(super) fn format(path: &Path) -> Result<Format, CliError> {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
     // Keras reads such a name as weights alone, in a layout that is not written.
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
     if name.to_ascii_lowercase().ends_with(".weights.h5") {
@@ -69,24 +69,29 @@ pub(super) fn format(path: &Path) -> Result<Format, CliError> {
                     model, from which Keras's load_weights reads them too";
         return Err(CliError::usage(format!("{}: {what}", path.display())));
     }
-    Format::of(path).map_err(|_| {
-        CliError::usage(match extension {
-            "onnx" => format!("{}: writing .onnx is not built yet", path.display()),
-            _ => format!(
-                "{}: formats are told by extension; use .keras, .h5, .safetensors or .json",
-                path.display()
-            ),
-        })
-    })
+    match Format::of(path) {
+        Ok(Format::Onnx) => {
+            let what = "writing .onnx is not built yet; use .safetensors, .keras or .h5";
+            Err(CliError::usage(format!("{}: {what}", path.display())))
+        }
+        Ok(format) => Ok(format),
+        Err(_) => Err(CliError::usage(format!(
+            "{}: formats are told by extension; use .keras, .h5, .safetensors or .json",
+            path.display()
+        ))),
+    }
 }
 
 /// What was written, in one line.
 fn summary(model: &Model, path: &Path, bytes: usize) -> String {
     let graph = model.graph();
     let layers = graph.layers().len();
-    let saved = model.document().map_or(&[][..], |document| &document.variables);
-    let parameters: usize =
-        saved.iter().map(|saved| graph.variable(saved.variable).value.len()).sum();
+    let all = || (0..graph.variables().len()).map(VariableId).collect();
+    // What is written of a Keras model are the Variables that Keras saves.
+    let saved: Vec<VariableId> = model.document().map_or_else(all, |document| {
+        document.variables.iter().map(|saved| saved.variable).collect()
+    });
+    let parameters: usize = saved.iter().map(|id| graph.variable(*id).value.len()).sum();
     format!("{}: {layers} layers, {parameters} parameters, {bytes} bytes\n", path.display())
 }
 

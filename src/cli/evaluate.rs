@@ -8,9 +8,8 @@ use serde_json::{Map, Value};
 use super::common::{self, DeviceArgs, LabelsArgs, ModelArgs};
 use super::error::CliError;
 use super::table::{Align, Table};
-use super::train::{ColumnArgs, CompileArgs, refuse_gpu};
+use super::train::{ColumnArgs, CompileArgs, Settings, refuse_gpu};
 use super::{COLUMNS, output, run, show};
-use crate::train::files::fit_targets;
 use crate::train::{TrainConfig, Trainer};
 
 /// Measure a model's loss and metrics on data, as Keras's evaluate does
@@ -34,7 +33,8 @@ pub(super) struct EvaluateArgs {
     #[command(flatten)]
     columns: ColumnArgs,
     /// Rows that run at once
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = run::positive)]
+    #[arg(long, value_name = "N", default_value_t = 32, allow_negative_numbers = true,
+          value_parser = run::positive)]
     batch_size: usize,
     /// Print an object in JSON
     #[arg(long)]
@@ -48,16 +48,17 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<(), CliError> {
     refuse_gpu(&args.device, "evaluation")?;
     let model = args.model.open()?;
     common::note_untrained(&args.model.model);
-    let labels = args.labels.read()?.or_else(|| model.labels());
-    let data = args.columns.read(&args.data, &model, labels)?.data;
+    let labels = args.labels.read()?.unwrap_or_else(|| model.labels());
+    let mut settings = Settings::default();
+    args.compile.add_to(&mut settings)?;
     // No step is made: the optimizer that the model has, and its state, do not matter.
     let config = TrainConfig::new()
         .optimizer("sgd")
         .options(args.device.options())
         .batch_size(args.batch_size);
-    let trainer = Trainer::new(&model, &args.compile.over(config)?)?;
-    let data = fit_targets(data, model.graph(), trainer.compile());
-    let data = data.map_err(|error| CliError::from(error).within(args.data.display()))?;
+    let config = settings.apply(&config, &model)?;
+    let data = args.columns.read(&args.data, &model, &config.compiled(&model)?, labels)?.data;
+    let trainer = Trainer::new(&model, &config)?;
     let logs = trainer.evaluate(&data)?;
     if args.json {
         let entries = logs.iter().map(|(name, value)| (name.to_owned(), Value::from(value)));

@@ -48,9 +48,21 @@ enum Command {
     Devices(devices::DevicesArgs),
 }
 
+/// Lets a write beyond the limit of a file's size (`ulimit -f`) fail as one to a full disk does: the
+/// signal that comes with it would end the process with no word, and leave half a file.
+fn outlive_limits() {
+    #[cfg(unix)]
+    {
+        let seen = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        // A system without the signal has no such limit.
+        let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, seen);
+    }
+}
+
 /// The `seqfuse` command: reads the arguments of the process, does what they say and tells how it
 /// went. Exit code 0: done; 1: failed or did not match; 2: wrong usage.
 pub fn main() -> ExitCode {
+    outlive_limits();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return later::refuse(&error),

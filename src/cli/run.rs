@@ -9,6 +9,7 @@ use super::common::{self, DeviceArgs, LabelsArgs, ModelArgs};
 use super::error::CliError;
 use super::output::{self, OutputFile};
 use super::{carry, inputs, json, show};
+use crate::Labels;
 use crate::formats::npz;
 use crate::graph::{DType, Graph};
 use crate::runtime::{Profile, Session, Tensors};
@@ -16,10 +17,10 @@ use crate::runtime::{Profile, Session, Tensors};
 /// Run a model on texts or arrays and print or keep what it gives
 ///
 /// Arrays of an .npz go to the inputs of their names; where the names are not the model's and the
-/// counts agree, in file order. A .csv or .tsv has an example a row, a .jsonl an example a line.
+/// counts agree, in file order. Of a file to train on, `x` goes to a model's only input. A .csv or .tsv has an example a row, a .jsonl an example a line.
 ///
-/// A classifier whose file names its classes prints the most probable one, and keeps it as
-/// `labels/OUTPUT`.
+/// A classifier whose file names its classes prints the most probable one and its probability, and
+/// keeps it as `labels/OUTPUT`; the output itself stays as the model gives it.
 ///
 /// Rows run in batches of 32, as in Keras's predict, unless --batch-size says otherwise. A text
 /// layer without a fixed length pads each batch to its longest text, so there the size of batches
@@ -119,7 +120,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
     if !args.carry.is_empty() {
         let mut session = model.session(&options)?;
         let outputs = carry::run(&mut session, &args.carry, args.source.input.as_deref())?;
-        return finish(target, outputs, None, given.as_deref());
+        return finish(target, outputs, None, &given.unwrap_or_default());
     }
     let inputs = args.source.read(model.graph())?;
     let mut session = model.session(&options)?;
@@ -129,9 +130,14 @@ pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
         file.write(profile_json(model.graph(), runs)?.as_bytes())?;
     }
     // The model's own names are for its own outputs; other ones may be asked for.
-    let own = || model.labels().filter(|labels| show::fit_some(&outputs, labels.len()));
-    let labels = given.or_else(own);
-    finish(target, outputs, only_texts(&inputs), labels.as_deref())
+    let labels = match given {
+        Some(given) => {
+            show::check_labels(&outputs, &given)?;
+            given
+        }
+        None => model.labels(),
+    };
+    finish(target, outputs, only_texts(&inputs), &labels)
 }
 
 /// Prints or keeps what the runs gave, beside the texts that it belongs to.
@@ -139,12 +145,12 @@ fn finish(
     target: Target,
     mut outputs: Tensors,
     texts: Option<&[String]>,
-    labels: Option<&[String]>,
+    labels: &Labels,
 ) -> Result<(), CliError> {
     if let Target::Terminal = target {
-        return output::print(&show::render(&outputs, texts, labels)?);
+        return output::print(&show::render(&outputs, texts, labels));
     }
-    add_labels(&mut outputs, labels)?;
+    add_labels(&mut outputs, &labels);
     match target {
         Target::Terminal => Ok(()),
         Target::Stdout => output::print(&json::tensors(&outputs)),
@@ -213,19 +219,17 @@ fn only_texts(inputs: &Tensors) -> Option<&[String]> {
     }
 }
 
-fn add_labels(outputs: &mut Tensors, labels: Option<&[String]>) -> Result<(), CliError> {
-    let Some(labels) = labels else { return Ok(()) };
-    show::check_labels(outputs, Some(labels))?;
+fn add_labels(outputs: &mut Tensors, labels: &Labels) {
     let best: Vec<(String, Vec<String>)> = outputs
         .iter()
         .filter_map(|(name, tensor)| {
+            let labels = show::labels_of(name, tensor, labels)?;
             Some((format!("labels/{name}"), show::best_labels(tensor, labels)?))
         })
         .collect();
     for (name, names) in best {
         outputs.insert(name, names);
     }
-    Ok(())
 }
 
 fn profile_json(graph: &Graph, runs: &[Profile]) -> Result<String, CliError> {
@@ -277,8 +281,7 @@ mod tests {
     fn predicted_labels_are_kept_beside_their_output() {
         let values = vec![0.1f32, 0.9, 0.8, 0.2];
         let mut outputs = Tensors::new().with("y", Tensor::new([2, 2], values).unwrap());
-        let labels = ["bad".to_owned(), "good".to_owned()];
-        add_labels(&mut outputs, Some(&labels)).unwrap();
+        add_labels(&mut outputs, &Labels::of_all(["bad".to_owned(), "good".to_owned()]));
         assert_eq!(outputs.get("labels/y"), Some(&["good", "bad"].as_slice().into()));
     }
 }

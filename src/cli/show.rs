@@ -3,6 +3,7 @@
 
 use super::COLUMNS;
 use super::error::CliError;
+use crate::Labels;
 use crate::graph::{Data, Tensor, each_data};
 use crate::runtime::Tensors;
 
@@ -16,24 +17,15 @@ const GAP: &str = "  ";
 
 /// Results as text. Rows that belong to `texts` stand beside them; `labels` name the values of a
 /// row.
-///
-/// # Errors
-/// If there are labels and no output has a value for each.
-pub(super) fn render(
-    outputs: &Tensors,
-    texts: Option<&[String]>,
-    labels: Option<&[String]>,
-) -> Result<String, CliError> {
+pub(super) fn render(outputs: &Tensors, texts: Option<&[String]>, labels: &Labels) -> String {
     let mut shown = String::new();
     let mut brief = false;
-    let labelled = |tensor: &Tensor| labels.filter(|labels| fits(tensor, labels.len()));
-    check_labels(outputs, labels)?;
     for (name, tensor) in outputs.iter() {
         let texts = texts.filter(|texts| tensor.shape().first() == Some(&texts.len()));
         if outputs.len() > 1 || texts.is_none() {
             shown.push_str(&format!("{name}: {} {:?}\n", tensor.dtype(), tensor.shape()));
         }
-        let rows = rows(tensor, labelled(tensor));
+        let rows = rows(tensor, labels_of(name, tensor, labels));
         match rows {
             Some(rows) => {
                 let limit = if texts.is_some() { rows.len() } else { ROWS };
@@ -52,7 +44,16 @@ pub(super) fn render(
     if brief {
         shown.push_str("Not everything is shown; --output FILE.npz or FILE.json keeps it all.\n");
     }
-    Ok(shown)
+    shown
+}
+
+/// The names for the values of a row of an output, where there are such that fit.
+pub(super) fn labels_of<'l>(
+    name: &str,
+    tensor: &Tensor,
+    labels: &'l Labels,
+) -> Option<&'l [String]> {
+    labels.of(name, None).filter(|labels| fits(tensor, labels.len()))
 }
 
 fn fits(tensor: &Tensor, labels: usize) -> bool {
@@ -81,21 +82,16 @@ pub(super) fn best_labels(tensor: &Tensor, labels: &[String]) -> Option<Vec<Stri
     values.chunks(width).map(|row| labels.get(best(row)).cloned()).collect()
 }
 
-/// Whether an output has a value for each of so many labels.
-pub(super) fn fit_some(outputs: &Tensors, labels: usize) -> bool {
-    outputs.iter().any(|(_, tensor)| fits(tensor, labels))
-}
-
 /// Refuses labels that no output has a value for.
-pub(super) fn check_labels(outputs: &Tensors, labels: Option<&[String]>) -> Result<(), CliError> {
-    let Some(labels) = labels else { return Ok(()) };
-    if fit_some(outputs, labels.len()) {
+pub(super) fn check_labels(outputs: &Tensors, labels: &Labels) -> Result<(), CliError> {
+    let named = |(name, tensor): (&str, &Tensor)| labels_of(name, tensor, labels).is_some();
+    if labels.is_empty() || outputs.iter().any(named) {
         return Ok(());
     }
     let shapes = outputs.iter().map(|(name, tensor)| format!("`{name}` {:?}", tensor.shape()));
+    let count = labels.for_all().map_or("the".to_owned(), |labels| labels.len().to_string());
     Err(CliError::failed(format!(
-        "{} labels fit no output: there is {}; give a label for each value of a row",
-        labels.len(),
+        "{count} labels fit no output: there is {}; give a label for each value of a row",
         shapes.collect::<Vec<_>>().join(", ")
     )))
 }
@@ -125,7 +121,11 @@ fn rows(tensor: &Tensor, labels: Option<&[String]>) -> Option<Vec<String>> {
 /// The values of a row behind their labels, the most probable first.
 fn named(row: &[f32], labels: &[String]) -> String {
     if let ([p], [no, yes]) = (row, labels) {
-        return format!("{} {}", if *p >= 0.5 { yes } else { no }, number(*p));
+        // The one value is the probability of the second label.
+        return match *p >= 0.5 {
+            true => format!("{yes} {}", number(*p)),
+            false => format!("{no} {}", number((1.0 - f64::from(*p)) as f32)),
+        };
     }
     let mut order: Vec<usize> = (0..row.len()).collect();
     order.sort_by(|&a, &b| row[b].total_cmp(&row[a]));
@@ -257,7 +257,7 @@ mod tests {
         let given = texts(&[&long, "short\n\u{1b}[31m", &wide]);
         let outputs =
             Tensors::new().with("p", Tensor::new([3, 1], vec![0.25f32, 1e-9, 0.5]).unwrap());
-        let shown = render(&outputs, Some(&given), None).unwrap();
+        let shown = render(&outputs, Some(&given), &Labels::new());
         assert_eq!(shown.lines().count(), 3);
         for line in shown.lines() {
             assert!(columns(line) <= COLUMNS, "{line}");
@@ -271,12 +271,14 @@ mod tests {
         let softmax = Tensor::new([2, 3], vec![0.1f32, 0.7, 0.2, 0.5, 0.25, 0.25]).unwrap();
         let names = texts(&["bad", "good", "fair"]);
         assert_eq!(best_labels(&softmax, &names).unwrap(), ["good", "bad"]);
-        let shown = render(&Tensors::new().with("p", softmax), None, Some(&names)).unwrap();
+        let three = Labels::of_all(names.clone());
+        let shown = render(&Tensors::new().with("p", softmax), None, &three);
         assert!(shown.contains("good 0.7000000  fair 0.2000000"), "{shown}");
         let sigmoid = Tensors::new().with("p", Tensor::new([2, 1], vec![0.4f32, 0.5]).unwrap());
-        let shown = render(&sigmoid, None, Some(&names[..2])).unwrap();
-        assert!(shown.contains("bad 0.4000000") && shown.contains("good 0.5000000"), "{shown}");
-        let refused = render(&sigmoid, None, Some(&names)).unwrap_err();
+        let shown = render(&sigmoid, None, &Labels::of_all(&names[..2]));
+        // 0.4 is the probability of `good`, so that of `bad` is 0.6.
+        assert!(shown.contains("bad 0.6000000") && shown.contains("good 0.5000000"), "{shown}");
+        let refused = check_labels(&sigmoid, &three).unwrap_err();
         assert!(refused.text().contains("3 labels"), "{}", refused.text());
     }
 
@@ -286,7 +288,7 @@ mod tests {
             .with("states", Tensor::zeros(crate::DType::F32, [2, 30, 8]))
             .with("rows", Tensor::zeros(crate::DType::I64, [500, 2]))
             .with("none", Tensor::zeros(crate::DType::F32, [0, 3]));
-        let shown = render(&outputs, None, None).unwrap();
+        let shown = render(&outputs, None, &Labels::new());
         assert!(shown.contains("states: f32 [2, 30, 8]") && shown.contains("480 more rows"));
         assert!(shown.contains("--output FILE.npz"), "{shown}");
         assert!(shown.lines().all(|line| columns(line) <= COLUMNS));

@@ -4,6 +4,7 @@ pub mod description;
 mod error;
 pub(crate) mod graph;
 pub mod keras;
+mod labels;
 pub mod npz;
 pub mod onnx;
 pub mod safetensors;
@@ -14,6 +15,8 @@ use std::sync::Arc;
 
 pub use error::{FormatError, LoadError, SaveError};
 pub use keras::custom::CustomRegistry;
+pub use labels::Labels;
+pub(crate) use labels::classes;
 pub(crate) use whole::temporary;
 pub use whole::write_whole;
 

@@ -1,8 +1,11 @@
 //! Edits of a Graph: a pass describes replacements, the Graph is rebuilt around them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::{Graph, GraphError, Layer, Node, Penalty, Source, Untrainable, ValueId, Variable};
+use super::{
+    Graph, GraphError, Layer, Node, Penalty, Source, Tensor, Untrainable, ValueId, Variable,
+};
 
 /// What becomes of a node in a rewrite.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,22 @@ impl Graph {
     /// If an added node is refused, or a removed value is still needed.
     pub fn rewrite(
         &self,
+        edit: impl FnMut(&mut Graph, &Node, &[Option<ValueId>]) -> Result<Edit, GraphError>,
+    ) -> Result<Graph, GraphError> {
+        self.rebuild(&[], edit)
+    }
+
+    /// A new Graph in which the inputs that have a tensor in `fixed` are constants.
+    ///
+    /// # Errors
+    /// If a node refuses a tensor.
+    pub fn with_constants(&self, fixed: &[Option<Arc<Tensor>>]) -> Result<Graph, GraphError> {
+        self.rebuild(fixed, |_, _, _| Ok(Edit::Keep))
+    }
+
+    fn rebuild(
+        &self,
+        fixed: &[Option<Arc<Tensor>>],
         mut edit: impl FnMut(&mut Graph, &Node, &[Option<ValueId>]) -> Result<Edit, GraphError>,
     ) -> Result<Graph, GraphError> {
         let mut new = Graph::new(self.name());
@@ -40,8 +59,11 @@ impl Graph {
                 new.keep(id);
             }
         }
-        for input in self.inputs() {
-            let value = new.add_input(input.name.clone(), self.ty(input.value).clone())?;
+        for (index, input) in self.inputs().iter().enumerate() {
+            let value = match fixed.get(index).cloned().flatten() {
+                Some(tensor) => new.constant_shared(tensor),
+                None => new.add_input(input.name.clone(), self.ty(input.value).clone())?,
+            };
             map.insert(input.value, value);
         }
         for node in self.nodes() {

@@ -19,7 +19,7 @@ pub use seqfuse_kernels::recurrent::general::ScaledActivation;
 ///
 /// Outputs: the sequence `[batch, time, units]`, the last output, and the final h and c
 /// `[batch, units]`; nobody may take c of another cell than an LSTM.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct GeneralRecurrent {
     /// The cell.
     pub cell: RecurrentCell,

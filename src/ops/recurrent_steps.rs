@@ -8,7 +8,8 @@ use crate::graph::{
 };
 
 /// The cell of a recurrent layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RecurrentCell {
     /// See [`Lstm`](super::Lstm).
     Lstm,

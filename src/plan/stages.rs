@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::graph::{Dim, Graph, Node, NodeId, Source, Symbol, ValueId, VariableId};
+use crate::graph::{Dim, Graph, NodeId, Source, Symbol, ValueId, VariableId};
 
 /// Nodes that can be planned together: all of their sizes are known when the stage begins.
 #[derive(Clone, Debug)]
@@ -35,20 +35,7 @@ impl Program {
     /// Work on the host (on text, and what runs Graphs of its own) is a stage of its own, and what
     /// follows it begins a new one, because its sizes may depend on data.
     pub fn new(graph: Graph) -> Program {
-        let mut levels: Vec<usize> = Vec::with_capacity(graph.nodes().len());
-        let mut measured = Measured::of_inputs(&graph);
-        for node in graph.nodes() {
-            let level = node.inputs.iter().flatten().map(|id| match graph.value(*id).source {
-                // A host stage's results are there one level later.
-                Source::Node { node, .. } => {
-                    levels[node.index()] + usize::from(graph.on_host(graph.node(node)))
-                }
-                _ => 0,
-            });
-            let level = level.max().unwrap_or(0).max(measured.level(&graph, node));
-            levels.push(level);
-            measured.add(&graph, node, level);
-        }
+        let levels = levels(&graph);
         let mut stages: Vec<(bool, Vec<NodeId>)> = Vec::new();
         for level in 0..=levels.iter().copied().max().unwrap_or(0) {
             for on_host in [false, true] {
@@ -99,43 +86,44 @@ impl Program {
     }
 }
 
-/// From which level on a symbol has a size: those of the inputs at once, those that a host stage measures
-/// after it.
-struct Measured(HashMap<Symbol, usize>);
-
-impl Measured {
-    fn of_inputs(graph: &Graph) -> Measured {
-        let mut symbols = Vec::new();
-        for input in graph.inputs() {
-            graph.ty(input.value).dims.iter().for_each(|dim| dim.symbols(&mut symbols));
-        }
-        Measured(symbols.into_iter().map(|symbol| (symbol, 0)).collect())
-    }
-
-    /// The first level at which a node's sizes are known, beyond what its inputs say.
-    fn level(&self, graph: &Graph, node: &Node) -> usize {
+/// The level of each node: what it needs is there when the stages of the levels before have run.
+fn levels(graph: &Graph) -> Vec<usize> {
+    let mut levels: Vec<usize> = Vec::with_capacity(graph.nodes().len());
+    // From which level on the sizes are there that no input but a host stage tells.
+    let given = graph.input_symbols();
+    let mut measured: HashMap<Symbol, usize> = HashMap::new();
+    for node in graph.nodes() {
+        let inputs = node.inputs.iter().flatten().map(|id| match graph.value(*id).source {
+            // A host stage's results are there one level later.
+            Source::Node { node, .. } => {
+                levels[node.index()] + usize::from(graph.on_host(graph.node(node)))
+            }
+            _ => 0,
+        });
+        let mut level = inputs.max().unwrap_or(0);
+        let on_host = graph.on_host(node);
         let mut symbols = Vec::new();
         node.op.symbols(&mut symbols);
-        // What a host stage gives is measured after it ran, not planned by.
-        if !graph.on_host(node) {
-            for value in &node.outputs {
-                graph.ty(*value).dims.iter().for_each(|dim| dim.symbols(&mut symbols));
-            }
+        if !on_host {
+            let outputs = node.outputs.iter().flat_map(|id| &graph.ty(*id).dims);
+            outputs.for_each(|dim| dim.symbols(&mut symbols));
         }
-        symbols.iter().filter_map(|symbol| self.0.get(symbol).copied()).max().unwrap_or(0)
-    }
-
-    /// Adds the symbols that a node on the host gives sizes.
-    fn add(&mut self, graph: &Graph, node: &Node, level: usize) {
-        if graph.on_host(node) {
-            let dims = node.outputs.iter().flat_map(|value| &graph.ty(*value).dims);
-            for dim in dims {
-                if let Dim::Symbol(symbol) = dim {
-                    self.0.entry(symbol.clone()).or_insert(level + 1);
+        for symbol in &symbols {
+            level = level.max(measured.get(symbol).copied().unwrap_or(0));
+        }
+        if on_host {
+            let outputs = node.outputs.iter().flat_map(|id| &graph.ty(*id).dims);
+            for dim in outputs {
+                if let Dim::Symbol(symbol) = dim
+                    && !given.contains(symbol)
+                {
+                    measured.entry(symbol.clone()).or_insert(level + 1);
                 }
             }
         }
+        levels.push(level);
     }
+    levels
 }
 
 /// The new values of Variables that can be written over the old ones: their operator says so, and

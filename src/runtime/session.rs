@@ -10,7 +10,7 @@ use super::host::{self, HostCall, HostOp, Nested};
 use super::profile::{Profile, ProfileEntry, microseconds};
 use super::select::select_outputs;
 use super::stage::{Backend, Given, StageCall, StageRunner};
-use super::{Options, RunError, Tensors, fold};
+use super::{Options, RunError, Tensors, bind, fold};
 use crate::graph::{
     Bindings, DType, Dim, Graph, Node, Output, Source, Tensor, TensorType, ValueId, VariableId,
     VariableKind,
@@ -117,7 +117,8 @@ impl Session {
         options: &Options,
     ) -> Result<Session, RunError> {
         let backend = Backend::open(options, packs.clone())?;
-        Session::as_it_is(fold::fold(graph, &packs, options)?, backend, options)
+        let graph = bind::bind(fold::fold(graph, &packs, options)?)?;
+        Session::as_it_is(graph, backend, options)
     }
 
     /// A Session that runs `graph` as a part of another, whose device it shares.
@@ -130,6 +131,7 @@ impl Session {
         options: &Options,
     ) -> Result<Session, RunError> {
         let graph = fold::fold(passes::prepare(graph)?, &backend.packs(), options)?;
+        let graph = bind::bind(graph)?;
         Session::as_it_is(graph, backend, options)
     }
 

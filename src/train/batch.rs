@@ -3,6 +3,7 @@
 use super::TrainError;
 use super::compile::OutputConfig;
 use super::data::{Dataset, gather_rows};
+use super::inputs;
 use super::step::{targets_of, weights_of};
 use crate::graph::{Data, Dim, Graph, Tensor, TensorType};
 use crate::runtime::Tensors;
@@ -34,8 +35,7 @@ impl Bound {
         let names: Vec<&str> = graph.inputs().iter().map(|input| input.name.as_str()).collect();
         for (name, tensor) in by_name("inputs", data.inputs(), &names)? {
             let index = names.iter().position(|known| *known == name).unwrap_or(0);
-            let ty = graph.ty(graph.inputs()[index].value);
-            arrays.insert(name, fit_rank(tensor.clone(), ty.rank()));
+            arrays.insert(name, inputs::fit(graph, &graph.inputs()[index], tensor)?);
         }
         let trained: Vec<bool> = outputs.iter().map(OutputConfig::wants_targets).collect();
         let names: Vec<&str> = graph.outputs().iter().map(|output| output.name.as_str()).collect();
@@ -94,7 +94,10 @@ impl Bound {
                 ));
             }
             let targets = self.arrays.get(&targets_of(name));
-            let weights = targets.map(|targets| by_class(targets, class_weight)).transpose()?;
+            let output = graph.outputs().iter().find(|output| output.name == *name);
+            let classes = output.and_then(|output| graph.ty(output.value).dims.last()?.known());
+            let weigh = |targets| by_class(targets, classes, class_weight);
+            let weights = targets.map(weigh).transpose()?;
             given.extend(weights.map(|weights| ((*name).to_owned(), weights)));
         }
         for (name, tensor) in given {
@@ -160,21 +163,13 @@ fn symbolic(graph: &Graph, tensor: &Tensor, index: usize, what: &str) -> TensorT
     TensorType::new(tensor.dtype(), dims.collect::<Vec<_>>())
 }
 
-/// Adds or drops a last axis of size 1, as Keras does.
-fn fit_rank(tensor: Tensor, rank: usize) -> Tensor {
-    let mut shape = tensor.shape().to_vec();
-    if shape.len() + 1 == rank {
-        shape.push(1);
-    } else if shape.len() == rank + 1 && shape.last() == Some(&1) {
-        shape.pop();
-    } else {
-        return tensor;
-    }
-    Tensor::from_parts(shape, tensor.into_data())
-}
-
-/// The weight of each row by its class: the number itself, or the largest of several.
-fn by_class(targets: &Tensor, weights: &[(i64, f32)]) -> Result<Tensor, TrainError> {
+/// The weight of each row by its class: the number itself, or the largest of several. `outputs` is
+/// how many values the model gives for a row.
+fn by_class(
+    targets: &Tensor,
+    outputs: Option<usize>,
+    weights: &[(i64, f32)],
+) -> Result<Tensor, TrainError> {
     let classes = targets.shape().get(1..).unwrap_or(&[]);
     if classes.len() > 1 {
         let found = format!("targets of shape {:?}", targets.shape());
@@ -198,10 +193,17 @@ fn by_class(targets: &Tensor, weights: &[(i64, f32)]) -> Result<Tensor, TrainErr
             best as i64
         }
     };
+    let found: Vec<i64> = numbers.chunks_exact(width).map(class).collect();
+    // A single value tells two classes apart, or counts on.
+    let known = outputs.map_or(2, |count| count.max(2)) as i64;
+    let none = |class: &i64| !(0..known).contains(class) && !found.contains(class);
+    if let Some((class, _)) = weights.iter().find(|(class, _)| none(class)) {
+        let expected = format!("the model has the classes 0 to {}", known - 1);
+        return Err(TrainError::setting("class_weight", format!("class {class}"), expected));
+    }
     let weight_of = |class: i64| {
         weights.iter().find(|(known, _)| *known == class).map_or(1.0, |&(_, weight)| weight)
     };
-    let rows = numbers.chunks_exact(width).map(|row| weight_of(class(row)));
-    let rows: Vec<f32> = rows.collect();
+    let rows: Vec<f32> = found.into_iter().map(weight_of).collect();
     Ok(Tensor::from_parts(vec![rows.len()], Data::F32(rows)))
 }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::TrainError;
 use super::loss::LossConfig;
+use super::metric;
 use super::object::{Object, show};
 use super::optimizer::OptimizerConfig;
 
@@ -108,6 +109,10 @@ impl CompileConfig {
                     TrainError::setting(what, show(value), "a weight is a number")
                 })
             });
+            // Shapes decide what `accuracy` means, not whether a metric is known.
+            for metric in metrics[index].iter().chain(&weighted[index]) {
+                metric::from_keras(metric, &[], &[])?;
+            }
             found.push(OutputConfig {
                 loss,
                 loss_weight: weight.transpose()?,

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use serde_json::{Map, Value};
 
 use super::data::Dataset;
+use super::{CompileConfig, TrainError, state};
+use crate::model::Model;
 use crate::runtime::Options;
 
 /// How a model is trained. The defaults are Keras's.
@@ -81,6 +83,19 @@ impl TrainConfig {
         self
     }
 
+    /// What `model` is trained by: what it was compiled with, and what is set over that.
+    ///
+    /// # Errors
+    /// If a setting is missing, not known or not honoured, or does not fit the model's outputs.
+    pub fn compiled(&self, model: &Model) -> Result<CompileConfig, TrainError> {
+        let compiled = model.document().and_then(|document| document.compile_config.clone());
+        let settings = state::merge(compiled.unwrap_or_default(), &self.compile);
+        let compile = CompileConfig::from_json(&settings)?;
+        let names = model.graph().outputs().iter().map(|output| output.name.clone());
+        compile.for_outputs(&names.collect::<Vec<_>>())?;
+        Ok(compile)
+    }
+
     /// Sets threads and kernels.
     pub fn options(mut self, options: Options) -> TrainConfig {
         self.options = options;
@@ -142,8 +157,8 @@ impl TrainConfig {
     }
 
     /// Keeps in this folder, after each epoch, all that [`fit`](super::Trainer::fit) needs to go on
-    /// to the bit where it was broken off. Without [`resume`](Self::resume) what the folder holds
-    /// of an earlier run is replaced.
+    /// to the bit where it was broken off. Without [`resume`](Self::resume) a run that was finished
+    /// is replaced; a folder that holds one that was not is refused.
     pub fn checkpoint(mut self, folder: impl Into<PathBuf>) -> TrainConfig {
         self.checkpoint = Some(folder.into());
         self

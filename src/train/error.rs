@@ -61,17 +61,40 @@ pub enum TrainError {
         /// The batch within it, counted from 1.
         batch: usize,
     },
-    /// A label is not among the classes.
-    #[error("{what}: the label at row {row} is {label}, outside the classes 0..{classes}")]
+    /// A label is not one that the loss takes.
+    #[error("{what}: the label at row {row} is {label}, expected {expected}")]
     Label {
         /// The array.
         what: String,
         /// The row, counted from 0.
         row: usize,
         /// The label.
-        label: i64,
-        /// How many classes there are.
-        classes: usize,
+        label: f64,
+        /// What it could be: a class among those that there are.
+        expected: String,
+    },
+    /// A value of an input is not one that the model takes.
+    #[error("{what}: the value at row {row} is {value}, expected {expected}")]
+    Value {
+        /// The array.
+        what: String,
+        /// The row, counted from 0.
+        row: usize,
+        /// The value.
+        value: f64,
+        /// What it could be: an id in the vocabulary, a whole number.
+        expected: String,
+    },
+    /// A step failed at a row of the data.
+    #[error("{what}, row {row}: {source}")]
+    Row {
+        /// Which data: those of training or validation.
+        what: String,
+        /// The row, counted from 0.
+        row: usize,
+        /// What was wrong.
+        #[source]
+        source: Box<RunError>,
     },
     /// A part of the model cannot be trained.
     #[error("layer `{layer}` cannot be trained here: {reason}")]

@@ -64,6 +64,7 @@ impl<'a> Fit<'a> {
     /// # Errors
     /// As [`Trainer::fit`](super::Trainer::fit).
     pub fn run(mut self) -> Result<Trained, TrainError> {
+        self.check()?;
         self.begin()?;
         while self.place.epoch < self.run.setup.config.epochs && !self.run.stopped {
             let epoch = self.place.epoch;
@@ -86,6 +87,27 @@ impl<'a> Fit<'a> {
             memory: self.run.step_memory(),
             history: self.history,
         })
+    }
+
+    /// Lets callbacks refuse now what would fail after an epoch.
+    fn check(&mut self) -> Result<(), TrainError> {
+        let setup = self.run.setup;
+        let meters = Meters::new(setup.model.graph(), setup.outputs, self.data, true)?;
+        let mut names = meters.logs().iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
+        if let Some(data) = self.validation {
+            let meters = Meters::new(setup.model.graph(), setup.outputs, data, false)?;
+            names.extend(meters.logs().iter().map(|(name, _)| format!("val_{name}")));
+        }
+        let mut reported = Some(names);
+        let context = Context { control: &mut self.run };
+        for callback in self.callbacks.iter() {
+            callback.check(reported.as_deref(), &context)?;
+            reported = reported.zip(callback.added_logs()).map(|(mut names, added)| {
+                names.extend(added.iter().map(|name| (*name).to_owned()));
+                names
+            });
+        }
+        Ok(())
     }
 
     fn begin(&mut self) -> Result<(), TrainError> {

@@ -12,7 +12,7 @@ use super::step::{targets_of, weights_of};
 use crate::graph::{Graph, Tensor};
 use crate::runtime::Tensors;
 
-/// The means of losses, weighted by rows, and the metrics.
+/// The means of losses, and the metrics.
 #[derive(Debug)]
 pub(super) struct Meters {
     /// The names of the outputs of the step, and of the logs.
@@ -129,9 +129,13 @@ impl Meters {
         batch: &Tensors,
         results: &Tensors,
     ) -> Result<(), TrainError> {
-        for ((name, _), mean) in self.losses.iter().zip(&mut self.means) {
+        for (index, ((name, _), mean)) in self.losses.iter().zip(&mut self.means).enumerate() {
             let value = results.get(name).and_then(|loss| loss.as_f32()?.first().copied());
-            mean.add(value.unwrap_or(f32::NAN), rows as f32);
+            // The whole loss is weighed by rows. That of one output would be by `y_pred.shape[0]`
+            // (Keras's compile_utils.py), which is None in a traced step, as fit makes it unless
+            // told otherwise: there every batch counts once, a shorter last one too.
+            let weight = if index == 0 { rows as f32 } else { 1.0 };
+            mean.add(value.unwrap_or(f32::NAN), weight);
         }
         for metered in &mut self.metrics {
             let name = &metered.output;

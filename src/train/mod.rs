@@ -16,6 +16,7 @@ pub mod files;
 mod fit;
 mod gradient;
 mod history;
+mod inputs;
 mod logits;
 mod loss;
 mod meter;

@@ -39,7 +39,14 @@ impl Object {
             }
             (_, Some(class), None | Some(Value::Null)) => Ok(named(class)),
             _ => {
-                let expected = "a name such as \"adam\", or {\"class_name\": …, \"config\": {…}}";
+                let example = match what.split(' ').next() {
+                    Some("loss") => "mse",
+                    Some("callback") => "EarlyStopping",
+                    _ => "adam",
+                };
+                let expected = format!(
+                    "a name such as \"{example}\", or {{\"class_name\": …, \"config\": {{…}}}}"
+                );
                 Err(TrainError::setting(what, show(value), expected))
             }
         }

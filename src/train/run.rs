@@ -13,11 +13,11 @@ use super::slots::Slots;
 use super::state::{self, Progress};
 use super::step::{ITERATION, LEARNING_RATE, Mode, Recipe, U_PRODUCT};
 use super::{TrainConfig, TrainError};
-use crate::graph::{Graph, Tensor, VariableId};
+use crate::graph::{Bindings, Dim, Graph, Tensor, VariableId};
 use crate::model::Model;
 use crate::passes::TRAINING_STEP;
 use crate::plan::PackCache;
-use crate::runtime::{Session, Tensors};
+use crate::runtime::{RunError, Session, Tensors};
 
 /// What steps are made from, and what stays the same in a run.
 #[derive(Clone, Copy)]
@@ -150,7 +150,8 @@ impl<'a> Run<'a> {
                 batch.insert(name, value);
             }
         }
-        session.run_into(batch, &mut self.results)?;
+        let done = session.run_into(batch, &mut self.results);
+        done.map_err(|error| at_row(session.graph(), batch, rows, error))?;
         self.progress.batches += 1;
         self.overwrite_with_averages(iterations + 1);
         Ok(())
@@ -233,6 +234,40 @@ impl<'a> Run<'a> {
     }
 }
 
+/// An error of a step, with the row of the data where one can be told: an id that a layer made is
+/// refused by its place in the batch.
+fn at_row(graph: &Graph, batch: &Tensors, rows: &[usize], error: RunError) -> TrainError {
+    let row = match &error {
+        RunError::TokenId { node, position, .. } => row_of_id(graph, batch, node, *position),
+        _ => None,
+    };
+    match row.and_then(|row| rows.get(row)) {
+        Some(&row) => {
+            let (what, source) = ("the training data".to_owned(), Box::new(error));
+            TrainError::Row { what, row, source }
+        }
+        None => error.into(),
+    }
+}
+
+/// The row of a batch to which an id of an Embedding belongs, if the ids are in rows.
+fn row_of_id(graph: &Graph, batch: &Tensors, node: &str, position: usize) -> Option<usize> {
+    let node = graph.nodes().iter().find(|known| known.name == node)?;
+    let mut bindings = Bindings::new();
+    for input in graph.inputs() {
+        let sizes = batch.get(&input.name)?.shape();
+        for (dim, &size) in graph.ty(input.value).dims.iter().zip(sizes) {
+            if let Dim::Symbol(symbol) = dim {
+                bindings.bind(symbol, size);
+            }
+        }
+    }
+    let ids = graph.ty(node.inputs.first().copied().flatten()?);
+    let width = ids.dims.iter().skip(1).map(|dim| dim.eval(&bindings).ok());
+    let width: usize = width.product::<Option<usize>>()?;
+    position.checked_div(width)
+}
+
 impl Control for Run<'_> {
     fn stop(&mut self) {
         self.stopped = true;
@@ -245,8 +280,12 @@ impl Control for Run<'_> {
         }
     }
 
+    fn has_schedule(&self) -> bool {
+        matches!(self.setup.compile.optimizer.learning_rate, LearningRate::Schedule(_))
+    }
+
     fn set_learning_rate(&mut self, rate: f32) -> Result<(), TrainError> {
-        if let LearningRate::Schedule(_) = self.setup.compile.optimizer.learning_rate {
+        if self.has_schedule() {
             return Err(TrainError::setting(
                 "learning_rate",
                 "a schedule decides it, and a callback changes it",

@@ -9,6 +9,7 @@ use super::TrainError;
 use super::compile::CompileConfig;
 use super::optimizer::{LearningRate, OptimizerConfig};
 use super::slots::Slots;
+use crate::formats::keras::Document;
 use crate::graph::{Data, Graph, Tensor, VariableId, VariableKind};
 use crate::model::Model;
 
@@ -97,19 +98,49 @@ fn with_rate(optimizer: Value, rate: &Value) -> Value {
     Value::Object(object)
 }
 
-/// Takes an optimizer's state, in the order of Keras's files, into Variables and progress. A file
-/// whose optimizer has made no step may lack the slots.
+/// Whether the optimizer that a model was compiled with keeps its learning rate among its Variables,
+/// as it does unless a schedule decides it.
+fn keeps_rate(compiled: &Map<String, Value>) -> bool {
+    let config = compiled.get("optimizer").and_then(|optimizer| optimizer.get("config"));
+    !config.and_then(|config| config.get("learning_rate")).is_some_and(Value::is_object)
+}
+
+/// An optimizer's state, in the order of Keras's files.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Saved<'a> {
+    pub tensors: &'a [(String, Tensor)],
+    /// Whether the learning rate is part of it.
+    pub has_rate: bool,
+    /// Whether Keras scaled the loss, with an optimizer around this one that the settings leave out.
+    pub scaled: bool,
+}
+
+impl<'a> Saved<'a> {
+    /// What a model's file holds.
+    pub fn of(document: &'a Document) -> Saved<'a> {
+        let text = document.config.to_string();
+        Saved {
+            tensors: &document.optimizer,
+            has_rate: document.compile_config.as_ref().is_none_or(keeps_rate),
+            scaled: text.contains("\"mixed_float16\""),
+        }
+    }
+}
+
+/// Takes an optimizer's state into Variables and progress; its learning rate where no schedule now
+/// decides it. A file whose optimizer has made no step may lack the slots.
 ///
 /// # Errors
 /// If the state is another optimizer's, or another model's.
 pub(super) fn take_up(
-    saved: &[(String, Tensor)],
+    saved: Saved<'_>,
     optimizer: &OptimizerConfig,
     slots: &Slots,
     graph: &mut Graph,
     progress: &mut Progress,
 ) -> Result<(), TrainError> {
-    let has_rate = matches!(optimizer.learning_rate, LearningRate::Constant(_));
+    let Saved { tensors: saved, has_rate, scaled } = saved;
+    let takes_rate = has_rate && matches!(optimizer.learning_rate, LearningRate::Constant(_));
     let head = 1 + usize::from(has_rate);
     if saved.len() <= head {
         return Ok(());
@@ -119,7 +150,13 @@ pub(super) fn take_up(
     let expected = head + ids.len() + usize::from(is_nadam);
     if saved.len() != expected {
         let found = format!("{} of {expected} tensors of {}", saved.len(), optimizer.class());
-        let expected = "give an optimizer of your own to start it anew";
+        let expected = match scaled {
+            true => {
+                "under mixed_float16 Keras scales the loss by a LossScaleOptimizer, whose state is \
+                 not taken; give an optimizer of your own (--optimizer) to start it anew"
+            }
+            false => "give an optimizer of your own (--optimizer) to start it anew",
+        };
         return Err(TrainError::setting("the optimizer's saved state", found, expected));
     }
     progress.batches = match saved[0].1.data() {
@@ -128,7 +165,7 @@ pub(super) fn take_up(
         _ => 0,
     };
     let scalar = |tensor: &Tensor| tensor.as_f32().and_then(|values| values.first().copied());
-    if has_rate && let Some(rate) = scalar(&saved[1].1) {
+    if takes_rate && let Some(rate) = scalar(&saved[1].1) {
         progress.learning_rate = rate;
     }
     for (id, (path, tensor)) in ids.iter().zip(&saved[head..]) {

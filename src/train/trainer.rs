@@ -10,7 +10,7 @@ use super::fit::{Fit, Trained};
 use super::history::{History, Logs};
 use super::run::{Run, Setup};
 use super::slots::Slots;
-use super::state::{self, Progress};
+use super::state::{self, Progress, Saved};
 use super::{TrainError, constraint};
 use crate::graph::{Graph, Variable, VariableKind};
 use crate::model::Model;
@@ -64,9 +64,7 @@ impl Trainer {
             let (layer, reason) = (found.layer.clone(), found.reason.clone());
             return Err(TrainError::Layer { layer, reason });
         }
-        let compiled = model.document().and_then(|document| document.compile_config.clone());
-        let settings = state::merge(compiled.unwrap_or_default(), &config.compile);
-        let compile = CompileConfig::from_json(&settings)?;
+        let compile = config.compiled(model)?;
         let mut graph = model.graph().clone();
         let names = graph.outputs().iter().map(|output| output.name.clone());
         let outputs = compile.for_outputs(&names.collect::<Vec<_>>())?;
@@ -77,7 +75,7 @@ impl Trainer {
             && !config.compile.contains_key("optimizer")
         {
             let rate = progress.learning_rate;
-            let saved = &document.optimizer;
+            let saved = Saved::of(document);
             state::take_up(saved, &compile.optimizer, &slots, &mut graph, &mut progress)?;
             if config.compile.contains_key("learning_rate") {
                 progress.learning_rate = rate;
@@ -184,6 +182,9 @@ impl Trainer {
         };
         let described = fingerprint(model, graph, compile, config, data, validation);
         let mut folder = Folder::open(path, described)?;
+        if !config.resume {
+            folder.refuse_unfinished()?;
+        }
         let mut start = if config.resume { folder.load()? } else { None };
         self.notes.append(&mut folder.notes);
         // A run that gets more epochs goes on from before what was done at its end.

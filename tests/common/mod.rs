@@ -4,6 +4,7 @@
 pub mod broken;
 pub mod cases;
 pub mod check;
+pub mod command;
 pub mod memory;
 pub mod npz;
 pub mod onnx;

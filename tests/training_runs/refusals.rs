@@ -20,16 +20,25 @@ fn a_checkpoint_of_another_run_is_refused_by_name() {
     Trainer::new(&lstm(), &here()).unwrap().fit(&rows).unwrap();
     let slower = json!({"class_name": "Adam", "config": {"learning_rate": 0.03}});
     for (found, named) in [
-        (refusal(&convolution(), here(), &rows), "variables of the model"),
-        (refusal(&lstm(), here().optimizer("sgd"), &rows), "variables of the model and the opt"),
-        (refusal(&lstm(), here().optimizer(slower), &rows), "settings, optimizer"),
-        (refusal(&lstm(), here().metrics(json!(["accuracy"])), &rows), "settings, metrics"),
-        (refusal(&lstm(), here().seed(6), &rows), "seed: it has 5, now 6"),
-        (refusal(&lstm(), here().batch_size(7), &rows), "batch_size: it has 8, now 7"),
+        (refusal(&convolution(), here(), &rows), "`conv1d/kernel`"),
+        (refusal(&lstm(), here().optimizer("sgd"), &rows), "optimizer: was Adam, now SGD"),
+        (
+            refusal(&lstm(), here().optimizer(slower), &rows),
+            "optimizer setting learning_rate: was 0.0",
+        ),
+        (
+            refusal(&lstm(), here().metrics(json!(["accuracy"])), &rows),
+            "metrics: was [\"accuracy\",\"AUC\"",
+        ),
+        (refusal(&lstm(), here().seed(6), &rows), "seed: was 5, now 6"),
+        (refusal(&lstm(), here().batch_size(7), &rows), "batch_size: was 8, now 7"),
         (refusal(&lstm(), here().shuffle(false), &rows), "shuffle"),
-        (refusal(&lstm(), here(), &data(20, 6, 4)), "training data, input `ids`"),
-        (refusal(&lstm(), here(), &data(21, 6, 3)), "[21, 6]"),
-        (refusal(&lstm(), here().validation(data(5, 6, 8)), &rows), "validation data"),
+        (
+            refusal(&lstm(), here(), &data(20, 6, 4)),
+            "training data are others: input `ids` has other values",
+        ),
+        (refusal(&lstm(), here(), &data(21, 6, 3)), "was i32 [20, 6], now i32 [21, 6]"),
+        (refusal(&lstm(), here().validation(data(5, 6, 8)), &rows), "validation data are others"),
     ] {
         assert!(found.contains(named) && found.contains("checkpoint.safetensors"), "{found}");
     }

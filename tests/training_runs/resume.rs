@@ -142,10 +142,14 @@ fn a_finished_run_takes_more_epochs() {
 }
 
 #[test]
-fn without_resuming_a_run_begins_anew() {
+fn without_resuming_a_finished_run_begins_anew() {
     let (folder, data) = (tempfile::tempdir().unwrap(), data(20, 6, 3));
     let config = config().checkpoint(folder.path()).checkpoint_every(1);
     assert!(plain(&lstm(), &config).callback(failing(4)).fit(&data).is_err());
+    // What was broken off could go on, and is not thrown away unasked.
+    let error = plain(&lstm(), &config).fit(&data).unwrap_err().to_string();
+    assert!(error.contains("not finished") && error.contains("--resume"), "{error}");
+    plain(&lstm(), &config.clone().resume(true)).fit(&data).unwrap();
     let other = config.clone().seed(9);
     let mut anew = plain(&lstm(), &other);
     let history = anew.fit(&data).unwrap();

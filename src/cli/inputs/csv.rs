@@ -3,14 +3,14 @@
 //! A row is an example. The first row is a header if it holds an input's name (or `text`, for a
 //! model with one text input), or, for a numeric model, a cell that is no number. A header says
 //! which columns belong to which input: `NAME`, once for each of its values, or `NAME[0]`,
-//! `NAME[1]`, …; a text model passes over other columns. Without one the model must have one
-//! input, and a row holds its values in row-major order.
+//! `NAME[1]`, …, whose numbers say which value each is; a text model passes over other columns.
+//! Without one the model must have one input, and a row holds its values in row-major order.
 
 use super::rows::{Cell, Column};
 use crate::cli::error::CliError;
 use crate::graph::{DType, Graph, Input};
 use crate::runtime::Tensors;
-use crate::train::files::open_quote;
+use crate::train::files::{Lines, in_order, open_quote, split};
 
 pub(super) fn read(text: &str, delimiter: u8, graph: &Graph) -> Result<Tensors, CliError> {
     if let Some(line) = open_quote(text, delimiter) {
@@ -22,11 +22,12 @@ pub(super) fn read(text: &str, delimiter: u8, graph: &Graph) -> Result<Tensors, 
     let reader = reader.delimiter(delimiter).has_headers(false).flexible(true);
     let mut columns: Vec<Column<'_>> =
         graph.inputs().iter().map(|input| Column::new(graph, input)).collect();
-    let mut layout: Option<Vec<Option<usize>>> = None;
+    let mut layout: Option<Layout> = None;
     let mut rows = 0;
+    let mut lines = Lines::new(text);
     for (index, record) in reader.from_reader(text.as_bytes()).records().enumerate() {
         let record = record?;
-        let line = record.position().map_or(index as u64 + 1, csv::Position::line);
+        let line = lines.of(record.position());
         if index == 0 && is_header(&record, graph) {
             layout = Some(header(&record, graph)?);
             continue;
@@ -51,16 +52,18 @@ fn only_text(graph: &Graph) -> Option<&Input> {
     }
 }
 
+/// The columns that a header names, and for each input those of its values, in their order.
+struct Layout {
+    columns: usize,
+    inputs: Vec<Vec<usize>>,
+}
+
 /// The input that a column's name stands for.
 fn input_of(cell: &str, graph: &Graph) -> Option<usize> {
     let cell = cell.trim();
-    let stem = match cell.strip_suffix(']').and_then(|rest| rest.rsplit_once('[')) {
-        Some((stem, index)) if index.parse::<usize>().is_ok() => stem,
-        _ => cell,
-    };
     let named = |name: &str| graph.inputs().iter().position(|input| input.name == name);
     let text = (cell == "text" && only_text(graph).is_some()).then_some(0);
-    named(cell).or_else(|| named(stem)).or(text)
+    named(cell).or_else(|| named(split(cell).0)).or(text)
 }
 
 fn is_header(record: &csv::StringRecord, graph: &Graph) -> bool {
@@ -69,12 +72,12 @@ fn is_header(record: &csv::StringRecord, graph: &Graph) -> bool {
     record.iter().any(|cell| input_of(cell, graph).is_some()) || numeric && words
 }
 
-fn header(record: &csv::StringRecord, graph: &Graph) -> Result<Vec<Option<usize>>, CliError> {
-    let found: Vec<Option<usize>> = record.iter().map(|cell| input_of(cell, graph)).collect();
+fn header(record: &csv::StringRecord, graph: &Graph) -> Result<Layout, CliError> {
+    let mut found: Vec<Option<usize>> = record.iter().map(|cell| input_of(cell, graph)).collect();
     // A header of other names, over the values of the only input.
     let numeric = graph.inputs().len() == 1 && only_text(graph).is_none();
     if numeric && found.iter().all(Option::is_none) {
-        return Ok(vec![Some(0); record.len()]);
+        found.fill(Some(0));
     }
     let unknown = || record.iter().zip(&found).find(|(_, input)| input.is_none());
     if only_text(graph).is_none()
@@ -85,36 +88,40 @@ fn header(record: &csv::StringRecord, graph: &Graph) -> Result<Vec<Option<usize>
             "column `{cell}` is no input of the model, which takes {known}; leave it out"
         )));
     }
+    let mut inputs = Vec::with_capacity(graph.inputs().len());
     for (index, input) in graph.inputs().iter().enumerate() {
-        if !found.contains(&Some(index)) {
+        let own = record.iter().map(str::trim).enumerate().zip(&found);
+        let own: Vec<(usize, &str)> =
+            own.filter(|(_, found)| **found == Some(index)).map(|(column, _)| column).collect();
+        if own.is_empty() {
             let what = format!("there is no column `{}` in the header", input.name);
             return Err(CliError::failed(what));
         }
+        let ordered = in_order(&own);
+        inputs.push(ordered.map_err(|problem| CliError::failed(format!("the header: {problem}")))?);
     }
-    Ok(found)
+    Ok(Layout { columns: record.len(), inputs })
 }
 
 fn read_row(
     record: &csv::StringRecord,
-    layout: &[Option<usize>],
+    layout: &Layout,
     columns: &mut [Column<'_>],
 ) -> Result<(), CliError> {
-    if record.len() != layout.len() {
+    if record.len() != layout.columns {
         return Err(CliError::failed(format!(
             "{} cells, the header has {}",
             record.len(),
-            layout.len()
+            layout.columns
         )));
     }
-    let mut counts = vec![0; columns.len()];
-    for (cell, input) in record.iter().zip(layout) {
-        let Some(input) = *input else { continue };
-        if let (Some(column), Some(count)) = (columns.get_mut(input), counts.get_mut(input)) {
-            push(column, cell)?;
-            *count += 1;
+    for (column, places) in columns.iter_mut().zip(&layout.inputs) {
+        for &place in places {
+            push(column, record.get(place).unwrap_or_default())?;
         }
+        column.end_row(places.len(), None)?;
     }
-    columns.iter_mut().zip(counts).try_for_each(|(column, count)| column.end_row(count, None))
+    Ok(())
 }
 
 fn read_plain(

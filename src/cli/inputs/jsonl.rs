@@ -7,6 +7,7 @@ use super::rows::{Cell, Column};
 use crate::cli::error::CliError;
 use crate::graph::Graph;
 use crate::runtime::Tensors;
+use crate::train::files::not_json;
 
 pub(super) fn read(text: &str, graph: &Graph) -> Result<Tensors, CliError> {
     let mut columns: Vec<Column<'_>> =
@@ -18,7 +19,7 @@ pub(super) fn read(text: &str, graph: &Graph) -> Result<Tensors, CliError> {
         }
         let place = format!("line {}", index + 1);
         let value: Value = serde_json::from_str(line)
-            .map_err(|error| CliError::failed("not valid JSON").caused_by(&error).within(&place))?;
+            .map_err(|error| CliError::failed(not_json(&error)).within(&place))?;
         read_row(&value, graph, &mut columns).map_err(|error| error.within(&place))?;
         rows += 1;
     }

@@ -85,6 +85,7 @@ pub(super) fn by_name(arrays: Tensors, graph: &Graph) -> Result<Tensors, CliErro
             .collect(),
         false => arrays.into_iter().collect(),
     };
+    let inputs = only_x(inputs, graph);
     let is_input = |name: &str| graph.inputs().iter().any(|input| input.name == name);
     if inputs.iter().any(|(name, _)| is_input(name)) {
         if let Some((surplus, _)) = inputs.iter().find(|(name, _)| !is_input(name)) {
@@ -105,6 +106,25 @@ pub(super) fn by_name(arrays: Tensors, graph: &Graph) -> Result<Tensors, CliErro
     }
     let named = graph.inputs().iter().zip(inputs);
     Ok(named.map(|(input, (_, tensor))| (input.name.clone(), tensor)).collect())
+}
+
+/// The array `x` alone, if the file is one that a model with one input is trained on: what else it
+/// holds are targets, weights and rows to validate on.
+fn only_x(arrays: Vec<(String, Tensor)>, graph: &Graph) -> Vec<(String, Tensor)> {
+    let [input] = graph.inputs() else { return arrays };
+    let of_training = |(name, _): &(String, Tensor)| {
+        let stem = name.strip_suffix("_val").unwrap_or(name);
+        let of = stem.strip_prefix("sample_weight_").unwrap_or(stem);
+        ["x", "y", "sample_weight"].contains(&stem)
+            || graph.outputs().iter().any(|output| output.name == of)
+    };
+    match arrays.iter().any(|(name, _)| name == "x") && arrays.iter().all(of_training) {
+        true => {
+            let x = arrays.into_iter().filter(|(name, _)| name == "x");
+            x.map(|(_, tensor)| (input.name.clone(), tensor)).collect()
+        }
+        false => arrays,
+    }
 }
 
 /// The model's only input.

@@ -8,31 +8,34 @@ use clap::Args;
 use super::TrainArgs;
 use crate::cli::error::CliError;
 use crate::graph::DType;
-use crate::train::Dataset;
 use crate::train::files::{self, DataFile, DataOptions};
-use crate::{Format, Model, ReadOptions};
+use crate::train::{CompileConfig, Dataset, TrainConfig};
+use crate::{Format, Labels, Model, ReadOptions};
 
 /// Which columns of rows hold what.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ColumnArgs {
-    /// The column of texts [default: `text`, or the other one of two]
+    /// The column of texts [default: `text`, or the one beside `label`]
     #[arg(long, value_name = "NAME")]
     pub text_column: Option<String>,
-    /// The column of labels, or of numbers to learn [default: `label`, or the other one of two]
+    /// The column of labels, or of numbers to learn [default: `label`, or the one beside `text`]
     #[arg(long, value_name = "NAME")]
     pub label_column: Option<String>,
-    /// The column of sample weights [default: `sample_weight`, where there is one]
+    /// The column of sample weights [default: `sample_weight`, or `sample_weight_NAME` for single
+    /// outputs, where there is one]
     #[arg(long, value_name = "NAME")]
     pub weight_column: Option<String>,
 }
 
 impl ColumnArgs {
-    /// Reads a file as data of `model`, whose classes have the names `labels`.
+    /// Reads a file as data of `model`, whose classes have the names `labels`, to be trained as
+    /// `compile` says.
     pub fn read(
         &self,
         path: &Path,
         model: &Model,
-        labels: Option<Vec<String>>,
+        compile: &CompileConfig,
+        labels: Labels,
     ) -> Result<DataFile, CliError> {
         let options = DataOptions {
             text_column: self.text_column.clone(),
@@ -41,6 +44,7 @@ impl ColumnArgs {
             labels,
         };
         let read = files::read(path, model.graph(), &options);
+        let read = read.and_then(|file| file.fit(model.graph(), compile));
         read.map_err(|error| CliError::from(error).within(path.display()))
     }
 }
@@ -48,21 +52,27 @@ impl ColumnArgs {
 /// What is trained on what.
 pub(super) struct Data {
     pub model: Model,
+    pub config: TrainConfig,
     pub train: Dataset,
     pub validation: Option<Dataset>,
-    pub labels: Option<Vec<String>>,
+    pub labels: Labels,
+    /// What was read, to tell where rows stand in it.
+    pub file: DataFile,
 }
 
 impl Data {
-    /// Reads model and data. A description learns its vocabulary from the texts to train on, those
-    /// to validate on are not among them.
+    /// Reads model and data, and finds out what the model is trained by. A description learns its
+    /// vocabulary from the texts to train on, those to validate on are not among them.
     pub fn read(args: &TrainArgs) -> Result<Data, CliError> {
+        let settings = args.settings()?;
         let mut options = ReadOptions { seed: args.seed, ..args.model.options()? };
         let mut model = args.model.open_with(&options)?;
-        let given = args.labels.read()?;
-        let known = given.clone().or_else(|| model.labels());
-        let file = args.columns.read(&args.data, &model, known.clone())?;
-        let labels = file.labels.clone().or(known);
+        let config = settings.apply(&args.config(), &model)?;
+        let compile = config.compiled(&model)?;
+        let known = args.labels.read()?.unwrap_or_else(|| model.labels());
+        let mut file = args.columns.read(&args.data, &model, &compile, known)?;
+        let labels = file.labels.clone();
+        let data = std::mem::take(&mut file.data);
         let (train, validation) = match (&args.validation_data, args.validation_split) {
             (Some(_), _) | (_, Some(_)) if file.validation.is_some() => {
                 return Err(CliError::usage(format!(
@@ -72,27 +82,27 @@ impl Data {
                 )));
             }
             (Some(path), _) => {
-                let read = args.columns.read(path, &model, labels.clone())?;
+                let read = args.columns.read(path, &model, &compile, labels.clone())?;
                 if read.validation.is_some() {
                     let what = "--validation-data: the file has x_val of its own, which has no use";
                     return Err(CliError::failed(what).within(path.display()));
                 }
-                (file.data, Some(read.data))
+                (data, Some(read.data))
             }
             (None, Some(fraction)) => {
-                let (train, rest) = file.data.split(fraction)?;
+                let (train, rest) = data.split(fraction)?;
                 (train, Some(rest))
             }
-            (None, None) => (file.data, file.validation),
+            (None, None) => (data, file.validation.take()),
         };
         if let Some(texts) = texts(args, &model, &train) {
             options.adapt = Some(Arc::new(texts));
             model = args.model.open_with(&options)?;
         }
-        if let Some(labels) = &labels {
-            model = model.with_labels(labels)?;
+        if !labels.is_empty() {
+            model = model.with_labels(&labels)?;
         }
-        Ok(Data { model, train, validation, labels })
+        Ok(Data { model, config, train, validation, labels, file })
     }
 }
 

@@ -15,17 +15,18 @@ use super::error::CliError;
 use super::output::{self, OutputFile};
 use super::run;
 use crate::train::callback::EarlyStopping;
-use crate::train::files::fit_targets;
-use crate::train::{History, TrainConfig, Trainer};
+use crate::train::files::DataFile;
+use crate::train::{History, TrainConfig, TrainError, Trainer};
 use crate::{Format, Model};
 pub(super) use data::ColumnArgs;
 use data::Data;
-pub(super) use settings::CompileArgs;
+pub(super) use settings::{CompileArgs, Settings};
 
 /// Train a model on texts or arrays, as Keras's fit does
 ///
 /// Data are an .npz with `x` and `y` (or an array for each input and output under its name, and
-/// where wanted `sample_weight`, `x_val`, `y_val`), or a .csv, .tsv or .jsonl with a column of texts
+/// where wanted `sample_weight` or, for single outputs, `sample_weight_NAME`, and the same with `_val`
+/// behind the names: `x_val`, `y_val`), or a .csv, .tsv or .jsonl with a column of texts
 /// or numbers and one of labels. Labels may be names: they count in sorted order, and travel in the
 /// model's file. A description whose text layer has no vocabulary learns one from the texts.
 ///
@@ -48,13 +49,15 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "validation_split")]
     validation_data: Option<PathBuf>,
     /// Keep this share of the rows, the last ones, to validate on
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = settings::share)]
     validation_split: Option<f64>,
     /// Times to train on all rows
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = run::positive)]
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true,
+          value_parser = run::positive)]
     epochs: usize,
     /// Rows of a step
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = run::positive)]
+    #[arg(long, value_name = "N", default_value_t = 32, allow_negative_numbers = true,
+          value_parser = run::positive)]
     batch_size: usize,
     /// The optimizer: a name, or Keras's serialized form as JSON
     #[arg(long, value_name = "NAME|JSON")]
@@ -65,25 +68,28 @@ pub(super) struct TrainArgs {
     #[command(flatten)]
     compile: CompileArgs,
     /// How much rows of a class count: by number or name; others count once
-    #[arg(long, value_name = "0=1.0,1=2.5", value_delimiter = ',')]
+    #[arg(long, value_name = "0=1.0,1=2.5", value_delimiter = ',', allow_hyphen_values = true)]
     class_weight: Vec<String>,
     /// Take rows in the order of the file in every epoch
     #[arg(long)]
     no_shuffle: bool,
     /// Seeds the order of rows, dropout, and the first weights of a description
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true,
+          value_parser = settings::count::<u64>)]
     seed: u64,
     #[command(flatten)]
     columns: ColumnArgs,
     /// Stop after this many epochs without a lower loss (that of validation where there is such),
     /// and take the best weights
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true,
+          value_parser = settings::count::<usize>)]
     early_stopping: Option<usize>,
     /// Settings in Keras's compile_config form; `callbacks` may stand beside them, a list of
     /// {"class_name": …, "config": {…}}
     #[arg(long, value_name = "FILE.json")]
     config: Option<PathBuf>,
-    /// Keep all that training needs to go on, to the bit, in this folder: after each epoch
+    /// Keep all that training needs to go on, to the bit, in this folder: after each epoch. A run in
+    /// it that was not finished is not replaced: --resume goes on with it
     #[arg(long, value_name = "DIR")]
     checkpoint: Option<PathBuf>,
     /// Go on from the folder's checkpoint, if there is one
@@ -115,21 +121,16 @@ struct Files {
 pub(super) fn run(args: &TrainArgs) -> Result<(), CliError> {
     refuse_gpu(&args.device, "training")?;
     let files = Files::of(args)?;
-    let mut config = args.config()?;
     let callbacks = settings::callbacks(args.config.as_deref())?;
-    let Data { model, train, validation, labels } = Data::read(args)?;
-    config = config.class_weight(settings::class_weights(&args.class_weight, labels.as_deref())?);
-    let mut trainer = Trainer::new(&model, &config)?;
-    let train = fit_targets(train, model.graph(), trainer.compile());
-    let train = train.map_err(|error| CliError::from(error).within(args.data.display()))?;
+    let Data { model, mut config, train, validation, labels, file } = Data::read(args)?;
+    let names = settings::class_names(&labels, &model, &config);
+    config = config.class_weight(settings::class_weights(&args.class_weight, names.as_deref())?);
     let rows = train.rows();
     let validated = validation.is_some();
     if let Some(validation) = validation {
-        let path = args.validation_data.as_ref().unwrap_or(&args.data);
-        let validation = fit_targets(validation, model.graph(), trainer.compile());
-        let validation = validation.map_err(|e| CliError::from(e).within(path.display()))?;
-        trainer = Trainer::new(&model, &config.validation(validation))?;
+        config = config.validation(validation);
     }
+    let mut trainer = Trainer::new(&model, &config)?;
     for callback in callbacks {
         trainer = trainer.callback(callback);
     }
@@ -140,7 +141,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<(), CliError> {
     }
     let batches = rows.div_ceil(args.batch_size);
     let mut trainer = trainer.callback(progress::Progress::new(args.epochs, batches));
-    let history = trainer.fit(&train)?;
+    let history = trainer.fit(&train).map_err(|error| args.failed(error, &file))?;
     trainer.notes().iter().for_each(|note| eprintln!("note: {note}"));
     files.write(&trainer.model()?, &history)?;
     output::print(&report::render(&history, args.epochs, &files.name))
@@ -157,28 +158,45 @@ pub(super) fn refuse_gpu(device: &DeviceArgs, what: &str) -> Result<(), CliError
 }
 
 impl TrainArgs {
-    /// What `fit` is told, but for data.
-    fn config(&self) -> Result<TrainConfig, CliError> {
-        let mut config = TrainConfig::new()
+    /// What `fit` is told, but for data and what the model was compiled with.
+    fn config(&self) -> TrainConfig {
+        let config = TrainConfig::new()
             .options(self.device.options())
             .epochs(self.epochs)
             .batch_size(self.batch_size)
             .shuffle(!self.no_shuffle)
             .seed(self.seed);
-        for (name, value) in settings::compile(self.config.as_deref())? {
-            config = config.set(&name, value);
+        match &self.checkpoint {
+            Some(folder) => config.checkpoint(folder).resume(self.resume),
+            None => config,
         }
-        if let Some(folder) = &self.checkpoint {
-            config = config.checkpoint(folder).resume(self.resume);
-        }
-        config = self.compile.over(config)?;
+    }
+
+    /// What file and flags say over what the model was compiled with.
+    fn settings(&self) -> Result<Settings, CliError> {
+        let mut settings = Settings::of_file(self.config.as_deref())?;
+        self.compile.add_to(&mut settings)?;
         if let Some(optimizer) = &self.optimizer {
-            config = config.optimizer(settings::name_or_json("--optimizer", optimizer)?);
+            let value = settings::name_or_json("--optimizer", optimizer)?;
+            settings.flag("optimizer", optimizer, value);
         }
         if let Some(rate) = &self.learning_rate {
-            config = config.learning_rate(settings::learning_rate(rate)?);
+            settings.flag("learning_rate", rate, settings::learning_rate(rate)?);
         }
-        Ok(config)
+        Ok(settings)
+    }
+
+    /// An error of training: where it tells a row, in the words of the file that was read.
+    fn failed(&self, error: TrainError, file: &DataFile) -> CliError {
+        match error {
+            TrainError::Setting { what, found, expected } if what == "class_weight" => {
+                CliError::usage(format!("--class-weight: {found}; {expected}"))
+            }
+            error @ TrainError::Row { .. } => {
+                CliError::from(file.explain(error)).within(self.data.display())
+            }
+            error => error.into(),
+        }
     }
 }
 

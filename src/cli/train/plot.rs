@@ -12,6 +12,8 @@ const LEFT: f64 = 72.0;
 const RIGHT: f64 = 24.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 48.0;
+/// Up to so many epochs each has a marker.
+const MARKED: usize = 30;
 /// Colours that people who see colours otherwise tell apart, and dashes beside.
 const TRAINING: (&str, &str) = ("#0072b2", "none");
 const VALIDATION: (&str, &str) = ("#d55e00", "6 3");
@@ -91,7 +93,15 @@ impl<'a> Panel<'a> {
                 let line: Vec<String> = run.iter().map(at).collect();
                 let _ = writeln!(svg, "<polyline {style} points=\"{}\"/>", line.join(" "));
             }
-            for (epoch, value) in points.iter().filter(|(_, value)| value.is_finite()) {
+            // More of them would hide lines and dashes; a value alone has no line to be seen by.
+            let marked = |epoch: usize| {
+                let finite = |at: Option<usize>| {
+                    at.and_then(|at| values.get(at)).is_some_and(|value| value.is_finite())
+                };
+                self.epochs <= MARKED || !finite(epoch.checked_sub(1)) && !finite(Some(epoch + 1))
+            };
+            let finite = points.iter().filter(|(_, value)| value.is_finite());
+            for (epoch, value) in finite.filter(|(epoch, _)| marked(*epoch)) {
                 let _ = writeln!(
                     svg,
                     "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"2.5\" fill=\"{colour}\"/>",
@@ -99,7 +109,7 @@ impl<'a> Panel<'a> {
                     self.y(*value)
                 );
             }
-            let from = WIDTH - RIGHT - 220.0 + 110.0 * place as f64;
+            let from = WIDTH - RIGHT - 110.0 * (self.curves.len() - place) as f64;
             let _ = writeln!(
                 svg,
                 "<line {style} x1=\"{from}\" y1=\"20\" x2=\"{}\" y2=\"20\"/>\
@@ -125,16 +135,14 @@ impl<'a> Panel<'a> {
                 label(value, self.step)
             );
         }
-        let every = self.epochs.div_ceil(12).max(1);
-        for epoch in (0..self.epochs).step_by(every) {
-            let x = self.x(epoch);
+        for epoch in epochs_named(self.epochs) {
+            let x = self.x(epoch - 1);
             let _ = writeln!(
                 svg,
                 "<line x1=\"{x:.1}\" y1=\"{bottom}\" x2=\"{x:.1}\" y2=\"{}\" stroke=\"#444\"/>\
-                 <text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+                 <text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{epoch}</text>",
                 bottom + 5.0,
-                bottom + 20.0,
-                epoch + 1
+                bottom + 20.0
             );
         }
         let _ = writeln!(
@@ -148,14 +156,29 @@ impl<'a> Panel<'a> {
     }
 }
 
+/// The epochs that are named below the axis, counted from 1: all, or the first, the last and round
+/// ones between.
+fn epochs_named(epochs: usize) -> Vec<usize> {
+    let step = (0..).flat_map(|power| [1, 2, 5].map(|times| times * 10usize.pow(power)));
+    let step = step.into_iter().find(|step| epochs.div_ceil(*step) <= 12).unwrap_or(1);
+    if step == 1 {
+        return (1..=epochs).collect();
+    }
+    let far = |epoch: &usize| epochs - epoch > step / 2 && *epoch > step / 2;
+    let round = (step..epochs).step_by(step).filter(far);
+    std::iter::once(1).chain(round).chain([epochs]).collect()
+}
+
 /// The lowest and highest number of an axis and the step between its marks: 1, 2 or 5 times a power
-/// of ten, about five of them.
+/// of ten, about five of them. A constant lies in the middle of its own size, a share such as an
+/// accuracy of 1 within 0 to 1.
 fn axis(low: f64, high: f64) -> (f64, f64, f64) {
     if !(low.is_finite() && high.is_finite()) {
         return (0.0, 0.5, 1.0);
     }
     let (low, high) = match high - low {
         range if range > 0.0 => (low, high),
+        _ if low == 0.0 || low == 1.0 => return (0.0, 0.2, 1.0),
         _ => (low - low.abs().max(1e-3) / 2.0, high + high.abs().max(1e-3) / 2.0),
     };
     let rough = (high - low) / 5.0;
@@ -200,6 +223,37 @@ mod tests {
         // The loss breaks at NaN; no coordinate is one.
         assert!(!svg.contains("NaN"), "{svg}");
         assert_eq!(svg.matches("<circle").count(), 2 + 3 + 3);
+    }
+
+    #[test]
+    fn long_curves_are_lines_and_their_ends_are_named() {
+        let mut history = History::new();
+        for epoch in 0..300 {
+            let mut logs = Logs::new();
+            logs.set("loss", if epoch == 100 || epoch == 102 { f64::NAN } else { epoch as f64 });
+            history.push(&logs);
+        }
+        let svg = render(&history);
+        // A value between two that are none would not be seen as a line.
+        assert_eq!(svg.matches("<circle").count(), 1);
+        for tick in ["1", "50", "100", "250", "300"] {
+            assert!(svg.contains(&format!("middle\">{tick}<")), "{tick}");
+        }
+        assert_eq!(epochs_named(12), (1..=12).collect::<Vec<_>>());
+        assert_eq!(epochs_named(13), [1, 2, 4, 6, 8, 10, 13]);
+        assert_eq!(epochs_named(100), [1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]);
+        for epochs in [1, 25, 31, 99, 1000, 12345] {
+            let found = epochs_named(epochs);
+            assert!(found.is_sorted() && found.len() <= 14, "{found:?}");
+            assert_eq!((found.first(), found.last()), (Some(&1), Some(&epochs)));
+        }
+    }
+
+    #[test]
+    fn a_constant_share_has_the_axis_of_shares() {
+        assert_eq!(axis(1.0, 1.0), (0.0, 0.2, 1.0));
+        assert_eq!(axis(0.0, 0.0), (0.0, 0.2, 1.0));
+        assert_eq!(axis(3.0, 3.0), (1.0, 1.0, 5.0));
     }
 
     #[test]

@@ -41,6 +41,10 @@ impl Callback for Progress {
         "Progress"
     }
 
+    fn added_logs(&self) -> Option<&[&'static str]> {
+        Some(&[])
+    }
+
     fn on_epoch_begin(&mut self, epoch: usize, _: &mut Context<'_>) -> Result<(), TrainError> {
         (self.epoch, self.began) = (epoch, Instant::now());
         Ok(())

@@ -1,14 +1,16 @@
 //! What the flags and the configuration file say about training.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Map, Value};
 
-use crate::cli::common;
 use crate::cli::error::CliError;
+use crate::cli::{common, show};
+use crate::formats::classes;
 use crate::train::TrainConfig;
 use crate::train::callback::{Callback, list_from_json};
+use crate::{Labels, Model};
 
 /// What is computed from predictions.
 #[derive(Debug, Args)]
@@ -21,19 +23,78 @@ pub(in crate::cli) struct CompileArgs {
     pub metrics: Option<String>,
 }
 
-impl CompileArgs {
-    /// `config` with what the flags say in place of what it has.
-    pub fn over(&self, mut config: TrainConfig) -> Result<TrainConfig, CliError> {
-        if let Some(loss) = &self.loss {
-            config = config.loss(name_or_json("--loss", loss)?);
-        }
-        if let Some(metrics) = &self.metrics {
-            config = config.metrics(match json("--metrics", metrics)? {
-                Some(value) => value,
-                None => metrics.split(',').map(|name| Value::from(name.trim())).collect(),
+/// Where a setting was given.
+#[derive(Clone, Debug)]
+enum Source {
+    File(PathBuf),
+    /// The flag with its value.
+    Flag(String),
+}
+
+/// Settings over those that a model was compiled with, later ones over earlier ones.
+#[derive(Clone, Debug, Default)]
+pub(in crate::cli) struct Settings(Vec<(Source, String, Value)>);
+
+impl Settings {
+    /// Those of a configuration file, but for its callbacks.
+    pub fn of_file(path: Option<&Path>) -> Result<Settings, CliError> {
+        let Some(path) = path else { return Ok(Settings::default()) };
+        let mut found = read(path)?;
+        found.shift_remove("callbacks");
+        let source = Source::File(path.to_path_buf());
+        let found = found.into_iter().map(|(name, value)| (source.clone(), name, value));
+        Ok(Settings(found.collect()))
+    }
+
+    /// Adds what a flag says; `text` is as it was given.
+    pub fn flag(&mut self, name: &str, text: &str, value: Value) {
+        let flag = format!("--{} {text}", name.replace('_', "-"));
+        self.0.push((Source::Flag(flag), name.to_owned(), value));
+    }
+
+    /// `config` with these settings, but for one of them.
+    fn over(&self, config: &TrainConfig, but: Option<usize>) -> TrainConfig {
+        let given = self.0.iter().enumerate().filter(|(index, _)| Some(*index) != but);
+        given.fold(config.clone(), |config, (_, (_, name, value))| config.set(name, value.clone()))
+    }
+
+    /// `config` with these settings, of which `model` can be trained.
+    ///
+    /// # Errors
+    /// What is missing or not taken, and where it was given: a flag's value is wrong usage.
+    pub fn apply(&self, config: &TrainConfig, model: &Model) -> Result<TrainConfig, CliError> {
+        let whole = self.over(config, None);
+        let Err(error) = whole.compiled(model) else { return Ok(whole) };
+        let text = error.to_string();
+        // A setting is to blame if the error is another one without it, or none.
+        for (index, (source, ..)) in self.0.iter().enumerate().rev() {
+            let without = self.over(config, Some(index)).compiled(model);
+            if without.is_err_and(|other| other.to_string() == text) {
+                continue;
+            }
+            return Err(match source {
+                Source::Flag(flag) => CliError::usage(format!("{}: {text}", show::cut(flag, 60))),
+                Source::File(path) => CliError::from(error).within(path.display()),
             });
         }
-        Ok(config)
+        Err(error.into())
+    }
+}
+
+impl CompileArgs {
+    /// Adds what the flags say.
+    pub fn add_to(&self, settings: &mut Settings) -> Result<(), CliError> {
+        if let Some(loss) = &self.loss {
+            settings.flag("loss", loss, name_or_json("--loss", loss)?);
+        }
+        if let Some(metrics) = &self.metrics {
+            let value = match json("--metrics", metrics)? {
+                Some(value) => value,
+                None => metrics.split(',').map(|name| Value::from(name.trim())).collect(),
+            };
+            settings.flag("metrics", metrics, value);
+        }
+        Ok(())
     }
 }
 
@@ -49,6 +110,19 @@ fn json(flag: &str, text: &str) -> Result<Option<Value>, CliError> {
 /// A name, or JSON.
 pub(super) fn name_or_json(flag: &str, text: &str) -> Result<Value, CliError> {
     Ok(json(flag, text)?.unwrap_or_else(|| Value::from(text.trim())))
+}
+
+/// A share of the rows, some of which are on either side.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok().filter(|share| *share > 0.0 && *share < 1.0);
+    share.ok_or_else(|| "expected a number between 0 and 1, such as 0.2".to_owned())
+}
+
+/// A whole number from 0 on.
+pub(super) fn count<T: std::str::FromStr<Err = std::num::ParseIntError>>(
+    text: &str,
+) -> Result<T, String> {
+    text.parse().map_err(|error| format!("{error}; expected a whole number from 0 on"))
 }
 
 /// A number, or a schedule.
@@ -74,19 +148,31 @@ fn read(path: &Path) -> Result<Map<String, Value>, CliError> {
     }
 }
 
-/// The settings of a configuration file but its callbacks.
-pub(super) fn compile(path: Option<&Path>) -> Result<Map<String, Value>, CliError> {
-    let mut settings = path.map(read).transpose()?.unwrap_or_default();
-    settings.shift_remove("callbacks");
-    Ok(settings)
-}
-
 /// The callbacks of a configuration file.
 pub(super) fn callbacks(path: Option<&Path>) -> Result<Vec<Box<dyn Callback>>, CliError> {
     let Some(path) = path else { return Ok(Vec::new()) };
     match read(path)?.get("callbacks") {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(list) => list_from_json(list).map_err(|e| CliError::from(e).within(path.display())),
+    }
+}
+
+/// The names of the classes of the only output that is trained.
+pub(super) fn class_names(
+    labels: &Labels,
+    model: &Model,
+    config: &TrainConfig,
+) -> Option<Vec<String>> {
+    let outputs = model.graph().outputs();
+    let names: Vec<String> = outputs.iter().map(|output| output.name.clone()).collect();
+    let settings = config.compiled(model).and_then(|compile| compile.for_outputs(&names)).ok()?;
+    let mut trained = outputs.iter().zip(&settings).filter(|(_, own)| own.loss.is_some());
+    match (trained.next(), trained.next()) {
+        (Some((output, _)), None) => {
+            let classes = classes(model.graph().ty(output.value));
+            labels.of(&output.name, classes).map(<[String]>::to_vec)
+        }
+        _ => None,
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod compare;
 mod expected;
+#[cfg(feature = "ort")]
+mod ort;
 mod reference;
 
 use std::path::PathBuf;
@@ -13,7 +15,8 @@ use super::error::CliError;
 use super::output;
 use compare::{Report, Tolerance};
 
-/// Compare a model's results with those in a file, or with the plain reference kernels
+/// Compare a model's results with those in a file, with the plain reference kernels, or with ONNX
+/// Runtime's
 ///
 /// A file is an .npz with inputs and expected outputs: under their names, or as in/NAME and out/NAME
 /// or out/0, out/1, …; layer/NAME is a layer's output, and in@2/…, out@2/… are a second call.
@@ -22,17 +25,20 @@ use compare::{Report, Tolerance};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   seqfuse verify model.keras --against keras-outputs.npz
-  seqfuse verify model.keras --against reference --nodes")]
+  seqfuse verify model.keras --against reference --nodes
+  ORT_DYLIB_PATH=libonnxruntime.so seqfuse verify model.onnx --against ort --nodes")]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// What to compare with: an .npz, or `reference` for the plain kernels
-    #[arg(long, value_name = "FILE.npz|reference")]
+    /// What to compare with: an .npz, `reference` for the plain kernels, or `ort` for ONNX Runtime, in
+    /// builds with the feature `ort`
+    #[arg(long, value_name = "FILE.npz|reference|ort")]
     against: PathBuf,
-    /// Inputs to run on [with `reference`: random ones]
+    /// Inputs to run on [with `reference` and `ort`: random ones]
     #[arg(long, value_name = "FILE.npz|.npy|.csv|.jsonl")]
     input: Option<PathBuf>,
-    /// Compare every layer's output (with `reference`)
+    /// Compare every layer's output (with `reference`), or every value of the graph up to the first that
+    /// differs (with `ort`)
     #[arg(long)]
     nodes: bool,
     /// The relative tolerance
@@ -56,12 +62,19 @@ fn tolerance(text: &str) -> Result<f64, String> {
 pub(super) fn run(args: &VerifyArgs) -> Result<(), CliError> {
     let tolerance = Tolerance { relative: args.rtol, absolute: args.atol };
     let against = args.against.to_str().unwrap_or("");
-    if matches!(against, "ort" | "tract") {
-        let what = format!("`--against {against}` is not built yet; use `reference` or an .npz");
+    if against == "tract" {
+        let what = "`--against tract` is not built yet; use `reference`, `ort` or an .npz";
+        return Err(CliError::usage(what));
+    }
+    #[cfg(not(feature = "ort"))]
+    if against == "ort" {
+        let what = "this build cannot load ONNX Runtime; build it with `--features ort`";
         return Err(CliError::usage(what));
     }
     let report = match against {
         "reference" => reference::compare(args, tolerance)?,
+        #[cfg(feature = "ort")]
+        "ort" => ort::compare(args, tolerance)?,
         _ if args.nodes => {
             let what = "--nodes goes with `--against reference`; in a file, name layers layer/NAME";
             return Err(CliError::usage(what));

@@ -14,7 +14,7 @@ use crate::runtime::{Options, RunError, Tensors};
 /// Rows of random inputs.
 const BATCH: usize = 3;
 /// Lengths that are tried in turn: a convolution can need more than the first.
-const LENGTHS: [usize; 4] = [12, 48, 192, 768];
+pub(super) const LENGTHS: [usize; 4] = [12, 48, 192, 768];
 const SEED: u64 = 0x5eed;
 
 /// Runs the fast kernels and the reference kernels and compares.
@@ -45,7 +45,11 @@ fn compare_model(
     Ok(report)
 }
 
-fn run(model: &Model, options: &Options, inputs: &Tensors) -> Result<Tensors, Box<RunError>> {
+pub(super) fn run(
+    model: &Model,
+    options: &Options,
+    inputs: &Tensors,
+) -> Result<Tensors, Box<RunError>> {
     Ok(model.session(options)?.run(inputs)?)
 }
 
@@ -82,7 +86,7 @@ fn layer_names(graph: &Graph) -> Vec<String> {
 
 /// Inputs of the model's types: numbers from -1 to 1, ids that every Embedding knows, words of the
 /// model's vocabulary.
-fn random_inputs(graph: &Graph, length: usize) -> Result<Tensors, CliError> {
+pub(super) fn random_inputs(graph: &Graph, length: usize) -> Result<Tensors, CliError> {
     let mut bindings = Bindings::new();
     if let Some(batch) = sizes::batch_symbol(graph) {
         bindings.bind(&batch, BATCH);

@@ -10,9 +10,11 @@
 //!  "outputs": [{"name": "y", "value": {"node": [0, 0]}}], …}
 //! ```
 //!
-//! A Variable's value is the tensor of its name; a constant's is the tensor that it names, or for text
+//! A Variable's value is the tensor of its name, or within the body of an `If`, `Loop` or `Scan` the one
+//! that it names; a constant's is the tensor that it names, or for text
 //! stands in place.
 
+mod bodies;
 mod operators;
 mod read;
 mod write;
@@ -70,6 +72,9 @@ struct VariableForm {
     constraint: Option<ConstraintForm>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     kept: bool,
+    /// Its tensor, where that is not the one of its name: in the bodies of operators.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tensor: Option<String>,
 }
 
 /// What a Variable is for; slots of optimizers are no part of a model.

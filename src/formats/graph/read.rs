@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    ConstantForm, ConstraintForm, GraphForm, Kind, Place, VERSION, VariableForm, operators,
+    ConstantForm, ConstraintForm, GraphForm, Kind, Place, VERSION, VariableForm, bodies, operators,
 };
 use crate::formats::FormatError;
 use crate::graph::{
@@ -19,6 +19,18 @@ use crate::graph::{
 /// # Errors
 /// If the JSON is not of the form, refers to what is not there, or a tensor is missing or of no use.
 pub fn read(form: &Value, mut tensors: BTreeMap<String, Tensor>) -> Result<Graph, FormatError> {
+    let graph = read_form(form, &mut tensors)?;
+    match tensors.is_empty() {
+        true => Ok(graph),
+        false => Err(FormatError::SurplusWeights { paths: tensors.into_keys().collect() }),
+    }
+}
+
+/// The Graph of its JSON; takes its tensors.
+pub(super) fn read_form(
+    form: &Value,
+    tensors: &mut BTreeMap<String, Tensor>,
+) -> Result<Graph, FormatError> {
     let version = form.get("version").and_then(Value::as_u64);
     if version != Some(u64::from(VERSION)) {
         let found = version.map_or("none".to_owned(), |version| version.to_string());
@@ -38,24 +50,25 @@ pub fn read(form: &Value, mut tensors: BTreeMap<String, Tensor>) -> Result<Graph
         reader.inputs.push(value);
     }
     for variable in form.variables {
-        let tensor = take(&mut tensors, &variable.name)?;
+        let name = variable.tensor.as_ref().unwrap_or(&variable.name);
+        let tensor = take(tensors, name)?;
         reader.variable(variable, tensor)?;
     }
     for constant in form.constants {
         let tensor = match constant {
-            ConstantForm::Tensor(name) => take(&mut tensors, &name)?,
+            ConstantForm::Tensor(name) => take(tensors, &name)?,
             ConstantForm::Texts { shape, texts } => {
                 Tensor::new(shape, texts).map_err(|error| fault(error.into()))?
             }
         };
         reader.constants.push((Arc::new(tensor), None));
     }
-    if !tensors.is_empty() {
-        return Err(FormatError::SurplusWeights { paths: tensors.into_keys().collect() });
-    }
     for node in form.nodes {
         let bad = |found: String| malformed(&format!("node '{}'", node.name), "a node", found);
-        let op = operators::read(&node.op, node.attributes).map_err(&bad)?;
+        let op = match bodies::read(&node.op, &node.attributes, tensors)? {
+            Some(op) => op,
+            None => operators::read(&node.op, node.attributes).map_err(&bad)?,
+        };
         let inputs = node.inputs.iter();
         let inputs = inputs.map(|input| input.map(|place| reader.value(place)).transpose());
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
@@ -95,7 +108,11 @@ pub fn read(form: &Value, mut tensors: BTreeMap<String, Tensor>) -> Result<Graph
     Ok(reader.graph)
 }
 
-fn malformed(place: &str, expected: impl Into<String>, found: impl Into<String>) -> FormatError {
+pub(super) fn malformed(
+    place: &str,
+    expected: impl Into<String>,
+    found: impl Into<String>,
+) -> FormatError {
     let (place, expected) = (format!("the graph's {place}"), expected.into());
     FormatError::Malformed { place, expected, found: found.into() }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     ConstantForm, ConstraintForm, GraphForm, InputForm, Kind, LayerForm, NodeForm, OutputForm,
-    PenaltyForm, Place, VERSION, VariableForm, operators,
+    PenaltyForm, Place, VERSION, VariableForm, bodies, operators,
 };
 use crate::formats::FormatError;
 use crate::graph::{Constraint, Data, Graph, Source, Tensor, ValueId, Variable, VariableKind};
@@ -21,17 +21,33 @@ pub type NamedTensors = Vec<(String, Arc<Tensor>)>;
 /// # Errors
 /// If an operator or a Variable is of a kind that files do not hold; the message names it.
 pub fn write(graph: &Graph) -> Result<(Value, NamedTensors), FormatError> {
-    let mut writer = Writer::new(graph);
+    let mut store = Store::new(graph);
+    let json = form(graph, &mut store, false)?;
+    let variables = graph.variables().iter();
+    let variables = variables.map(|variable| (variable.name.clone(), variable.value.clone()));
+    Ok((json, variables.chain(store.tensors).collect()))
+}
+
+/// The JSON of a Graph; the tensors of one that is a body go to the store, Variables among them.
+pub(super) fn form(graph: &Graph, store: &mut Store, is_body: bool) -> Result<Value, FormatError> {
+    let mut writer = Writer { graph, places: HashMap::new(), constants: Vec::new(), store };
     let mut nodes = Vec::with_capacity(graph.nodes().len());
     for node in graph.nodes() {
-        let (op, attributes) = operators::write(&*node.op).ok_or_else(|| {
+        let refused = || {
             refuse(format!("node '{}' ({} {:?})", node.name, node.op.name(), node.op.attributes()))
-        })?;
+        };
+        let with_bodies = bodies::write(&*node.op, writer.store)?;
+        let written = with_bodies.or_else(|| operators::write(&*node.op));
+        let (op, attributes) = written.ok_or_else(refused)?;
         let inputs = node.inputs.iter().map(|input| input.map(|id| writer.place(id))).collect();
         let (name, op, outputs) = (node.name.clone(), op.to_owned(), node.outputs.len());
         nodes.push(NodeForm { name, op, attributes, inputs, outputs });
     }
-    let variables = graph.variables().iter().map(variable).collect::<Result<_, _>>()?;
+    let variables = graph.variables().iter().map(|found| {
+        let tensor = is_body.then(|| writer.store.add(found.value.clone()));
+        variable(found, tensor)
+    });
+    let variables = variables.collect::<Result<_, _>>()?;
     let inputs = graph.inputs().iter();
     let inputs = inputs
         .map(|input| InputForm { name: input.name.clone(), r#type: graph.ty(input.value).clone() });
@@ -61,7 +77,7 @@ pub fn write(graph: &Graph) -> Result<(Value, NamedTensors), FormatError> {
     let penalties = penalties.collect();
     let untrainable = graph.untrainable().iter();
     let untrainable = untrainable.map(|part| (part.layer.clone(), part.reason.clone())).collect();
-    let form = GraphForm {
+    let whole = GraphForm {
         version: VERSION,
         name: graph.name().to_owned(),
         inputs: inputs.collect(),
@@ -75,11 +91,7 @@ pub fn write(graph: &Graph) -> Result<(Value, NamedTensors), FormatError> {
         untrainable,
         fresh: graph.fresh_count(),
     };
-    let json = serde_json::to_value(form);
-    let json = json.map_err(|error| refuse(format!("the Graph ({error})")))?;
-    let variables = graph.variables().iter();
-    let variables = variables.map(|variable| (variable.name.clone(), variable.value.clone()));
-    Ok((json, variables.chain(writer.tensors).collect()))
+    serde_json::to_value(whole).map_err(|error| refuse(format!("the Graph ({error})")))
 }
 
 fn refuse(what: String) -> FormatError {
@@ -90,25 +102,38 @@ fn refuse(what: String) -> FormatError {
     }
 }
 
+/// The tensors that have no name of their own.
+pub(super) struct Store {
+    tensors: NamedTensors,
+    prefix: String,
+}
+
+impl Store {
+    fn new(graph: &Graph) -> Store {
+        let mut prefix = "constant/".to_owned();
+        while graph.variables().iter().any(|variable| variable.name.starts_with(&prefix)) {
+            prefix.insert(0, '_');
+        }
+        Store { tensors: Vec::new(), prefix }
+    }
+
+    /// The name of one more tensor.
+    fn add(&mut self, tensor: Arc<Tensor>) -> String {
+        let name = format!("{}{}", self.prefix, self.tensors.len());
+        self.tensors.push((name.clone(), tensor));
+        name
+    }
+}
+
 /// What was given a number so far.
 struct Writer<'a> {
     graph: &'a Graph,
     places: HashMap<ValueId, Place>,
     constants: Vec<ConstantForm>,
-    tensors: NamedTensors,
-    prefix: String,
+    store: &'a mut Store,
 }
 
-impl<'a> Writer<'a> {
-    fn new(graph: &'a Graph) -> Writer<'a> {
-        let mut prefix = "constant/".to_owned();
-        while graph.variables().iter().any(|variable| variable.name.starts_with(&prefix)) {
-            prefix.insert(0, '_');
-        }
-        let (places, constants, tensors) = (HashMap::new(), Vec::new(), Vec::new());
-        Writer { graph, places, constants, tensors, prefix }
-    }
-
+impl Writer<'_> {
     fn place(&mut self, id: ValueId) -> Place {
         if let Some(place) = self.places.get(&id) {
             return *place;
@@ -123,11 +148,7 @@ impl<'a> Writer<'a> {
                         let (shape, texts) = (tensor.shape().to_vec(), texts.clone());
                         ConstantForm::Texts { shape, texts }
                     }
-                    _ => {
-                        let name = format!("{}{}", self.prefix, self.tensors.len());
-                        self.tensors.push((name.clone(), tensor.clone()));
-                        ConstantForm::Tensor(name)
-                    }
+                    _ => ConstantForm::Tensor(self.store.add(tensor.clone())),
                 });
                 Place::Constant(self.constants.len() - 1)
             }
@@ -137,7 +158,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn variable(variable: &Variable) -> Result<VariableForm, FormatError> {
+fn variable(variable: &Variable, tensor: Option<String>) -> Result<VariableForm, FormatError> {
     let kind = match variable.kind {
         VariableKind::Parameter => Kind::Parameter,
         VariableKind::Frozen => Kind::Frozen,
@@ -157,5 +178,5 @@ fn variable(variable: &Variable) -> Result<VariableForm, FormatError> {
     });
     let regularizer = variable.regularizer.map(|factors| (factors.l1, factors.l2));
     let (name, kept) = (variable.name.clone(), variable.kept);
-    Ok(VariableForm { name, kind, regularizer, constraint, kept })
+    Ok(VariableForm { name, kind, regularizer, constraint, kept, tensor })
 }

@@ -9,7 +9,7 @@ use super::config::Description;
 use super::source::Notes;
 use super::stored::Stored;
 use super::weights::WeightStore;
-use crate::formats::FormatError;
+use crate::formats::{FormatError, Labels};
 use crate::graph::{Tensor, VariableId};
 
 /// The parts of a Keras file that are not its Graph, and where in such files the Graph's Variables
@@ -61,37 +61,22 @@ pub struct LayerGroup {
     pub variables: Vec<usize>,
 }
 
-/// The names of a classifier's classes, a line each, below `assets/`, where Keras passes over it.
+/// The names of a classifier's classes, as [`Labels`] spells them, below `assets/`, where Keras passes over it.
 const LABELS: &str = "seqfuse/labels.txt";
 
 impl Document {
-    /// The names of the classes that the model tells apart, where its file holds them.
-    pub fn labels(&self) -> Option<Vec<String>> {
-        let text = std::str::from_utf8(self.assets.get(LABELS)?).ok()?;
-        let labels: Vec<String> = text.lines().map(str::to_owned).collect();
-        (!labels.is_empty()).then_some(labels)
+    /// The names of the classes that the model tells apart, as far as its file holds them.
+    pub fn labels(&self) -> Labels {
+        self.labels_text().map_or_else(Labels::new, Labels::parse)
     }
 
     /// Puts in names of classes, in place of those that there are.
     ///
     /// # Errors
-    /// If there are none, or one is empty or has a line break.
-    pub fn set_labels(&mut self, labels: &[String]) -> Result<(), FormatError> {
-        let bad = |label: &&String| label.trim().is_empty() || label.contains(['\n', '\r']);
-        let found = match (labels.is_empty(), labels.iter().find(bad)) {
-            (false, None) => {
-                self.assets.insert(LABELS.to_owned(), (labels.join("\n") + "\n").into_bytes());
-                return Ok(());
-            }
-            (_, Some(label)) => format!("{label:?}"),
-            (true, None) => "none".to_owned(),
-        };
-        let expected = "names of a line each".to_owned();
-        Err(FormatError::Malformed {
-            place: "the names of the classes".to_owned(),
-            expected,
-            found,
-        })
+    /// As [`Labels::to_text`].
+    pub fn set_labels(&mut self, labels: &Labels) -> Result<(), FormatError> {
+        self.assets.insert(LABELS.to_owned(), labels.to_text()?.into_bytes());
+        Ok(())
     }
 
     /// The names of the classes as a file holds them, to be kept where there are no assets.

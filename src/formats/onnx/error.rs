@@ -142,6 +142,12 @@ pub enum NodeProblem {
         /// What to do.
         hint: String,
     },
+    /// The number of a value's dimensions depends on sizes or data.
+    #[error("{what}; give the inputs fixed sizes")]
+    OpenRank {
+        /// Why.
+        what: String,
+    },
     /// What is not honoured.
     #[error("{what} is not supported; {hint}")]
     Unsupported {
@@ -156,6 +162,17 @@ pub enum NodeProblem {
     /// Something that the node refers to (a tensor, a subgraph, a function) is at fault.
     #[error("it cannot be read")]
     Within,
+}
+
+impl OnnxError {
+    /// Whether it is, or comes from, the open number of a value's dimensions.
+    pub(super) fn has_open_rank(&self) -> bool {
+        match self {
+            OnnxError::Node { problem: NodeProblem::OpenRank { .. }, .. } => true,
+            OnnxError::Node { source: Some(source), .. } => source.has_open_rank(),
+            _ => false,
+        }
+    }
 }
 
 /// What an operator's lowering returns where it fails; the dispatcher adds the node.

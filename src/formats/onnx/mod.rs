@@ -31,6 +31,7 @@ pub mod proto;
 mod subgraph;
 mod tensor;
 mod types;
+mod whole;
 mod wire;
 
 #[cfg(test)]
@@ -43,12 +44,12 @@ use std::sync::Arc;
 use prost::Message;
 use prost::bytes::Bytes;
 
-use crate::graph::{Graph, Tensor};
+use crate::graph::{Graph, Tensor, ValueId};
 use context::Context;
 pub use error::{NodeProblem, OnnxError};
 use lower::{Lowering, Scope};
 use operand::Operand;
-use proto::{GraphProto, ModelProto};
+use proto::{GraphProto, ModelProto, ValueInfo};
 use tensor::Folder;
 
 /// Reads a model. External tensors are looked for in `folder`; without one they are refused.
@@ -57,6 +58,19 @@ use tensor::Folder;
 /// If the bytes are damaged, or hold what is not supported; the error names node, operator, attribute
 /// and value.
 pub fn read(bytes: impl Into<Bytes>, folder: Option<&Path>) -> Result<Graph, OnnxError> {
+    Ok(read_with_values(bytes, folder)?.0)
+}
+
+/// Reads a model, and says which value of the Graph each name in the file stands for, in the order of
+/// the nodes that give them. Names that stand for no value are left out: constants, and sizes that
+/// are known without a run.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with_values(
+    bytes: impl Into<Bytes>,
+    folder: Option<&Path>,
+) -> Result<Named, OnnxError> {
     let bytes = bytes.into();
     wire::check(&bytes)?;
     let mut model = ModelProto::decode(bytes).map_err(OnnxError::Decode)?;
@@ -65,13 +79,38 @@ pub fn read(bytes: impl Into<Bytes>, folder: Option<&Path>) -> Result<Graph, Onn
     let graph = graph.ok_or_else(absent)?;
     let functions = std::mem::take(&mut model.functions);
     let context = Arc::new(Context::new(&model, functions, Folder::new(folder))?);
+    match lower_whole(&graph, &context) {
+        // With the sizes of a run as numbers every value's number of dimensions is known.
+        Err(error) if error.has_open_rank() => Ok((whole::by_sizes(graph, &context)?, Vec::new())),
+        lowered => lowered,
+    }
+}
+
+/// A Graph, and the values that names of the file stand for.
+type Named = (Graph, Vec<(String, ValueId)>);
+
+/// Reads the graph of a model.
+fn lower_whole(graph: &GraphProto, context: &Arc<Context>) -> Result<Named, OnnxError> {
     let mut lowering = Lowering::new(&graph.name);
     let mut scope = Scope::default();
-    lowering.initializers(&graph, &mut scope, &context)?;
-    inputs(&mut lowering, &graph, &mut scope)?;
-    lowering.nodes(&graph.node, &mut scope, &context, "")?;
-    outputs(&mut lowering, &graph, &scope)?;
-    Ok(lowering.finish())
+    lowering.initializers(graph, &mut scope, context)?;
+    inputs(&mut lowering, graph, &mut scope)?;
+    lowering.nodes(&graph.node, &mut scope, context, "")?;
+    outputs(&mut lowering, graph, &scope)?;
+    let names = graph.node.iter().flat_map(|node| &node.output);
+    let values = names.filter_map(|name| match scope.get(name)? {
+        Operand::Value(value) => Some((name.clone(), *value)),
+        _ => None,
+    });
+    let values = values.collect();
+    Ok((lowering.finish(), values))
+}
+
+/// The inputs to which no initializer gives a value.
+fn free_inputs(graph: &GraphProto) -> impl Iterator<Item = &ValueInfo> {
+    let initialized: HashSet<&str> =
+        graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+    graph.input.iter().filter(move |input| !initialized.contains(input.name.as_str()))
 }
 
 /// Reads a tensor that lies in a file of its own (`.pb`), as the data of ONNX's tests do.
@@ -89,9 +128,7 @@ fn inputs(
     graph: &GraphProto,
     scope: &mut Scope<'_>,
 ) -> Result<(), OnnxError> {
-    let initialized: HashSet<&str> =
-        graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
-    for input in graph.input.iter().filter(|input| !initialized.contains(input.name.as_str())) {
+    for input in free_inputs(graph) {
         let ty = types::input(&mut lowering.graph, input)?;
         let refuse = |_| lower::twice("input", &input.name);
         let value = lowering.graph.add_input(&input.name, ty).map_err(refuse)?;

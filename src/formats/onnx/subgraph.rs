@@ -106,6 +106,10 @@ impl Call<'_> {
             // One value may be given twice, which names of outputs may not.
             body.graph.add_output(format!("{index}:{}", output.name), value)?;
         }
+        if !body.graph.variables().is_empty() {
+            let reason = "the weights in its subgraphs are not trained";
+            self.lowering.graph.add_untrainable(self.name, reason);
+        }
         self.lowering.adopt(&body);
         Ok((body.finish(), captures))
     }

@@ -1,10 +1,10 @@
 //! Tensors of ONNX files: their elements lie in raw bytes, in typed fields, or in a file beside the model.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 use half::f16;
+use seqfuse_kernels::mapped;
 
 use super::error::OnnxError;
 use super::proto::{StringEntry, TensorProto};
@@ -80,8 +80,7 @@ pub fn read(proto: &TensorProto, folder: &Folder) -> Result<Tensor, OnnxError> {
     })?;
     let (shape, count) = shape(proto).map_err(&refuse)?;
     let data = if proto.data_location == EXTERNAL {
-        let bytes = external(&proto.external_data, folder, ty, count).map_err(&refuse)?;
-        from_raw(&bytes, ty, count)
+        external(&proto.external_data, folder, ty, count)
     } else if let Some(raw) = &proto.raw_data {
         from_raw(raw, ty, count)
     } else {
@@ -152,13 +151,13 @@ fn from_fields(proto: &TensorProto, ty: DType, count: usize) -> Result<Data, Str
     }
 }
 
-/// The bytes of a tensor in a file beside the model.
+/// Elements from a part of a file beside the model, which is mapped: they are copied once.
 fn external(
     entries: &[StringEntry],
     folder: &Folder,
     ty: DType,
     count: usize,
-) -> Result<Vec<u8>, String> {
+) -> Result<Data, String> {
     let entry = |key: &str| entries.iter().find(|entry| entry.key == key).map(|e| &e.value[..]);
     let number = |key: &str| match entry(key) {
         None => Ok(None),
@@ -174,17 +173,15 @@ fn external(
         return Err(format!("{count} elements of {ty} take {needed} bytes, not {length}"));
     }
     let fault = |error: std::io::Error| format!("its file '{location}' cannot be read: {error}");
-    let mut file = File::open(&path).map_err(fault)?;
+    let file = File::open(&path).map_err(fault)?;
     let size = file.metadata().map_err(fault)?.len();
     if offset.checked_add(needed).is_none_or(|end| end > size) {
         return Err(format!(
             "its file '{location}' has {size} bytes; {needed} from {offset} on are needed"
         ));
     }
-    let mut bytes = vec![0; needed as usize];
-    file.seek(SeekFrom::Start(offset)).map_err(fault)?;
-    file.read_exact(&mut bytes).map_err(fault)?;
-    Ok(bytes)
+    let length = usize::try_from(needed).map_err(|_| format!("{needed} bytes are too many"))?;
+    mapped::with_part(&file, offset, length, |bytes| from_raw(bytes, ty, count)).map_err(fault)?
 }
 
 /// The path of an external file, which must lie in the model's folder, links followed.

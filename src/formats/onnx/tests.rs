@@ -6,7 +6,7 @@ use super::proto::{
     TypeProto, ValueInfo,
 };
 use super::*;
-use crate::graph::{DType, Dim, Tensor, VariableKind};
+use crate::graph::{DType, Data, Dim, Tensor, VariableKind};
 use crate::{Model, Options};
 
 mod symbolic;
@@ -468,7 +468,7 @@ fn half_precision_is_computed_in_single_precision_between_casts() {
 
 #[test]
 fn every_element_type_is_read_from_its_field_and_from_raw_bytes() {
-    let numbers = Tensor::new([2], vec![3.0f64, 100.0]).expect("two");
+    let numbers = Tensor::new([2], Data::F64(vec![3.0, 100.0])).expect("two");
     let words = vec![3, 100];
     for (number, ty) in [(2, DType::U8), (3, DType::I8), (4, DType::U16), (5, DType::I16)] {
         let expected = numbers.cast(ty).expect("it fits");

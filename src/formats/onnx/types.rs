@@ -12,12 +12,21 @@ use crate::graph::{Dim, Graph, TensorType};
 /// # Errors
 /// If it is no tensor, its rank is not known, or a size is negative.
 pub fn input(graph: &mut Graph, input: &ValueInfo) -> Result<TensorType, OnnxError> {
+    declared(graph, "input", input)
+}
+
+/// The type that the file gives to a value, `what` of the graph.
+///
+/// # Errors
+/// As [`input`].
+pub fn declared(
+    graph: &mut Graph,
+    what: &'static str,
+    input: &ValueInfo,
+) -> Result<TensorType, OnnxError> {
     let name = &input.name;
-    let refuse = |problem: &str| OnnxError::Value {
-        what: "input",
-        name: name.clone(),
-        problem: problem.into(),
-    };
+    let refuse =
+        |problem: &str| OnnxError::Value { what, name: name.clone(), problem: problem.into() };
     let kind = input.r#type.as_ref().and_then(|ty| ty.value.as_ref());
     let tensor = match kind {
         Some(TypeKind::Tensor(tensor)) => tensor,
@@ -32,7 +41,7 @@ pub fn input(graph: &mut Graph, input: &ValueInfo) -> Result<TensorType, OnnxErr
     let shape = tensor.shape.as_ref();
     let shape = shape
         .ok_or_else(|| refuse("has no shape; give it one of sizes that are named or left out"))?;
-    limits::check(&format!("the rank of input '{name}'"), shape.dim.len(), limits::RANK)?;
+    limits::check(&format!("the rank of {what} '{name}'"), shape.dim.len(), limits::RANK)?;
     let mut dims = Vec::with_capacity(shape.dim.len());
     for dim in &shape.dim {
         let size = size(graph, name, dim);

@@ -20,6 +20,7 @@ impl std::fmt::Debug for Context<'_> {
 pub(in crate::train) trait Control {
     fn stop(&mut self);
     fn learning_rate(&self) -> f32;
+    fn has_schedule(&self) -> bool;
     fn set_learning_rate(&mut self, rate: f32) -> Result<(), TrainError>;
     fn weights(&self) -> Vec<Tensor>;
     fn set_weights(&mut self, weights: &[Tensor]);
@@ -36,6 +37,11 @@ impl Context<'_> {
     /// The learning rate of the next step.
     pub fn learning_rate(&self) -> f32 {
         self.control.learning_rate()
+    }
+
+    /// Whether a schedule decides the learning rate.
+    pub fn has_schedule(&self) -> bool {
+        self.control.has_schedule()
     }
 
     /// Changes the learning rate.

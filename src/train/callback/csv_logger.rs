@@ -116,6 +116,10 @@ impl Callback for CsvLogger {
         CLASS
     }
 
+    fn added_logs(&self) -> Option<&[&'static str]> {
+        Some(&[])
+    }
+
     fn on_train_begin(&mut self, _context: &mut Context<'_>) -> Result<(), TrainError> {
         self.keys.clear();
         self.open(None)

@@ -97,6 +97,14 @@ impl Callback for EarlyStopping {
         CLASS
     }
 
+    fn check(&self, reported: Option<&[String]>, context: &Context<'_>) -> Result<(), TrainError> {
+        self.monitor.check(CLASS, reported, context)
+    }
+
+    fn added_logs(&self) -> Option<&[&'static str]> {
+        Some(&[])
+    }
+
     fn on_train_begin(&mut self, _context: &mut Context<'_>) -> Result<(), TrainError> {
         (self.wait, self.best, self.best_weights) = (0, None, None);
         Ok(())

@@ -81,6 +81,11 @@ impl Callback for LambdaCallback {
         "LambdaCallback"
     }
 
+    fn added_logs(&self) -> Option<&[&'static str]> {
+        // Only what is called at the end of an epoch can add to its logs.
+        self.epoch_end.is_none().then_some(&[])
+    }
+
     fn on_train_begin(&mut self, context: &mut Context<'_>) -> Result<(), TrainError> {
         self.train_begin.as_mut().map_or(Ok(()), |call| call(context))
     }

@@ -28,6 +28,10 @@ impl<F: FnMut(usize, f64) -> f64> Callback for LearningRateScheduler<F> {
         "LearningRateScheduler"
     }
 
+    fn added_logs(&self) -> Option<&[&'static str]> {
+        Some(&["learning_rate"])
+    }
+
     fn on_epoch_begin(
         &mut self,
         epoch: usize,

@@ -39,6 +39,26 @@ pub trait Callback {
         "Callback"
     }
 
+    /// Before anything is trained, from the first epoch on or from a checkpoint: refuses what would
+    /// fail later. `reported` are the names that the logs of an epoch will have when this callback
+    /// sees them; none where a callback before it may add some that are not known.
+    ///
+    /// # Errors
+    /// What cannot be done.
+    fn check(
+        &self,
+        _reported: Option<&[String]>,
+        _context: &Context<'_>,
+    ) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    /// The names that it adds to the logs of an epoch; none if that is not known, as of a callback
+    /// that does not say.
+    fn added_logs(&self) -> Option<&[&'static str]> {
+        None
+    }
+
     /// Before the first epoch.
     ///
     /// # Errors
@@ -134,6 +154,14 @@ pub trait Callback {
 impl<C: Callback + ?Sized> Callback for Box<C> {
     fn name(&self) -> &str {
         (**self).name()
+    }
+
+    fn check(&self, reported: Option<&[String]>, context: &Context<'_>) -> Result<(), TrainError> {
+        (**self).check(reported, context)
+    }
+
+    fn added_logs(&self) -> Option<&[&'static str]> {
+        (**self).added_logs()
     }
 
     fn on_train_begin(&mut self, context: &mut Context<'_>) -> Result<(), TrainError> {

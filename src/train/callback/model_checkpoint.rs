@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::monitor::Monitor;
 use super::python::Template;
 use super::{Callback, CallbackState, Context, Mode, TrainError};
+use crate::formats::Format;
 use crate::train::Logs;
 use crate::train::object::Object;
 
@@ -42,8 +43,22 @@ impl ModelCheckpoint {
     /// Saves to this file after every epoch.
     ///
     /// # Errors
-    /// If a field in the name has a form that is not supported.
+    /// If a field in the name has a form that is not supported, or its extension names no format.
     pub fn new(filepath: &str) -> Result<ModelCheckpoint, TrainError> {
+        let name = Path::new(filepath);
+        match Format::of(name) {
+            _ if filepath.to_ascii_lowercase().ends_with(".weights.h5") => {
+                let why = "weights alone cannot be written; a name in .h5 without .weights takes \
+                           the whole model";
+                return Err(bad_path(filepath, why.to_owned()));
+            }
+            Ok(Format::Description) => {
+                let why = "a description holds no weights; use .keras, .h5 or .safetensors";
+                return Err(bad_path(filepath, why.to_owned()));
+            }
+            Ok(_) => {}
+            Err(error) => return Err(bad_path(filepath, error.to_string())),
+        }
         let filepath = Template::parse(filepath).map_err(|why| bad_path(filepath, why))?;
         Ok(ModelCheckpoint {
             filepath,
@@ -148,6 +163,27 @@ fn bad_path(path: &str, why: String) -> TrainError {
 impl Callback for ModelCheckpoint {
     fn name(&self) -> &str {
         CLASS
+    }
+
+    fn check(&self, reported: Option<&[String]>, context: &Context<'_>) -> Result<(), TrainError> {
+        // Within an epoch there is nothing of validation yet.
+        let within = self.save_freq != SaveFreq::Epoch;
+        let known = reported.map(|names| {
+            let names = names.iter().filter(|name| !(within && name.starts_with("val_")));
+            names.cloned().collect::<Vec<_>>()
+        });
+        if let Some(known) = &known {
+            let fields = self.filepath.check(within, known);
+            fields.map_err(|why| bad_path(self.filepath.text(), why))?;
+        }
+        if self.save_best_only {
+            self.monitor.check(CLASS, known.as_deref(), context)?;
+        }
+        Ok(())
+    }
+
+    fn added_logs(&self) -> Option<&[&'static str]> {
+        Some(&[])
     }
 
     fn on_train_resume(

@@ -50,12 +50,35 @@ impl Monitor {
     /// # Errors
     /// If it is not there: Keras would warn and never act.
     pub fn value(&self, class: &str, logs: &Logs) -> Result<f64, TrainError> {
-        logs.get(&self.monitor).ok_or_else(|| {
-            let known: Vec<&str> = logs.iter().map(|(name, _)| name).collect();
-            let found = format!("monitor is \"{}\", which training does not report", self.monitor);
-            let expected = format!("there are {}", known.join(", "));
-            TrainError::setting(format!("callback {class}"), found, expected)
-        })
+        let known = || logs.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
+        logs.get(&self.monitor).ok_or_else(|| self.missing(class, &known()))
+    }
+
+    fn missing(&self, class: &str, known: &[String]) -> TrainError {
+        let found = format!("monitor is \"{}\", which training does not report", self.monitor);
+        let without_validation =
+            self.monitor.starts_with("val_") && !known.iter().any(|name| name.starts_with("val_"));
+        let expected = match without_validation {
+            true => format!("there are {}, and no validation data", known.join(", ")),
+            false => format!("there are {}", known.join(", ")),
+        };
+        TrainError::setting(format!("callback {class}"), found, expected)
+    }
+
+    /// Checks before training that what is watched will be reported, and which way is better.
+    ///
+    /// # Errors
+    /// As [`value`](Self::value) and [`improves`](Self::improves).
+    pub fn check(
+        &self,
+        class: &str,
+        reported: Option<&[String]>,
+        context: &Context<'_>,
+    ) -> Result<(), TrainError> {
+        match reported {
+            Some(names) if !names.contains(&self.monitor) => Err(self.missing(class, names)),
+            _ => self.direction(class, context).map(drop),
+        }
     }
 
     /// Whether `value` is better than `reference` by more than `min_delta`; than none it always is.

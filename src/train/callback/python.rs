@@ -96,6 +96,20 @@ impl Template {
         &self.text
     }
 
+    /// Checks that there will be a number for every field: `epoch`, in batches `batch`, and `known`.
+    pub fn check(&self, batches: bool, known: &[String]) -> Result<(), String> {
+        for part in &self.parts {
+            let Part::Field { name, text, .. } = part else { continue };
+            if !(name == "epoch" || batches && name == "batch" || known.contains(name)) {
+                return Err(format!(
+                    "nothing is called {text}; there are epoch, {}",
+                    known.join(", ")
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Fills the fields: `epoch` and `batch`, counted from 1, and the logs.
     pub fn fill(&self, epoch: usize, batch: Option<usize>, logs: &Logs) -> Result<String, String> {
         let mut filled = String::new();

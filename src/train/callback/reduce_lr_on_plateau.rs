@@ -115,6 +115,21 @@ impl Callback for ReduceLROnPlateau {
         CLASS
     }
 
+    fn check(&self, reported: Option<&[String]>, context: &Context<'_>) -> Result<(), TrainError> {
+        if context.has_schedule() {
+            return Err(TrainError::setting(
+                format!("callback {CLASS}"),
+                "a schedule decides the learning rate, and the callback changes it",
+                "use one of the two",
+            ));
+        }
+        self.monitor.check(CLASS, reported, context)
+    }
+
+    fn added_logs(&self) -> Option<&[&'static str]> {
+        Some(&["learning_rate"])
+    }
+
     fn on_train_begin(&mut self, _context: &mut Context<'_>) -> Result<(), TrainError> {
         (self.wait, self.cooldown_counter, self.best) = (0, 0, None);
         Ok(())

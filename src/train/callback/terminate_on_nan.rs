@@ -33,6 +33,10 @@ impl Callback for TerminateOnNaN {
         "TerminateOnNaN"
     }
 
+    fn added_logs(&self) -> Option<&[&'static str]> {
+        Some(&[])
+    }
+
     fn on_batch_end(
         &mut self,
         _batch: usize,

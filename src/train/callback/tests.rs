@@ -21,6 +21,10 @@ struct Fake {
 }
 
 impl Control for Fake {
+    fn has_schedule(&self) -> bool {
+        false
+    }
+
     fn stop(&mut self) {
         self.stopped = true;
     }

@@ -62,6 +62,30 @@ impl Folder {
         Ok(Folder { path: path.to_path_buf(), fingerprint, newest, notes: Vec::new() })
     }
 
+    /// Refuses to begin anew over a run that could go on.
+    ///
+    /// # Errors
+    /// If the newest checkpoint that is whole is of a run that was not finished.
+    pub fn refuse_unfinished(&self) -> Result<(), TrainError> {
+        for name in [NEWEST, PREVIOUS] {
+            let path = self.path.join(name);
+            // What is damaged, or no checkpoint, is no run that could go on.
+            let Some((head, _)) = fs::read(&path).ok().and_then(|bytes| decode(&bytes).ok()) else {
+                continue;
+            };
+            if head.get("finished").and_then(Value::as_bool) == Some(true) {
+                return Ok(());
+            }
+            let epoch = head.get("epoch").and_then(Value::as_u64).unwrap_or(0);
+            let reason = format!(
+                "it is of a run that was not finished ({epoch} epochs were); go on with --resume, \
+                 or remove the folder or name another"
+            );
+            return Err(TrainError::Checkpoint { path: path.display().to_string(), reason });
+        }
+        Ok(())
+    }
+
     /// The newest checkpoint that is whole; none if the folder holds none.
     ///
     /// # Errors
@@ -112,7 +136,7 @@ impl Folder {
         let (head, tensors) = decode(&bytes).map_err(damaged)?;
         let saved = head.get("fingerprint").unwrap_or(&Value::Null);
         if let Some(difference) = difference(saved, &self.fingerprint) {
-            let reason = format!("{difference}; name another folder, or do not resume");
+            let reason = format!("{difference}; name another folder, or remove this one");
             return Err(Trouble::Other(error(reason)));
         }
         let snapshot = Snapshot::read(&head, tensors);
@@ -144,7 +168,13 @@ impl Folder {
         let bytes = encode(&head, variables.chain(of_callbacks)).map_err(|reason| {
             TrainError::Checkpoint { path: path.display().to_string(), reason }
         })?;
-        self.replace(&bytes).map_err(|source| file_error(&path, source))?;
+        self.replace(&bytes).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => TrainError::Checkpoint {
+                path: path.display().to_string(),
+                reason: "it was taken away; give each run a folder of its own".to_owned(),
+            },
+            _ => file_error(&path, source),
+        })?;
         self.newest = Newest::Whole;
         Ok(())
     }

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::DataError;
 use super::table::{Cell, Row, Table};
-use crate::graph::{DType, Data, Dim, Graph, Input, Tensor};
+use crate::graph::{DType, Dim, Graph, Input, Tensor};
+use crate::train::inputs;
 
 /// The tensor of an input whose values stand in `columns`.
 pub(super) fn input(
@@ -16,7 +17,11 @@ pub(super) fn input(
     let ty = graph.ty(input.value);
     match (ty.dtype, columns) {
         (DType::Str, &[column]) => texts(table, column),
-        _ => numbers(table, columns, ty.dtype, ty.dims.get(1..).unwrap_or_default(), &input.name),
+        _ => {
+            let ids = inputs::vocabulary(graph, input.value);
+            let dims = ty.dims.get(1..).unwrap_or_default();
+            numbers(table, columns, (ty.dtype, ids), dims, &input.name)
+        }
     }
 }
 
@@ -34,11 +39,12 @@ fn texts(table: &Table, column: usize) -> Result<Tensor, DataError> {
     Ok(Tensor::from(texts))
 }
 
-/// Columns of numbers, in the shape `[rows, …]` of the model's rows.
+/// Columns of numbers, in the shape `[rows, …]` of the model's rows; ids are below a limit where one
+/// is given.
 fn numbers(
     table: &Table,
     columns: &[usize],
-    dtype: DType,
+    (dtype, ids): (DType, Option<usize>),
     dims: &[Dim],
     name: &str,
 ) -> Result<Tensor, DataError> {
@@ -48,7 +54,9 @@ fn numbers(
         let before = data.len();
         let mut shape = None;
         for &column in columns {
-            let mut push = |value: f64| push(&mut data, value);
+            let mut push = |value: f64| {
+                ids.is_none_or(|size| inputs::is_id(value, size)) && inputs::push(&mut data, value)
+            };
             let done = match &row.cells[column] {
                 Cell::Json(list @ Value::Array(_)) => {
                     let found = nested(list, &mut push);
@@ -58,7 +66,7 @@ fn numbers(
                 cell => cell.number().is_some_and(&mut push),
             };
             if !done {
-                return Err(bad(table, row, column, wanted(dtype)));
+                return Err(bad(table, row, column, &wanted(dtype, ids)));
             }
         }
         let count = data.len() - before;
@@ -88,32 +96,14 @@ fn numbers(
     Ok(Tensor::from_parts(shape.collect(), data))
 }
 
-/// Adds a number; whether it is one of the type.
-fn push(data: &mut Data, value: f64) -> bool {
-    let whole = value.fract() == 0.0;
-    match data {
-        Data::F32(values) if value.is_finite() => values.push(value as f32),
-        Data::I32(values)
-            if whole && f64::from(i32::MIN) <= value && value <= f64::from(i32::MAX) =>
-        {
-            values.push(value as i32);
-        }
-        // Beyond 2^53 not every integer is an f64.
-        Data::I64(values) if whole && value.abs() <= 9_007_199_254_740_992.0 => {
-            values.push(value as i64);
-        }
-        Data::Bool(values) if value == 0.0 || value == 1.0 => values.push(value == 1.0),
-        _ => return false,
-    }
-    true
-}
-
-fn wanted(dtype: DType) -> &'static str {
-    match dtype {
-        DType::Bool => "true or false",
-        DType::Str => "a text",
-        dtype if dtype.is_int() => "a whole number",
-        _ => "a finite number",
+/// What a value is expected to be, where ids are below `ids`.
+fn wanted(dtype: DType, ids: Option<usize>) -> String {
+    match (dtype, ids) {
+        (_, Some(size)) => inputs::ids_of(size),
+        (DType::Bool, None) => "true or false".to_owned(),
+        (DType::Str, None) => "a text".to_owned(),
+        (dtype, None) if dtype.is_int() => "a whole number".to_owned(),
+        _ => "a finite number of 32 bits".to_owned(),
     }
 }
 

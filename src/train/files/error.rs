@@ -14,9 +14,11 @@ pub enum DataError {
     #[error("data are told by extension: .npz, .csv, .tsv or .jsonl")]
     Extension,
     /// The file is no text.
-    #[error("byte {at} is not UTF-8; save the file as UTF-8")]
+    #[error("line {line}: byte {at} of the file is not UTF-8; save the file as UTF-8")]
     Encoding {
-        /// The first byte that is not.
+        /// The line, counted from 1.
+        line: usize,
+        /// The first byte that is not, counted from 0.
         at: usize,
     },
     /// The arrays cannot be read.

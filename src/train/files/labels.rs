@@ -3,17 +3,9 @@
 use super::column::{bad, nested};
 use super::table::{Cell, Table};
 use super::{DataError, list};
+use crate::formats::classes;
 use crate::graph::{Data, Dim, Graph, Tensor, TensorType};
 use serde_json::Value;
-
-/// How many classes an output tells apart, if its rows are one value or one for each class.
-pub(super) fn classes(ty: &TensorType) -> Option<usize> {
-    match &ty.dims[..] {
-        [_, Dim::Known(1)] | [_] => Some(2),
-        [_, Dim::Known(classes)] => Some(*classes),
-        _ => None,
-    }
-}
 
 /// The names of classes, given or sorted.
 ///
@@ -36,7 +28,7 @@ pub(super) fn names_of(
     match classes(ty) {
         Some(classes) if names.len() != classes => Err(DataError::Labels {
             problem: format!(
-                "there are {} names of classes ({}), and the model tells {classes} apart",
+                "the model tells {classes} classes apart, and the labels name {}: {}",
                 names.len(),
                 list(names.iter().take(8).map(String::as_str))
             ),
@@ -106,8 +98,10 @@ fn numbers(table: &Table, column: usize, ty: &TensorType) -> Result<Tensor, Data
     let several = classes(ty).filter(|_| !matches!(&ty.dims[..], [_, Dim::Known(1)] | [_]));
     let mut values = Vec::with_capacity(table.rows.len());
     for row in &table.rows {
-        let Some(value) = row.cells[column].number().filter(|value| value.is_finite()) else {
-            return Err(bad(table, row, column, "a finite number"));
+        // Targets count in 32 bits, in which a larger number is an infinity.
+        let number = row.cells[column].number().filter(|value| (*value as f32).is_finite());
+        let Some(value) = number else {
+            return Err(bad(table, row, column, "a finite number of 32 bits"));
         };
         if let Some(classes) = several
             && (value.fract() != 0.0 || value < 0.0 || value >= classes as f64)
@@ -135,7 +129,7 @@ fn lists(table: &Table, column: usize) -> Result<Tensor, DataError> {
     for row in &table.rows {
         let mut push = |value: f64| {
             values.push(value as f32);
-            value.is_finite()
+            (value as f32).is_finite()
         };
         let shape = match &row.cells[column] {
             Cell::Json(value @ Value::Array(_)) => nested(value, &mut push),

@@ -1,5 +1,7 @@
 //! Arrays of an `.npz` as data.
 
+use super::layout::WEIGHT;
+use super::places::Places;
 use super::{DataError, DataFile, DataOptions, labels, list};
 use crate::formats::{FormatError, npz};
 use crate::graph::{Data, Graph, Tensor};
@@ -19,27 +21,33 @@ pub(super) fn read(
         Ok((name, tensor))
     });
     let arrays: Tensors = arrays.collect::<Result<_, FormatError>>()?;
-    let mut reader = Reader { arrays: &arrays, graph, used: Vec::new() };
-    let mut names = options.labels.clone();
-    let (data, found) = reader.dataset("", names.as_deref())?;
-    names = found.or(names);
+    let mut reader = Reader { arrays: &arrays, graph, used: Vec::new(), options: options.clone() };
+    let (data, places) = reader.dataset("")?;
     let has_validation = arrays.names().any(|name| reader.is_known(name, VALIDATION));
-    let validation = match has_validation {
-        true => Some(reader.dataset(VALIDATION, names.as_deref())?.0),
-        false => None,
+    let (validation, held) = match has_validation {
+        true => {
+            let (data, places) = reader.dataset(VALIDATION)?;
+            (Some(data), places)
+        }
+        false => (None, Places::default()),
     };
     if let Some(name) = arrays.names().find(|name| !reader.used.contains(&(*name).to_owned())) {
         return Err(reader.refuse(format!("array `{name}` is none of its own; leave it out")));
     }
-    let named = data.targets().iter().any(|(name, _)| reader.is_named(name));
-    Ok(DataFile { data, validation, labels: names.filter(|_| named) })
+    let labels = reader.options.labels;
+    Ok(DataFile { data, validation, labels, places: [places, held] })
 }
 
 struct Reader<'a> {
     arrays: &'a Tensors,
     graph: &'a Graph,
     used: Vec<String>,
+    /// What is given, and the names of classes found so far.
+    options: DataOptions,
 }
+
+/// Tensors by the names of inputs or outputs, each with the name of its array.
+type Part<'n> = Vec<(&'n str, String, Tensor)>;
 
 impl Reader<'_> {
     fn inputs(&self) -> impl Iterator<Item = &str> {
@@ -52,19 +60,16 @@ impl Reader<'_> {
 
     fn is_known(&self, name: &str, suffix: &str) -> bool {
         let Some(stem) = name.strip_suffix(suffix) else { return false };
-        ["x", "y", "sample_weight"].contains(&stem)
+        let weight = stem.strip_prefix(WEIGHT).and_then(|rest| rest.strip_prefix('_'));
+        ["x", "y", WEIGHT].contains(&stem)
             || self.inputs().chain(self.outputs()).any(|known| known == stem)
-    }
-
-    /// Whether the targets of an output are names in the file.
-    fn is_named(&self, output: &str) -> bool {
-        let array = self.arrays.get(output).or_else(|| self.arrays.get("y"));
-        array.is_some_and(|tensor| matches!(tensor.data(), Data::Str(_)))
+            || self.outputs().any(|output| Some(output) == weight)
     }
 
     fn refuse(&self, problem: String) -> DataError {
         let takes = format!(
-            "`x` or its inputs {}, `y` or its outputs {}, and `sample_weight`",
+            "`x` or its inputs {}, `y` or its outputs {}, and `sample_weight` or for single outputs \
+             `sample_weight_NAME`",
             list(self.inputs()),
             list(self.outputs())
         );
@@ -83,17 +88,18 @@ impl Reader<'_> {
         short: &str,
         names: &[&'n str],
         suffix: &str,
-    ) -> Result<Vec<(&'n str, Tensor)>, DataError> {
+    ) -> Result<Part<'n>, DataError> {
         let short = format!("{short}{suffix}");
         let mut found = Vec::new();
         for name in names {
-            found.extend(self.take(&format!("{name}{suffix}")).map(|tensor| (*name, tensor)));
+            let array = format!("{name}{suffix}");
+            found.extend(self.take(&array).map(|tensor| (*name, array, tensor)));
         }
         if !found.is_empty() {
             return Ok(found);
         }
         match (self.take(&short), names) {
-            (Some(tensor), [name]) => Ok(vec![(*name, tensor)]),
+            (Some(tensor), [name]) => Ok(vec![(*name, short, tensor)]),
             (Some(_), _) => {
                 let names = list(names.iter().copied());
                 Err(self.refuse(format!("`{short}` is one array for {names}; give each its own")))
@@ -102,42 +108,62 @@ impl Reader<'_> {
         }
     }
 
-    fn dataset(
-        &mut self,
-        suffix: &str,
-        given: Option<&[String]>,
-    ) -> Result<(Dataset, Option<Vec<String>>), DataError> {
+    fn dataset(&mut self, suffix: &str) -> Result<(Dataset, Places), DataError> {
         let graph = self.graph;
         let inputs: Vec<&str> = graph.inputs().iter().map(|input| input.name.as_str()).collect();
         let outputs: Vec<&str> =
             graph.outputs().iter().map(|output| output.name.as_str()).collect();
-        let inputs: Tensors = self.part("x", &inputs, suffix)?.into_iter().collect();
-        let (mut targets, mut names) = (Tensors::new(), None);
-        for (name, tensor) in self.part("y", &outputs, suffix)? {
-            let (tensor, found) = self.numbered(name, tensor, given)?;
+        let mut places = Places::default();
+        let mut given = Tensors::new();
+        for (name, array, tensor) in self.part("x", &inputs, suffix)? {
+            places.add("input", name, &array);
+            given.insert(name, tensor);
+        }
+        let mut targets = Tensors::new();
+        for (name, array, tensor) in self.part("y", &outputs, suffix)? {
+            places.add("targets", name, &array);
+            let tensor = self.numbered(name, &array, tensor)?;
             targets.insert(name, tensor);
-            names = names.or(found);
         }
-        let mut data = Dataset::new(inputs, targets)?;
-        let weight = format!("sample_weight{suffix}");
-        if let Some(tensor) = self.take(&weight) {
-            data = data.with_weights(Tensors::new().with("sample_weight", tensor))?;
+        let mut weights = Tensors::new();
+        for (name, array, tensor) in self.weights(&outputs, suffix)? {
+            places.add("sample weights", name, &array);
+            weights.insert(name, tensor);
         }
-        Ok((data, names))
+        let data = Dataset::new(given, targets).and_then(|data| data.with_weights(weights));
+        Ok((data.map_err(|error| places.explain(error))?, places))
+    }
+
+    /// The weights of all outputs, or those of single ones.
+    fn weights<'n>(&mut self, outputs: &[&'n str], suffix: &str) -> Result<Part<'n>, DataError> {
+        let all = format!("{WEIGHT}{suffix}");
+        let found = self.take(&all).map(|tensor| (WEIGHT, all, tensor));
+        let mut own = Part::new();
+        for name in outputs {
+            let array = format!("{WEIGHT}_{name}{suffix}");
+            // The weights of an output `val` are those of validation too.
+            if self.used.contains(&array) {
+                continue;
+            }
+            own.extend(self.take(&array).map(|tensor| (*name, array, tensor)));
+        }
+        match (found, own.is_empty()) {
+            (Some(_), false) => {
+                let problem =
+                    "there are weights for all outputs and for single ones; give one kind";
+                Err(self.refuse(problem.to_owned()))
+            }
+            (Some(found), true) => Ok(vec![found]),
+            (None, _) => Ok(own),
+        }
     }
 
     /// Targets as numbers: names by their place.
-    fn numbered(
-        &self,
-        output: &str,
-        tensor: Tensor,
-        given: Option<&[String]>,
-    ) -> Result<(Tensor, Option<Vec<String>>), DataError> {
-        let found = self.graph.outputs().iter().find(|known| known.name == output);
-        let (Some(texts), Some(found)) = (tensor.as_str(), found) else {
-            return Ok((tensor, None));
-        };
-        let names = labels::names_of(texts, given, self.graph.ty(found.value))?;
+    fn numbered(&mut self, output: &str, array: &str, tensor: Tensor) -> Result<Tensor, DataError> {
+        let found = self.graph.outputs().iter().position(|known| known.name == output);
+        let (Some(texts), Some(index)) = (tensor.as_str(), found) else { return Ok(tensor) };
+        let ty = self.graph.ty(self.graph.outputs()[index].value);
+        let names = labels::names_of(texts, self.options.labels_of(self.graph, index), ty)?;
         let mut ids = Vec::with_capacity(texts.len());
         for (row, text) in texts.iter().enumerate() {
             match names.iter().position(|name| name == text) {
@@ -145,11 +171,12 @@ impl Reader<'_> {
                 None => {
                     let known = list(names.iter().map(String::as_str));
                     let problem =
-                        format!("row {row} of the targets is {text:?}, which is none of {known}");
+                        format!("array `{array}`: row {row} is {text:?}, which is none of {known}");
                     return Err(DataError::Labels { problem });
                 }
             }
         }
-        Ok((Tensor::from_parts(tensor.shape().to_vec(), Data::I64(ids)), Some(names)))
+        self.options.labels = std::mem::take(&mut self.options.labels).with(output, names);
+        Ok(Tensor::from_parts(tensor.shape().to_vec(), Data::I64(ids)))
     }
 }

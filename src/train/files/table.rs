@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::DataError;
+use super::{DataError, Lines};
 
 /// A value of a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,19 +81,17 @@ pub(super) fn read_csv(text: &str, delimiter: u8) -> Result<Table, DataError> {
     let reader = reader.delimiter(delimiter).has_headers(false).flexible(true);
     let mut names: Option<Vec<String>> = None;
     let mut rows = Vec::new();
-    for (index, record) in reader.from_reader(text.as_bytes()).records().enumerate() {
-        let line = |record: &csv::StringRecord| {
-            record.position().map_or(index as u64 + 1, csv::Position::line)
-        };
+    let mut lines = Lines::new(text);
+    for record in reader.from_reader(text.as_bytes()).records() {
         let record = record.map_err(|error| DataError::Row {
-            line: error.position().map_or(index as u64 + 1, csv::Position::line),
+            line: lines.of(error.position()),
             problem: error.to_string(),
         })?;
+        let line = lines.of(record.position());
         let Some(names) = &names else {
             names = Some(header(&record)?);
             continue;
         };
-        let line = line(&record);
         if record.len() != names.len() {
             let problem = format!(
                 "{} cells, the first row names {}; quote texts that hold the delimiter",
@@ -138,8 +136,7 @@ pub(super) fn read_jsonl(text: &str) -> Result<Table, DataError> {
         }
         let number = index as u64 + 1;
         let refuse = |problem: String| DataError::Row { line: number, problem };
-        let value: Value = serde_json::from_str(line)
-            .map_err(|error| refuse(format!("not valid JSON ({error})")))?;
+        let value: Value = serde_json::from_str(line).map_err(|error| refuse(not_json(&error)))?;
         let Value::Object(mut object) = value else {
             return Err(refuse(
                 "expected an object such as {\"text\": …, \"label\": …}".to_owned(),
@@ -154,6 +151,13 @@ pub(super) fn read_jsonl(text: &str) -> Result<Table, DataError> {
         true => Err(DataError::NoRows),
         false => Ok(Table { names, rows }),
     }
+}
+
+/// What is wrong with a line that is no JSON; the parser knows of no line but this one.
+pub(crate) fn not_json(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+    format!("not valid JSON ({what}, column {})", error.column())
 }
 
 fn cells(object: &mut Map<String, Value>, names: &[String]) -> Result<Vec<Cell>, String> {

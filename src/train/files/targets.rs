@@ -1,21 +1,44 @@
 //! Targets in the form that a loss takes.
 
-use serde_json::Value;
-
 use crate::graph::{Dim, Graph, Tensor};
+use crate::ops::LossKind;
 use crate::runtime::Tensors;
-use crate::train::{CompileConfig, Dataset, TrainError};
+use crate::train::{CompileConfig, Dataset, LossFunction, TrainError};
 
-/// Losses and what they call their targets' form: a number for each class.
-const ONE_HOT: [&str; 4] = [
-    "categorical_crossentropy",
-    "categorical_focal_crossentropy",
-    "categorical_hinge",
-    "kl_divergence",
-];
-/// Losses of probabilities: targets lie between 0 and 1.
-const PROBABILITIES: [&str; 2] = ["binary_crossentropy", "binary_focal_crossentropy"];
-const SPARSE: &str = "sparse_categorical_crossentropy";
+/// What a loss makes of targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Classes by number, but for one label that is passed over.
+    Classes(Option<i64>),
+    /// A number for each class.
+    OneHot,
+    /// The same, where every number is a probability.
+    Distribution,
+    /// A number between 0 and 1 for each prediction.
+    Probabilities,
+    /// Any numbers.
+    Numbers,
+}
+
+impl Form {
+    /// The form of an output's targets, of which it has `classes` for a row.
+    fn of(loss: LossFunction, classes: usize, is_list: bool) -> Form {
+        match loss {
+            LossFunction::SparseCrossentropy { ignore_class, .. } => Form::Classes(ignore_class),
+            LossFunction::Crossentropy if classes == 1 => Form::Probabilities,
+            LossFunction::Crossentropy if is_list => Form::Classes(None),
+            LossFunction::Crossentropy => Form::Distribution,
+            LossFunction::Dense(kind) => match kind {
+                LossKind::BinaryCrossentropy { .. } => Form::Probabilities,
+                LossKind::CategoricalCrossentropy { .. } | LossKind::KlDivergence => {
+                    Form::Distribution
+                }
+                LossKind::CategoricalHinge => Form::OneHot,
+                _ => Form::Numbers,
+            },
+        }
+    }
+}
 
 /// Data whose targets have the form that the losses take: classes by number become a one in a row
 /// of zeros where the loss wants a number for each class (categorical crossentropy and its kin).
@@ -28,25 +51,33 @@ pub fn fit_targets(
     compile: &CompileConfig,
 ) -> Result<Dataset, TrainError> {
     let names: Vec<String> = graph.outputs().iter().map(|output| output.name.clone()).collect();
-    let settings = compile.to_json();
+    let outputs = compile.for_outputs(&names)?;
     let mut targets = Tensors::new();
     for (place, (given, tensor)) in data.targets().iter().enumerate() {
         let output = names.iter().position(|name| name == given).unwrap_or(place);
-        let loss = loss_of(settings.get("loss").unwrap_or(&Value::Null), &names, output);
+        let loss = outputs.get(output).and_then(|own| own.loss.as_ref());
         let ty = graph.outputs().get(output).map(|output| graph.ty(output.value));
         let classes = ty.and_then(|ty| ty.dims.last()).and_then(Dim::known);
         let what = format!("targets `{given}`");
-        let fitted = match (classes, loss.as_str()) {
-            (Some(classes), SPARSE) => {
-                check(&what, tensor, classes)?;
+        let form = match (loss, classes) {
+            (Some(loss), Some(classes)) => {
+                Some((Form::of(loss.function, classes, is_list(tensor)), classes))
+            }
+            _ => None,
+        };
+        let fitted = match form {
+            Some((Form::Classes(ignored), classes)) => {
+                check(&what, tensor, classes, ignored)?;
                 tensor.clone()
             }
-            (Some(1), loss) if PROBABILITIES.contains(&loss) => {
+            Some((Form::OneHot | Form::Distribution, classes))
+                if classes > 1 && is_list(tensor) =>
+            {
+                one_hot(tensor, check(&what, tensor, classes, None)?, classes)
+            }
+            Some((Form::Distribution | Form::Probabilities, _)) => {
                 check_probabilities(&what, tensor)?;
                 tensor.clone()
-            }
-            (Some(classes), loss) if ONE_HOT.contains(&loss) && classes > 1 && is_list(tensor) => {
-                one_hot(tensor, check(&what, tensor, classes)?, classes)
             }
             _ => tensor.clone(),
         };
@@ -56,57 +87,47 @@ pub fn fit_targets(
     Dataset::new(data.inputs().clone(), targets)?.with_weights(weights)
 }
 
-/// The loss of an output in snake case, from any of the forms that `compile` takes.
-fn loss_of(loss: &Value, names: &[String], output: usize) -> String {
-    let own = match loss {
-        Value::Array(list) => list.get(output),
-        Value::Object(map) if !map.contains_key("class_name") => {
-            names.get(output).and_then(|name| map.get(name))
-        }
-        one => Some(one),
-    };
-    let name = match own {
-        Some(Value::String(name)) => name.as_str(),
-        Some(Value::Object(map)) => map.get("class_name").and_then(Value::as_str).unwrap_or(""),
-        _ => "",
-    };
-    crate::formats::keras::naming::to_snake_case(name)
-}
-
 /// Whether targets are a number a row.
 fn is_list(tensor: &Tensor) -> bool {
     matches!(tensor.shape(), [_] | [_, 1])
 }
 
 /// The classes of targets by number.
-fn check(what: &str, tensor: &Tensor, classes: usize) -> Result<Vec<usize>, TrainError> {
-    let rows = tensor.shape().first().copied().unwrap_or(0).max(1);
-    let width = (tensor.len() / rows).max(1);
-    let class = |(index, label): (usize, f64)| match label {
-        label if label >= 0.0 && label < classes as f64 && label.fract() == 0.0 => {
-            Ok(label as usize)
-        }
-        label => Err(TrainError::Label {
-            what: what.to_owned(),
-            row: index / width,
-            label: label.floor() as i64,
-            classes,
-        }),
+fn check(
+    what: &str,
+    tensor: &Tensor,
+    classes: usize,
+    ignored: Option<i64>,
+) -> Result<Vec<usize>, TrainError> {
+    let expected = || format!("a class from 0 to {}", classes.saturating_sub(1));
+    let is_class = |x: f64| {
+        x >= 0.0 && x < classes as f64 && x.fract() == 0.0 || ignored.is_some_and(|i| x == i as f64)
     };
-    numbers(what, tensor)?.into_iter().enumerate().map(class).collect()
+    let labels = check_each(what, tensor, is_class, expected)?;
+    Ok(labels.into_iter().map(|label| label as usize).collect())
 }
 
 fn check_probabilities(what: &str, tensor: &Tensor) -> Result<(), TrainError> {
-    let outside = |value: &f64| !(0.0..=1.0).contains(value);
-    let values = numbers(what, tensor)?;
-    match values.iter().position(outside) {
-        None => Ok(()),
-        Some(row) => Err(TrainError::Label {
-            what: what.to_owned(),
-            row,
-            label: values[row].floor() as i64,
-            classes: 2,
-        }),
+    let expected = || "0 or 1, or a probability between".to_owned();
+    check_each(what, tensor, |x| (0.0..=1.0).contains(&x), expected).map(drop)
+}
+
+/// The targets as numbers, each of which is what `fits` says.
+fn check_each(
+    what: &str,
+    tensor: &Tensor,
+    fits: impl Fn(f64) -> bool,
+    expected: impl Fn() -> String,
+) -> Result<Vec<f64>, TrainError> {
+    let rows = tensor.shape().first().copied().unwrap_or(0).max(1);
+    let width = (tensor.len() / rows).max(1);
+    let labels = numbers(what, tensor)?;
+    match labels.iter().position(|label| !fits(*label)) {
+        None => Ok(labels),
+        Some(index) => {
+            let (row, label) = (index / width, labels[index]);
+            Err(TrainError::Label { what: what.to_owned(), row, label, expected: expected() })
+        }
     }
 }
 

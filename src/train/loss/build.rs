@@ -130,8 +130,21 @@ impl Build<'_> {
                 targets = self.with_last(targets, false)?;
             }
         }
-        if !self.graph.ty(prediction).accepts(self.graph.ty(targets)) || wanted.len() < 2 {
-            return Err(self.misfit("the shape of the predictions"));
+        // Keras would take the mean over the batch for the loss of each of its rows.
+        if wanted.len() < 2 {
+            return Err(self.misfit(
+                "predictions with an axis beside the rows; give the output one (keepdims=True, or \
+                 Reshape((1,)))",
+            ));
+        }
+        if !self.graph.ty(prediction).accepts(self.graph.ty(targets)) {
+            return Err(self.misfit(match given.len() + 1 == wanted.len() {
+                true => {
+                    "the shape of the predictions; for classes by number the loss is \
+                     sparse_categorical_crossentropy"
+                }
+                false => "the shape of the predictions",
+            }));
         }
         let (kind, prediction) = match (kind, logits) {
             (LossKind::BinaryCrossentropy { label_smoothing, .. }, Some(logits)) => {

@@ -1,6 +1,7 @@
 //! One of two subgraphs.
 
 use crate::formats::onnx::call::{Call, Outputs};
+use crate::formats::onnx::error::NodeProblem;
 use crate::graph::Data;
 use crate::ops::If;
 
@@ -18,6 +19,14 @@ pub fn branch(call: &mut Call<'_>) -> Outputs {
     let condition = call.value(0, "cond")?;
     let then_body = call.body(then_branch, &[], &[])?;
     let else_body = call.body(else_branch, &[], &[])?;
+    let pairs = then_body.graph.outputs().iter().zip(else_body.graph.outputs());
+    for (a, b) in pairs {
+        let (a, b) = (then_body.graph.ty(a.value), else_body.graph.ty(b.value));
+        if a.rank() != b.rank() {
+            let what = format!("its branches give {a} and {b}, of different numbers of dimensions");
+            return Err(NodeProblem::OpenRank { what }.into());
+        }
+    }
     let op = call.operator(|graph| {
         let then_part = (then_body.graph, &then_body.captures[..]);
         If::new(graph, then_part, (else_body.graph, &else_body.captures[..]))

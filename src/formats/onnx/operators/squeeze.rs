@@ -4,7 +4,7 @@ use super::expand::length;
 use crate::formats::onnx::attributes::bad;
 use crate::formats::onnx::call::{Call, Outputs};
 use crate::formats::onnx::contents::Sizes;
-use crate::formats::onnx::error::{Problem, unsupported};
+use crate::formats::onnx::error::{NodeProblem, Problem};
 use crate::formats::onnx::operand::Operand;
 use crate::graph::{Dim, TensorType};
 use crate::ops::Reshape;
@@ -49,10 +49,8 @@ pub fn squeeze(call: &mut Call<'_>) -> Outputs {
             (0..dims.len()).filter(|&axis| dims[axis].known() == Some(1)).collect()
         }
         Axes::Absent => {
-            return Err(unsupported(
-                "a Squeeze without axes of a tensor whose sizes are not all known",
-                "name the axes",
-            ));
+            let what = "without axes, the sizes decide which axes it takes out".to_owned();
+            return Err(NodeProblem::OpenRank { what }.into());
         }
     };
     if let Some(&wrong) = places.iter().find(|&&axis| !dims[axis].may_equal(&Dim::Known(1))) {

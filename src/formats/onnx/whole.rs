@@ -1,0 +1,83 @@
+//! Models in which the number of a value's dimensions depends on sizes: an `If` asks whether an axis has
+//! size 1 and takes it out, or not. They are read anew for the sizes of each run, which then are numbers.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use super::context::Context;
+use super::error::OnnxError;
+use super::lower::{Lowering, Scope, twice};
+use super::operand::Operand;
+use super::proto::GraphProto;
+use super::types;
+use crate::graph::{Graph, Tensor, TensorType};
+use crate::ops::{Late, LateBuild};
+
+/// A model that is read when sizes are there.
+#[derive(Debug)]
+struct Whole {
+    graph: GraphProto,
+    context: Arc<Context>,
+}
+
+/// The Graph of such a model: a single node that reads the file again.
+///
+/// # Errors
+/// If an input or output has no type or no known number of dimensions.
+pub(super) fn by_sizes(graph: GraphProto, context: &Arc<Context>) -> Result<Graph, OnnxError> {
+    let fault = |error: crate::graph::GraphError| OnnxError::Model { problem: error.to_string() };
+    let name = match graph.name.is_empty() {
+        true => "model".to_owned(),
+        false => graph.name.clone(),
+    };
+    let mut whole = Graph::new(&graph.name);
+    let mut inputs = Vec::new();
+    for input in super::free_inputs(&graph) {
+        let ty = types::declared(&mut whole, "input", input)?;
+        let value = whole.add_input(&input.name, ty).map_err(|_| twice("input", &input.name))?;
+        inputs.push(Some(value));
+    }
+    let mut outputs = Vec::new();
+    for output in &graph.output {
+        let mut ty = types::declared(&mut whole, "output", output)?;
+        // What a file says of its outputs' sizes need not hold; their number must.
+        for dim in &mut ty.dims {
+            *dim = crate::graph::Dim::Symbol(whole.fresh_symbol("output"));
+        }
+        outputs.push(ty);
+    }
+    let names: Vec<String> = graph.output.iter().map(|output| output.name.clone()).collect();
+    let build = Arc::new(Whole { graph, context: context.clone() });
+    let values = whole.add_node(&name, Arc::new(Late { build, outputs }), inputs).map_err(fault)?;
+    for (output, value) in names.into_iter().zip(values) {
+        whole.add_output(output.clone(), value).map_err(|_| twice("output", &output))?;
+    }
+    whole.add_untrainable(name, "its operators depend on the sizes of each run");
+    Ok(whole)
+}
+
+impl LateBuild for Whole {
+    fn name(&self) -> &str {
+        "Model"
+    }
+
+    fn needs(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    fn build(&self, inputs: &[Option<&Tensor>]) -> Result<Graph, Box<dyn Error + Send + Sync>> {
+        let mut lowering = Lowering::new(&self.graph.name);
+        let mut scope = Scope::default();
+        lowering.initializers(&self.graph, &mut scope, &self.context)?;
+        for (index, input) in super::free_inputs(&self.graph).enumerate() {
+            let Some(tensor) = inputs.get(index).copied().flatten() else { continue };
+            let (name, ty) = (Late::input_name(index), TensorType::of(tensor));
+            let value = lowering.graph.add_input(name, ty)?;
+            let value = lowering.widen(value, &input.name)?;
+            scope.define(&input.name, Operand::Value(value));
+        }
+        lowering.nodes(&self.graph.node, &mut scope, &self.context, "")?;
+        super::outputs(&mut lowering, &self.graph, &scope)?;
+        Ok(lowering.finish())
+    }
+}
