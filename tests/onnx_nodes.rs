@@ -34,6 +34,22 @@ struct Report {
     constant: Option<Outcome>,
 }
 
+/// The name of the threads that run cases.
+const WORKER: &str = "case";
+
+/// A case that panics is wrong, and says so in its own line: its thread prints nothing.
+fn silence_cases() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if std::thread::current().name() != Some(WORKER) {
+                hook(panic);
+            }
+        }));
+    });
+}
+
 fn run_all(folder: &Path) -> Vec<Report> {
     let selected = std::env::var("SEQFUSE_CASES").unwrap_or_default();
     let parts: Vec<&str> = selected.split(',').filter(|part| !part.is_empty()).collect();
@@ -41,9 +57,7 @@ fn run_all(folder: &Path) -> Vec<Report> {
     let chosen: Vec<Case> = cases
         .filter(|case| parts.is_empty() || parts.iter().any(|part| case.name.contains(part)))
         .collect();
-    // What panics is wrong, and says so in its own line.
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
+    silence_cases();
     let each = |case: Case| {
         let given = run(folder, &case, false);
         let constant = case.takes_constants().then(|| run(folder, &case, true));
@@ -64,12 +78,11 @@ fn run_all(folder: &Path) -> Vec<Report> {
                     }
                 }
             };
-            let thread = std::thread::Builder::new().stack_size(16 << 20);
+            let thread = std::thread::Builder::new().name(WORKER.to_owned()).stack_size(16 << 20);
             thread.spawn_scoped(scope, work).expect("a thread");
         }
         drop(sender);
     });
-    std::panic::set_hook(hook);
     let mut reports: Vec<Report> = receiver.into_iter().collect();
     reports.sort_by(|a, b| a.case.folder.cmp(&b.case.folder));
     reports

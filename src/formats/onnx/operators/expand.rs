@@ -56,8 +56,10 @@ fn together(a: &[Dim], b: &[Dim]) -> Option<Vec<Dim>> {
 pub fn length(call: &mut Call<'_>, index: usize, input: &'static str) -> Result<usize, Problem> {
     let list = call.operand(index, input)?;
     let known = call.ty(&list).dims.first().and_then(Dim::known);
-    let hint = "export with a known number of dimensions";
-    known.ok_or_else(|| unsupported(format!("input '{input}' of unknown length"), hint))
+    known.ok_or_else(|| {
+        let what = format!("the length of input '{input}' decides how many dimensions there are");
+        NodeProblem::OpenRank { what }.into()
+    })
 }
 
 /// `input` as a whole, `repeats` times along each axis.

@@ -1,9 +1,10 @@
 //! The same elements under another shape.
 
+use super::expand::length;
 use crate::formats::onnx::attributes::missing;
 use crate::formats::onnx::call::{Call, Outputs};
 use crate::formats::onnx::contents::{Size, Sizes, divide, product};
-use crate::formats::onnx::error::{NodeProblem, Problem, unsupported};
+use crate::formats::onnx::error::{NodeProblem, Problem};
 use crate::graph::{DType, Dim, TensorType};
 use crate::ops::Reshape;
 
@@ -22,11 +23,7 @@ pub fn reshape(call: &mut Call<'_>) -> Outputs {
         _ => call.sizes(1, "shape")?,
     };
     let Some(shape) = shape else {
-        let shape = call.operand(1, "shape")?;
-        let rank = call.ty(&shape).dims.first().and_then(Dim::known);
-        let rank = rank.ok_or_else(|| {
-            unsupported("a shape of unknown length", "export with a known number of dimensions")
-        })?;
+        let rank = length(call, 1, "shape")?;
         let dims: Vec<Dim> = (0..rank).map(|_| call.fresh_dim()).collect();
         return call.late(&[1], vec![TensorType::new(ty.dtype, dims)]);
     };

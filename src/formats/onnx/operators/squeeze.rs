@@ -4,7 +4,7 @@ use super::expand::length;
 use crate::formats::onnx::attributes::bad;
 use crate::formats::onnx::call::{Call, Outputs};
 use crate::formats::onnx::contents::Sizes;
-use crate::formats::onnx::error::{NodeProblem, Problem, unsupported};
+use crate::formats::onnx::error::{NodeProblem, Problem};
 use crate::formats::onnx::operand::Operand;
 use crate::graph::{Dim, TensorType};
 use crate::ops::Reshape;
