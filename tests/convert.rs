@@ -54,6 +54,7 @@ fn bits(tensor: &Tensor) -> Bits {
         Data::I64(values) => values.iter().map(|&value| value as u64).collect(),
         Data::Bool(values) => values.iter().map(|&value| u64::from(value)).collect(),
         Data::Str(_) => Vec::new(),
+        other => panic!("no Keras model holds {other:?}"),
     };
     let texts = match tensor.data() {
         Data::Str(texts) => texts.clone(),

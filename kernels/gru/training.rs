@@ -113,7 +113,8 @@ pub fn workspace_len(reset_after: bool, isa: Isa, size: [usize; 3], dropout: usi
     training::workspace_len(Gru { reset_after }, isa, size, dropout)
 }
 
-/// Values of [`StepsBackward::workspace`], likewise.
+/// Values of [`StepsBackward::workspace`], likewise; a call that does not ask for `d_products` needs
+/// their size besides.
 pub fn backward_workspace_len(
     reset_after: bool,
     isa: Isa,

@@ -6,6 +6,7 @@
 //! number of threads.
 
 mod driver;
+pub mod general;
 #[cfg(test)]
 mod keras_fixtures;
 pub(crate) mod panels;

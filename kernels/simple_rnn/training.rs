@@ -44,7 +44,8 @@ pub fn workspace_len(isa: Isa, size: [usize; 3], dropout: usize) -> usize {
     training::workspace_len(Simple, isa, size, dropout)
 }
 
-/// Values of [`StepsBackward::workspace`], likewise.
+/// Values of [`StepsBackward::workspace`], likewise; a call that does not ask for `d_products` needs
+/// their size besides.
 pub fn backward_workspace_len(isa: Isa, size: [usize; 3], dropout: usize) -> usize {
     training::backward_workspace_len(Simple, isa, size, dropout)
 }

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod batches;
+mod carry;
 mod common;
 mod convert;
 mod devices;

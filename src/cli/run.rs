@@ -8,7 +8,7 @@ use super::batches::{self, Batches};
 use super::common::{self, DeviceArgs, LabelsArgs, ModelArgs};
 use super::error::CliError;
 use super::output::{self, OutputFile};
-use super::{inputs, json, show};
+use super::{carry, inputs, json, show};
 use crate::formats::npz;
 use crate::graph::{DType, Graph};
 use crate::runtime::{Profile, Session, Tensors};
@@ -28,7 +28,8 @@ use crate::runtime::{Profile, Session, Tensors};
 #[command(after_help = "Examples:
   seqfuse run sentiment.keras --text \"a wonderful film\" --text \"dull\"
   seqfuse run model.keras --input data.npz --output predictions.npz
-  seqfuse run model.keras --input rows.csv --outputs lstm,dense --output -")]
+  seqfuse run model.keras --input rows.csv --outputs lstm,dense --output -
+  seqfuse run vad.onnx --input chunks.npz --carry stateN=state --output speech.npz")]
 pub(super) struct RunArgs {
     #[command(flatten)]
     model: ModelArgs,
@@ -47,6 +48,11 @@ pub(super) struct RunArgs {
     batch_size: Option<usize>,
     #[command(flatten)]
     labels: LabelsArgs,
+    /// Feed an output back as an input: one run for each entry of the first axis of the arrays named
+    /// NAME@steps in the .npz; the input itself is that of the first run. May be repeated
+    #[arg(long, value_name = "OUTPUT=INPUT", value_parser = carry::pair,
+          conflicts_with_all = ["batch_size", "profile"])]
+    carry: Vec<carry::Pair>,
     /// Keep how long each node took
     #[arg(long, value_name = "FILE.json")]
     profile: Option<PathBuf>,
@@ -109,20 +115,34 @@ pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
     let given = args.labels.read()?;
     let model = args.model.open()?;
     common::note_untrained(&args.model.model);
-    let inputs = args.source.read(model.graph())?;
     let options = args.device.options().outputs(args.outputs.iter().cloned());
+    if !args.carry.is_empty() {
+        let mut session = model.session(&options)?;
+        let outputs = carry::run(&mut session, &args.carry, args.source.input.as_deref())?;
+        return finish(target, outputs, None, given.as_deref());
+    }
+    let inputs = args.source.read(model.graph())?;
     let mut session = model.session(&options)?;
     let mut runs = profile.as_ref().map(|_| Vec::new());
-    let mut outputs = run_batches(&mut session, &inputs, args.batch_size, runs.as_mut())?;
+    let outputs = run_batches(&mut session, &inputs, args.batch_size, runs.as_mut())?;
     if let (Some(file), Some(runs)) = (&profile, &runs) {
         file.write(profile_json(model.graph(), runs)?.as_bytes())?;
     }
     // The model's own names are for its own outputs; other ones may be asked for.
     let own = || model.labels().filter(|labels| show::fit_some(&outputs, labels.len()));
     let labels = given.or_else(own);
-    let labels = labels.as_deref();
+    finish(target, outputs, only_texts(&inputs), labels.as_deref())
+}
+
+/// Prints or keeps what the runs gave, beside the texts that it belongs to.
+fn finish(
+    target: Target,
+    mut outputs: Tensors,
+    texts: Option<&[String]>,
+    labels: Option<&[String]>,
+) -> Result<(), CliError> {
     if let Target::Terminal = target {
-        return output::print(&show::render(&outputs, only_texts(&inputs), labels)?);
+        return output::print(&show::render(&outputs, texts, labels)?);
     }
     add_labels(&mut outputs, labels)?;
     match target {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::memory::{Allocator, BufferId};
+use super::memory::{self, BufferId, Lifetime};
 use super::{Program, Stage};
 use crate::graph::{
     Bindings, DimError, Graph, Node, NodeId, OpError, Operator, Slots, Source, Tensor, TensorType,
@@ -225,53 +225,37 @@ impl<'a> Planner<'a> {
             let entry = last.entry(self.root(id)).or_insert(step);
             *entry = step.max(*entry);
         }
-        let mut places: HashMap<ValueId, BufferId> = HashMap::new();
-        let mut allocator = Allocator::default();
-        let mut steps = Vec::with_capacity(nodes.len());
-        for (index, shapes) in nodes.iter().enumerate() {
+        let (mut lifetimes, mut values, mut rooms) = (Vec::new(), Vec::new(), Vec::new());
+        for (first, shapes) in nodes.iter().enumerate() {
             if shapes.node.op.is_view() {
-                self.release(index, shapes.node, &last, &places, &mut allocator);
+                rooms.push(None);
                 continue;
             }
             for (id, ty) in shapes.node.outputs.iter().zip(&shapes.outputs) {
-                if last.contains_key(id) {
+                if let Some(&last) = last.get(id) {
                     let bytes = elements(ty) as usize * ty.dtype.size();
-                    places.insert(*id, allocator.take(bytes));
+                    values.push((*id, lifetimes.len()));
+                    lifetimes.push(Lifetime { first, last, bytes });
                 }
             }
             let bytes = workspace(shapes);
-            let room = (bytes > 0).then(|| (allocator.take(bytes), bytes));
-            steps.push(self.step(self.stage.nodes[index], shapes, &places, room)?);
-            if let Some((id, _)) = room {
-                allocator.give(id);
+            rooms.push((bytes > 0).then_some((lifetimes.len(), bytes)));
+            if bytes > 0 {
+                lifetimes.push(Lifetime { first, last: first, bytes });
             }
-            self.release(index, shapes.node, &last, &places, &mut allocator);
+        }
+        let (chosen, buffers) = memory::assign(&lifetimes);
+        let places = values.into_iter().map(|(id, index)| (id, chosen[index])).collect();
+        let mut steps = Vec::with_capacity(nodes.len());
+        for ((id, shapes), room) in self.stage.nodes.iter().zip(nodes).zip(rooms) {
+            if !shapes.node.op.is_view() {
+                let room = room.map(|(index, bytes)| (chosen[index], bytes));
+                steps.push(self.step(*id, shapes, &places, room)?);
+            }
         }
         let outputs = self.stage.outputs.iter().map(|id| self.operand(*id, &places));
         let outputs = outputs.collect::<Result<_, _>>()?;
-        Ok(StagePlan { steps, buffers: allocator.finish(), outputs })
-    }
-
-    /// Gives back the buffers whose last taker was step `index`.
-    fn release(
-        &self,
-        index: usize,
-        node: &Node,
-        last: &HashMap<ValueId, usize>,
-        places: &HashMap<ValueId, BufferId>,
-        allocator: &mut Allocator,
-    ) {
-        let mut done: Vec<ValueId> =
-            node.inputs.iter().flatten().map(|id| self.root(*id)).collect();
-        done.sort_unstable();
-        done.dedup();
-        for root in done {
-            if last.get(&root) == Some(&index)
-                && let Some(buffer) = places.get(&root)
-            {
-                allocator.give(*buffer);
-            }
-        }
+        Ok(StagePlan { steps, buffers, outputs })
     }
 
     fn step(

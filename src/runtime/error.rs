@@ -76,6 +76,16 @@ pub enum RunError {
         /// The names there are.
         known: String,
     },
+    /// An output cannot be fed back as an input.
+    #[error("output `{output}` cannot be carried to input `{input}`: {problem}")]
+    Carry {
+        /// The output.
+        output: String,
+        /// The input.
+        input: String,
+        /// Why not.
+        problem: String,
+    },
     /// A token id is outside the vocabulary.
     #[error(
         "node `{node}`: token id {id} at position {position} is outside the vocabulary 0..{vocabulary}"

@@ -1,5 +1,6 @@
 //! Runtimes: what runs a Plan on a device, and the Session that feeds it.
 
+mod carry;
 pub mod cpu;
 mod error;
 mod evaluate;

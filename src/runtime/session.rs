@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::carry::Carry;
 use super::cpu::Inputs;
 use super::feed::{self, Feed};
 use super::host::{self, HostOp, Nested};
@@ -27,6 +28,7 @@ pub struct Session {
     carried: Vec<Tensor>,
     states: Vec<Option<Tensor>>,
     feed: Feed,
+    carry: Carry,
     bindings: Bindings,
     key: Vec<usize>,
     outputs: Vec<Origin>,
@@ -49,6 +51,13 @@ impl StageState {
     fn plan_count(&self) -> usize {
         match self {
             StageState::Device { runner, .. } => runner.plan_count(),
+            StageState::Host(_) => 0,
+        }
+    }
+
+    fn memory(&self) -> usize {
+        match self {
+            StageState::Device { runner, .. } => runner.memory(),
             StageState::Host(_) => 0,
         }
     }
@@ -173,6 +182,7 @@ impl Session {
             key: Vec::new(),
             outputs,
             updates,
+            carry: Carry::default(),
         })
     }
 
@@ -219,6 +229,8 @@ impl Session {
         outputs: &mut Tensors,
         profile: Option<&mut Profile>,
     ) -> Result<(), RunError> {
+        let with_carried = self.carry.with(inputs);
+        let inputs = with_carried.as_ref().unwrap_or(inputs);
         let mut feed = std::mem::take(&mut self.feed);
         let bound = feed.bind(self.program.graph(), inputs, &mut self.bindings);
         let fed = Fed(&feed, inputs);
@@ -235,6 +247,7 @@ impl Session {
                 }
             }
             self.update_states(&fed);
+            self.carry.keep(outputs);
         }
         self.feed = feed;
         result
@@ -261,8 +274,20 @@ impl Session {
         Ok(())
     }
 
-    /// Puts every recurrent state back to where it started.
+    /// Feeds an output back: from the second run on, an input that is not given is what that output
+    /// was in the run before. The first run must be given the input;
+    /// [`reset_states`](Self::reset_states) makes the next run the first one again.
+    ///
+    /// # Errors
+    /// If there is no such output or input, they differ in type, or another output is carried to
+    /// the input.
+    pub fn carry(&mut self, output: &str, input: &str) -> Result<(), RunError> {
+        self.carry.add(self.program.graph(), output, input)
+    }
+
+    /// Puts every recurrent state back to where it started, and forgets what is carried.
     pub fn reset_states(&mut self) {
+        self.carry.clear();
         for (variable, state) in self.program.graph().variables().iter().zip(&mut self.states) {
             if let Some(state) = state
                 && variable.kind == VariableKind::State
@@ -301,6 +326,12 @@ impl Session {
     /// How many plans are kept, over all stages.
     pub fn plan_count(&self) -> usize {
         self.stages.iter().map(StageState::plan_count).sum()
+    }
+
+    /// How many bytes the buffers between operators hold, over all stages: as much as the largest
+    /// run so far needed. Weights, inputs and outputs are not among them.
+    pub fn buffer_bytes(&self) -> usize {
+        self.stages.iter().map(StageState::memory).sum()
     }
 
     fn execute(
@@ -387,7 +418,7 @@ impl Session {
             started,
         };
         runner.run(&call, &mut self.states, profile)?;
-        self.carry(index, fed);
+        self.keep_for_later(index, fed);
         Ok(())
     }
 
@@ -408,7 +439,7 @@ impl Session {
     }
 
     /// Keeps what later stages take.
-    fn carry(&mut self, index: usize, fed: &dyn Inputs) {
+    fn keep_for_later(&mut self, index: usize, fed: &dyn Inputs) {
         let count = |state: &StageState| match state {
             StageState::Device { carries, .. } => carries.len(),
             StageState::Host(_) => 0,

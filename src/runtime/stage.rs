@@ -84,6 +84,9 @@ pub trait StageRunner: Send + Sync {
 
     /// How many plans are kept.
     fn plan_count(&self) -> usize;
+
+    /// How many bytes the buffers of the stage hold, which all of its plans share.
+    fn memory(&self) -> usize;
 }
 
 /// The device that a Session runs on.

@@ -10,6 +10,16 @@ use super::state::Progress;
 use super::{TrainError, order};
 use crate::graph::Graph;
 
+/// What a run leaves.
+pub(super) struct Trained {
+    pub history: History,
+    /// The Graph with the values at the end.
+    pub graph: Graph,
+    pub progress: Progress,
+    /// Bytes of the buffers of a step.
+    pub memory: usize,
+}
+
 /// One call of [`Trainer::fit`](super::Trainer::fit).
 pub(super) struct Fit<'a> {
     run: Run<'a>,
@@ -53,7 +63,7 @@ impl<'a> Fit<'a> {
     ///
     /// # Errors
     /// As [`Trainer::fit`](super::Trainer::fit).
-    pub fn run(mut self) -> Result<(History, Graph, Progress), TrainError> {
+    pub fn run(mut self) -> Result<Trained, TrainError> {
         self.begin()?;
         while self.place.epoch < self.run.setup.config.epochs && !self.run.stopped {
             let epoch = self.place.epoch;
@@ -70,7 +80,12 @@ impl<'a> Fit<'a> {
         self.each(|callback, context| callback.on_train_end(context))?;
         self.place.finished = true;
         self.save(&[])?;
-        Ok((self.history, self.run.graph()?, self.run.progress))
+        Ok(Trained {
+            graph: self.run.graph()?,
+            progress: self.run.progress,
+            memory: self.run.step_memory(),
+            history: self.history,
+        })
     }
 
     fn begin(&mut self) -> Result<(), TrainError> {

@@ -198,6 +198,12 @@ impl<'a> Run<'a> {
         named.map(|(index, known)| (&*known.name, self.value(VariableId(index)))).collect()
     }
 
+    /// How many bytes of buffers the steps hold.
+    pub fn step_memory(&self) -> usize {
+        let accumulate = self.accumulate.as_ref().map_or(0, Session::buffer_bytes);
+        self.update.buffer_bytes() + accumulate
+    }
+
     /// What the last step was fed.
     pub fn batch(&self) -> &Tensors {
         &self.batches[usize::from(self.accumulating)]

@@ -6,7 +6,7 @@ use super::checkpoint::{Folder, Place, Snapshot, fingerprint};
 use super::compile::{CompileConfig, OutputConfig};
 use super::config::TrainConfig;
 use super::data::Dataset;
-use super::fit::Fit;
+use super::fit::{Fit, Trained};
 use super::history::{History, Logs};
 use super::run::{Run, Setup};
 use super::slots::Slots;
@@ -27,6 +27,7 @@ pub struct Trainer {
     progress: Progress,
     callbacks: Vec<Box<dyn Callback>>,
     notes: Vec<String>,
+    step_memory: usize,
 }
 
 /// Where training goes on, and the path of that checkpoint for messages.
@@ -38,6 +39,16 @@ impl std::fmt::Debug for Trainer {
             .field("model", &self.graph.name())
             .field("progress", &self.progress)
             .finish_non_exhaustive()
+    }
+}
+
+impl Model {
+    /// Makes the model ready to be trained.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn trainer(&self, config: &TrainConfig) -> Result<Trainer, TrainError> {
+        Trainer::new(self, config)
     }
 }
 
@@ -72,9 +83,18 @@ impl Trainer {
                 progress.learning_rate = rate;
             }
         }
-        let (model, config) = (model.clone(), config.clone());
-        let (callbacks, notes) = (Vec::new(), Vec::new());
-        Ok(Trainer { model, config, compile, outputs, graph, slots, progress, callbacks, notes })
+        Ok(Trainer {
+            model: model.clone(),
+            config: config.clone(),
+            compile,
+            outputs,
+            graph,
+            slots,
+            progress,
+            callbacks: Vec::new(),
+            notes: Vec::new(),
+            step_memory: 0,
+        })
     }
 
     /// Adds a callback, which is called after those added before.
@@ -139,8 +159,8 @@ impl Trainer {
             fit.run()
         });
         self.callbacks = callbacks;
-        let (history, graph, progress) = result?;
-        (self.graph, self.progress) = (graph, progress);
+        let Trained { history, graph, progress, memory } = result?;
+        (self.graph, self.progress, self.step_memory) = (graph, progress, memory);
         Ok(history)
     }
 
@@ -189,6 +209,13 @@ impl Trainer {
     /// checkpoint was passed over.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// How many bytes the buffers of a step held at the end of the last [`fit`](Self::fit): what lies
+    /// between forward and backward pass, gradients and scratch, but not the weights and the
+    /// optimizer's slots. `docs/training.md` says what it is made of.
+    pub fn step_memory(&self) -> usize {
+        self.step_memory
     }
 
     /// Loss and metrics of `data` for the weights as they are.

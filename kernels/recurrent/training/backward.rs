@@ -15,7 +15,8 @@ use crate::recurrent::assert_len;
 use crate::recurrent::panels::Rows;
 use std::ops::Range;
 
-/// Values of workspace for `[batch, time, units]` and so many sets of dropout factors.
+/// Values of workspace for `[batch, time, units]` and so many sets of dropout factors; a call that
+/// does not ask for `d_products` needs their size besides.
 pub(crate) fn workspace_len<C: StepsCell>(
     cell: C,
     isa: Isa,
@@ -23,7 +24,7 @@ pub(crate) fn workspace_len<C: StepsCell>(
     dropout: usize,
 ) -> usize {
     let layout = Layout::new(cell, isa, size, dropout);
-    Parts::new::<C>(cell, isa, &layout).total()
+    Parts::new::<C>(cell, isa, &layout, true).total()
 }
 
 /// How the workspace is cut.
@@ -38,11 +39,11 @@ struct Parts {
 }
 
 impl Parts {
-    fn new<C: StepsCell>(cell: C, isa: Isa, layout: &Layout) -> Parts {
+    fn new<C: StepsCell>(cell: C, isa: Isa, layout: &Layout, wants_products: bool) -> Parts {
         let weights = weights::workspace_len(cell, layout);
         Parts {
             packed: packed_len(isa, Way::Backward, &layout.back, layout.units),
-            d_sums: layout.batch * layout.time * layout.columns,
+            d_sums: if wants_products { 0 } else { layout.batch * layout.time * layout.columns },
             d_inner: if cell.reset() == Reset::After { layout.set() } else { 0 },
             shared: weights.max(layout.blocks() * block_len(layout)),
         }
@@ -61,7 +62,7 @@ fn block_len(layout: &Layout) -> usize {
 /// Computes the gradients of what [`forward`](super::forward) took from those of what it gave.
 pub(crate) fn backward<C: StepsCell>(cpu: Cpu<'_>, cell: C, call: StepsBackward<'_>) {
     let layout = Layout::of(cell, cpu.isa, &call.steps);
-    let parts = Parts::new(cell, cpu.isa, &layout);
+    let parts = Parts::new(cell, cpu.isa, &layout, call.d_products.is_some());
     check(cell, &layout, &parts, &call);
     let steps = &call.steps;
     let Layout { time, units, columns, .. } = layout;

@@ -169,21 +169,23 @@ fn fast_of(case: &Case, values: &Values<f32>, cpu: Cpu<'_>, wanted: Wanted) -> F
 /// Values of `saved` and of both workspaces.
 fn lengths(cell: Cell, isa: Isa, size: [usize; 3], dropout: usize) -> [usize; 3] {
     let [batch, time, units] = size;
+    // For tests that do not ask for the gradient of the products.
+    let d_products = batch * time * cell.gates() * units;
     match cell {
         Cell::Lstm => [
             lstm::training::saved_len(batch, time, units),
             lstm::training::workspace_len(isa, size, dropout),
-            lstm::training::backward_workspace_len(isa, size, dropout),
+            lstm::training::backward_workspace_len(isa, size, dropout) + d_products,
         ],
         Cell::Gru { reset_after } => [
             gru::training::saved_len(reset_after, batch, time, units),
             gru::training::workspace_len(reset_after, isa, size, dropout),
-            gru::training::backward_workspace_len(reset_after, isa, size, dropout),
+            gru::training::backward_workspace_len(reset_after, isa, size, dropout) + d_products,
         ],
         Cell::Simple => [
             simple_rnn::training::saved_len(batch, time, units),
             simple_rnn::training::workspace_len(isa, size, dropout),
-            simple_rnn::training::backward_workspace_len(isa, size, dropout),
+            simple_rnn::training::backward_workspace_len(isa, size, dropout) + d_products,
         ],
     }
 }

@@ -32,6 +32,11 @@ impl Buffer {
         Ok(())
     }
 
+    /// How many bytes it holds.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.0.as_slice())
+    }
+
     /// The first `len` elements of type `T`.
     pub fn get<T: AnyBitPattern>(&self, len: usize) -> &[T] {
         &bytemuck::cast_slice(self.0.as_slice())[..len]

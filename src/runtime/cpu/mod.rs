@@ -21,6 +21,7 @@ mod elementwise;
 mod embedding;
 mod expand;
 mod full_like;
+mod general_recurrent;
 mod global_pool;
 mod layer_norm;
 mod layout;

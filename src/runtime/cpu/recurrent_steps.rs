@@ -160,7 +160,12 @@ impl CpuOp for RecurrentStepsGradient {
     fn workspace(&self, node: &NodeShapes<'_>, weights: &Weights<'_>) -> usize {
         let sizes = size(&self.0, node, 4);
         sizes.map_or(0, |(size, sets)| {
-            4 * self.0.cell.backward_workspace_len(weights.isa, size, sets)
+            let products = if node.used.first() == Some(&true) {
+                0
+            } else {
+                size.iter().product::<usize>() * self.0.cell.gates()
+            };
+            4 * (self.0.cell.backward_workspace_len(weights.isa, size, sets) + products)
         })
     }
 

@@ -127,4 +127,8 @@ impl StageRunner for CpuRunner {
     fn plan_count(&self) -> usize {
         self.plans.len()
     }
+
+    fn memory(&self) -> usize {
+        self.buffers.iter().map(Buffer::bytes).sum()
+    }
 }

@@ -71,6 +71,7 @@ table!(
     EmbeddingGradient,
     Expand,
     FullLike,
+    GeneralRecurrent,
     GlobalPool,
     GlobalPoolGradient,
     Gru,

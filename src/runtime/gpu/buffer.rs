@@ -150,6 +150,12 @@ impl Default for Workspace {
 }
 
 impl Workspace {
+    /// How many bytes its buffers on the device hold.
+    pub fn bytes(&self) -> usize {
+        let words = self.arena.words + self.status.words + self.staging.words;
+        usize::try_from(words * 4).unwrap_or(usize::MAX)
+    }
+
     /// A workspace without buffers yet.
     pub fn new() -> Workspace {
         use wgpu::BufferUsages as Usage;

@@ -146,6 +146,10 @@ impl StageRunner for GpuRunner {
     fn plan_count(&self) -> usize {
         self.plans.len()
     }
+
+    fn memory(&self) -> usize {
+        self.workspace.bytes()
+    }
 }
 
 fn fill<T>(into: &mut [T], words: &[u32], convert: impl Fn(u32) -> T) {
