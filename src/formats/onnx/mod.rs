@@ -71,7 +71,9 @@ pub fn read(bytes: impl Into<Bytes>, folder: Option<&Path>) -> Result<Graph, Onn
     inputs(&mut lowering, &graph, &mut scope)?;
     lowering.nodes(&graph.node, &mut scope, &context, "")?;
     outputs(&mut lowering, &graph, &scope)?;
-    Ok(lowering.finish())
+    let mut graph = lowering.finish();
+    graph.set_exported(true);
+    Ok(graph)
 }
 
 /// Adds the inputs of the Graph. One that an initializer gives a value is a constant.

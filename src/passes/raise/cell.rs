@@ -68,9 +68,7 @@ pub fn one_state(algebra: &mut Algebra, h: Transition) -> Result<Formula, Miss> 
     for atom in algebra.atoms_of(h.after) {
         let Term::Activated(gate, argument, _) = algebra.term(atom) else { continue };
         // z * h + (1 - z) * g: it is h where z is 1, and g where z is 0.
-        if !algebra.is_linear_in(h.after, atom)
-            || algebra.assign(h.after, atom, true) != h.before
-        {
+        if !algebra.is_linear_in(h.after, atom) || algebra.assign(h.after, atom, true) != h.before {
             continue;
         }
         let candidate = algebra.assign(h.after, atom, false);
@@ -96,13 +94,9 @@ pub fn one_state(algebra: &mut Algebra, h: Transition) -> Result<Formula, Miss> 
 ///
 /// # Errors
 /// If it is not that of an LSTM; the text says which part differs.
-pub fn two_states(
-    algebra: &mut Algebra,
-    h: Transition,
-    c: Transition,
-) -> Result<Formula, Miss> {
-    let (output, out_argument, output_activation) = lstm_output(algebra, h.after, c.after)
-        .ok_or("h' is not o * a(c') of the cell state c'")?;
+pub fn two_states(algebra: &mut Algebra, h: Transition, c: Transition) -> Result<Formula, Miss> {
+    let (output, out_argument, output_activation) =
+        lstm_output(algebra, h.after, c.after).ok_or("h' is not o * a(c') of the cell state c'")?;
     let atoms = algebra.atoms_of(c.after);
     let activations: Vec<Atom> = atoms
         .into_iter()
@@ -140,11 +134,7 @@ pub fn two_states(
 }
 
 /// The activation and argument of o, and the activation a, of `h' = o * a(c')`.
-fn lstm_output(
-    algebra: &mut Algebra,
-    h: Poly,
-    c: Poly,
-) -> Option<(usize, Poly, Activation)> {
+fn lstm_output(algebra: &mut Algebra, h: Poly, c: Poly) -> Option<(usize, Poly, Activation)> {
     for atom in algebra.atoms_of(h) {
         let Term::Activated(gate, argument, _) = algebra.term(atom) else { continue };
         let Some(rest) = algebra.divide(h, atom) else { continue };

@@ -57,7 +57,8 @@ pub fn holds(graph: &Graph, id: ValueId, count: &Dim) -> bool {
     else {
         return false;
     };
-    let is_below = |low, high| number(graph, low) == Some(0.0) && size(graph, high).as_ref() == Some(count);
+    let is_below =
+        |low, high| number(graph, low) == Some(0.0) && size(graph, high).as_ref() == Some(count);
     match binary.kind {
         BinaryKind::And => holds(graph, a, count) && holds(graph, b, count),
         BinaryKind::Less => is_below(a, b),

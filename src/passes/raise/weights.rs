@@ -91,9 +91,8 @@ impl Assembly<'_> {
             sum = Some(self.add(sum, row)?);
         }
         if gates.iter().any(|gate| gate.constant != 0.0) {
-            let numbers = gates.iter().flat_map(|gate| {
-                std::iter::repeat_n(gate.constant as f32, self.units)
-            });
+            let numbers =
+                gates.iter().flat_map(|gate| std::iter::repeat_n(gate.constant as f32, self.units));
             let numbers: Vec<f32> = numbers.collect();
             let row = self.graph.constant(Tensor::new([numbers.len()], numbers)?);
             sum = Some(self.add(sum, row)?);

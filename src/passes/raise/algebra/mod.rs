@@ -7,12 +7,10 @@
 
 mod reader;
 mod row;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashMap;
 
-pub use reader::{Nature, Reader};
+pub use reader::{Index, Nature, Read, Reader, splat, splat_slot};
 pub use row::Row;
 
 use crate::graph::ValueId;

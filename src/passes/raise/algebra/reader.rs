@@ -334,9 +334,8 @@ impl<'g> Reader<'g> {
             return None;
         }
         let sequence = self.canonical(sequence);
-        let known = |read: &&Read| {
-            (read.sequence, read.axis, read.index) == (sequence, axis, index_of)
-        };
+        let known =
+            |read: &&Read| (read.sequence, read.axis, read.index) == (sequence, axis, index_of);
         if let Some(read) = self.reads.iter().find(known) {
             return Some(self.nature(read.value));
         }
@@ -361,7 +360,8 @@ impl<'g> Reader<'g> {
             let mut row = self.product(input(0)?, input(1)?)?;
             if let Some(bias) = input(2) {
                 let bias = self.fixed_row(bias)?;
-                row = row.zip(&bias, &mut self.algebra, |algebra, a, b, _| algebra.add(a, b, 1.0))?;
+                row =
+                    row.zip(&bias, &mut self.algebra, |algebra, a, b, _| algebra.add(a, b, 1.0))?;
             }
             return Some((self.activated(&row, dense.activation)?, 2));
         }
@@ -494,7 +494,8 @@ impl<'g> Reader<'g> {
         }
         let algebra = &mut self.algebra;
         let difference = a.0.zip(&b.0, algebra, |algebra, a, b, _| algebra.add(a, b, -1.0))?;
-        let part = difference.zip(&condition, algebra, |algebra, a, b, _| algebra.multiply(a, b))?;
+        let part =
+            difference.zip(&condition, algebra, |algebra, a, b, _| algebra.multiply(a, b))?;
         let row = part.zip(&b.0, algebra, |algebra, a, b, _| algebra.add(a, b, 1.0))?;
         Some((row, 2))
     }
@@ -548,8 +549,8 @@ pub fn splat(tensor: &Arc<Tensor>) -> Option<f64> {
 /// The slot of a node whose elements alone are repeated in what it gives.
 pub fn splat_slot(node: &Node) -> Option<usize> {
     match node.op.name() {
-        "reshape" | "transpose" | "slice" | "broadcast_to" | "expand" | "tile" | "cast" | "reverse"
-        | "take" => Some(0),
+        "reshape" | "transpose" | "slice" | "broadcast_to" | "expand" | "tile" | "cast"
+        | "reverse" | "take" => Some(0),
         "full_like" => Some(1),
         _ => None,
     }

@@ -51,10 +51,7 @@ impl Row {
     }
 
     /// Each piece through a function.
-    pub fn map(
-        &self,
-        mut apply: impl FnMut(Poly, usize) -> Option<Poly>,
-    ) -> Option<Row> {
+    pub fn map(&self, mut apply: impl FnMut(Poly, usize) -> Option<Poly>) -> Option<Row> {
         let pieces = self.pieces.iter();
         let pieces = pieces.map(|&(width, poly)| Some((width, apply(poly, width)?)));
         Some(Row { pieces: pieces.collect::<Option<_>>()? })
@@ -111,7 +108,13 @@ impl Row {
 
     fn ends(&self) -> Vec<usize> {
         let mut end = 0;
-        self.pieces.iter().map(|(width, _)| { end += width; end }).collect()
+        self.pieces
+            .iter()
+            .map(|(width, _)| {
+                end += width;
+                end
+            })
+            .collect()
     }
 }
 
