@@ -4,6 +4,7 @@
 //! an axis of size 1, or missing in front, repeats.
 
 mod arithmetic;
+mod bits;
 mod broadcast;
 mod cast;
 mod logic;
@@ -13,6 +14,7 @@ mod tests;
 mod unary;
 
 pub use arithmetic::{arithmetic, arithmetic_assign};
+pub use bits::{Bits, Bitwise, bitwise};
 pub use broadcast::{broadcast_shape, broadcasts_to};
 pub use cast::{Elements, ElementsMut, cast};
 pub use logic::{compare, logical, not, select};

@@ -9,7 +9,7 @@ use crate::activation::Activation;
 use crate::isa::Isa;
 
 /// `factor · function(scale · x + offset)`, for an elementwise function.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ScaledActivation {
     /// The function.
     pub function: Activation,
@@ -95,7 +95,7 @@ pub struct GeneralLayer<'a> {
     pub candidate: ScaledActivation,
     /// LSTM only: the activation of c on its way to the output.
     pub output: ScaledActivation,
-    /// Arguments of gates and candidate are held within `-clip..=clip`.
+    /// Arguments of all activations are held within `-clip..=clip`; the state c is not.
     pub clip: Option<f32>,
     /// Whether time runs backward.
     pub backward: bool,
@@ -296,7 +296,7 @@ impl GeneralLayer<'_> {
         look(2, c, o);
         self.activate(isa, self.gate, o);
         h.copy_from_slice(c);
-        self.output.apply(isa, h);
+        self.activate(isa, self.output, h);
         h.iter_mut().zip(&*o).for_each(|(h, o)| *h *= o);
     }
 
@@ -503,7 +503,7 @@ mod tests {
             let i = gate(sum(0) + 0.5 * c);
             let f = if coupled { 1.0 - i } else { gate(sum(1) - 0.25 * c) };
             let next = f * c + i * clip(sum(2));
-            let h = gate(sum(3) + 0.75 * next) * next.max(0.0);
+            let h = gate(sum(3) + 0.75 * next) * clip(next).max(0.0);
             let (sequence, final_c) = case.run(&layer, None);
             near(sequence[0], h);
             near(final_c[0], next);

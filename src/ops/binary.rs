@@ -22,6 +22,14 @@ pub enum BinaryKind {
     Power,
     FloorDivide,
     Modulo,
+    /// What the division rounded towards zero leaves over; it has the sign of `a`.
+    Remainder,
+    BitAnd,
+    BitOr,
+    BitXor,
+    ShiftLeft,
+    /// Zeros follow from above, as in a number without sign.
+    ShiftRight,
     Equal,
     NotEqual,
     Less,
@@ -46,6 +54,12 @@ impl BinaryKind {
             BinaryKind::Power => "power",
             BinaryKind::FloorDivide => "floor_divide",
             BinaryKind::Modulo => "modulo",
+            BinaryKind::Remainder => "remainder",
+            BinaryKind::BitAnd => "bit_and",
+            BinaryKind::BitOr => "bit_or",
+            BinaryKind::BitXor => "bit_xor",
+            BinaryKind::ShiftLeft => "shift_left",
+            BinaryKind::ShiftRight => "shift_right",
             BinaryKind::Equal => "equal",
             BinaryKind::NotEqual => "not_equal",
             BinaryKind::Less => "less",
@@ -63,6 +77,12 @@ impl BinaryKind {
         matches!(self, BinaryKind::And | BinaryKind::Or | BinaryKind::Xor)
     }
 
+    /// Whether it takes integers alone, by their bits.
+    pub fn is_bitwise(self) -> bool {
+        use BinaryKind::*;
+        matches!(self, BitAnd | BitOr | BitXor | ShiftLeft | ShiftRight)
+    }
+
     /// Whether it gives truth values.
     pub fn gives_bool(self) -> bool {
         use BinaryKind::*;
@@ -72,7 +92,7 @@ impl BinaryKind {
 }
 
 /// Combines `a` and `b` element by element. Both have one type; dimensions of size 1, and missing
-/// leading ones, are repeated.
+/// leading ones, are repeated. A quotient of integers is rounded towards zero.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Binary {
     /// What two elements give.
@@ -94,7 +114,7 @@ impl Operator for Binary {
         let (allowed, expected): (&[DType], _) = match self.kind {
             kind if kind.is_logical() => (&[Bool], "bool"),
             BinaryKind::Equal | BinaryKind::NotEqual => (&[F32, I32, I64, Bool], "not text"),
-            BinaryKind::Divide => (&[F32], "f32"),
+            kind if kind.is_bitwise() => (&[I32, I64], "an integer"),
             _ => (&[F32, I32, I64], "a number"),
         };
         let a = inputs.typed(0, allowed, expected)?;

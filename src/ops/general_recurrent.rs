@@ -19,7 +19,7 @@ pub use seqfuse_kernels::recurrent::general::ScaledActivation;
 ///
 /// Outputs: the sequence `[batch, time, units]`, the last output, and the final h and c
 /// `[batch, units]`; nobody may take c of another cell than an LSTM.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct GeneralRecurrent {
     /// The cell.
     pub cell: RecurrentCell,
@@ -33,7 +33,7 @@ pub struct GeneralRecurrent {
     pub candidate: ScaledActivation,
     /// The activation of c on its way to the output of an LSTM.
     pub output: ScaledActivation,
-    /// The largest magnitude of what gates and candidate are activated from.
+    /// The largest magnitude of what gates, candidate and output are activated from.
     pub clip: Option<f32>,
     /// Whether an LSTM's forget gate is `1 - i`.
     pub coupled: bool,

@@ -8,7 +8,7 @@ use crate::graph::{
 };
 
 /// The cell of a recurrent layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum RecurrentCell {
     /// See [`Lstm`](super::Lstm).
     Lstm,

@@ -78,7 +78,8 @@ impl UnaryKind {
     }
 }
 
-/// Changes `x` element by element: `f32`, or truth values for `not`.
+/// Changes `x` element by element: `f32`, truth values for `not`, also `i32` and `i64` for sign, absolute
+/// value, square and negation.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Unary {
     /// What an element becomes.
@@ -98,6 +99,9 @@ impl Operator for Unary {
         inputs.at_most(1)?;
         let x = match self.kind {
             UnaryKind::Not => inputs.typed(0, &[DType::Bool], "bool")?,
+            UnaryKind::Negative | UnaryKind::Absolute | UnaryKind::Square | UnaryKind::Sign => {
+                inputs.typed(0, &[DType::F32, DType::I32, DType::I64], "a number")?
+            }
             _ => inputs.float(0)?,
         };
         Ok(vec![x.clone()])

@@ -7,3 +7,4 @@ pub mod check;
 pub mod memory;
 pub mod npz;
 pub mod onnx;
+pub mod onnx_folder;

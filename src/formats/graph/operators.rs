@@ -48,6 +48,7 @@ table!(
     Embedding,
     Expand,
     FullLike,
+    GeneralRecurrent,
     GlobalPool,
     Gru,
     LayerNorm,

@@ -2,7 +2,8 @@
 
 use bytemuck::{AnyBitPattern, NoUninit};
 use seqfuse_kernels::elementwise::{
-    self as kernels, Arithmetic, Comparison, Elements, ElementsMut, Logical, Tensor,
+    self as kernels, Arithmetic, Bitwise, Comparison, Elements, ElementsMut, IntegerUnary, Logical,
+    Tensor,
 };
 use seqfuse_kernels::layout::MAX_RANK;
 
@@ -20,6 +21,7 @@ enum Family {
     Arithmetic(Arithmetic),
     Comparison(Comparison),
     Logical(Logical),
+    Bitwise(Bitwise),
 }
 
 fn family(kind: BinaryKind) -> Family {
@@ -33,6 +35,12 @@ fn family(kind: BinaryKind) -> Family {
         BinaryKind::Power => Family::Arithmetic(Arithmetic::Pow),
         BinaryKind::FloorDivide => Family::Arithmetic(Arithmetic::FloorDiv),
         BinaryKind::Modulo => Family::Arithmetic(Arithmetic::Mod),
+        BinaryKind::Remainder => Family::Arithmetic(Arithmetic::Rem),
+        BinaryKind::BitAnd => Family::Bitwise(Bitwise::And),
+        BinaryKind::BitOr => Family::Bitwise(Bitwise::Or),
+        BinaryKind::BitXor => Family::Bitwise(Bitwise::Xor),
+        BinaryKind::ShiftLeft => Family::Bitwise(Bitwise::ShiftLeft),
+        BinaryKind::ShiftRight => Family::Bitwise(Bitwise::ShiftRight),
         BinaryKind::Equal => Family::Comparison(Comparison::Equal),
         BinaryKind::NotEqual => Family::Comparison(Comparison::NotEqual),
         BinaryKind::Less => Family::Comparison(Comparison::Less),
@@ -80,6 +88,13 @@ impl CpuOp for Binary {
                 }
                 Ok(())
             }),
+            (Family::Bitwise(op), dtype) => call(y, move |env, out| {
+                match dtype {
+                    DType::I64 => bitwise::<i64>(env, op, &a, &b, out, y),
+                    _ => bitwise::<i32>(env, op, &a, &b, out, y),
+                }
+                Ok(())
+            }),
             (Family::Logical(op), _) => call(y, move |env, out| {
                 let out = out.get_mut::<u8>(y.len);
                 kernels::logical(env.cpu, op, tensor(env, &a), tensor(env, &b), out);
@@ -100,6 +115,17 @@ fn arithmetic<T: kernels::Number + AnyBitPattern + NoUninit>(
     kernels::arithmetic::<T>(env.cpu, op, tensor(env, a), tensor(env, b), out.get_mut(y.len))
 }
 
+fn bitwise<T: kernels::Bits + AnyBitPattern + NoUninit>(
+    env: &Env<'_>,
+    op: Bitwise,
+    a: &Operand,
+    b: &Operand,
+    out: &mut Buffer,
+    y: Target,
+) {
+    kernels::bitwise::<T>(env.cpu, op, tensor(env, a), tensor(env, b), out.get_mut(y.len));
+}
+
 fn compare<T: AnyBitPattern + PartialOrd + Send + Sync>(
     env: &Env<'_>,
     op: Comparison,
@@ -114,6 +140,9 @@ fn compare<T: AnyBitPattern + PartialOrd + Send + Sync>(
 impl CpuOp for Unary {
     fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
         let (x, y) = (lowering.input(0)?, lowering.result()?);
+        if x.ty.dtype.is_int() {
+            return integers(self.kind, lowering);
+        }
         let op = match self.kind {
             UnaryKind::Not => {
                 return call(y, move |env, out| {
@@ -154,6 +183,26 @@ impl CpuOp for Unary {
             Ok(())
         })
     }
+}
+
+/// A function of one integer.
+fn integers(kind: UnaryKind, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
+    let (x, y) = (lowering.input(0)?, lowering.result()?);
+    let op = match kind {
+        UnaryKind::Negative => IntegerUnary::Neg,
+        UnaryKind::Absolute => IntegerUnary::Abs,
+        UnaryKind::Square => IntegerUnary::Square,
+        UnaryKind::Sign => IntegerUnary::Sign,
+        other => return Err(lowering.refuse(format!("{} takes no integers", other.name()))),
+    };
+    let is_wide = x.ty.dtype == DType::I64;
+    call(y, move |env, out| {
+        match is_wide {
+            true => kernels::unary_integer::<i64>(env.cpu, op, env.get(&x), out.get_mut(y.len)),
+            false => kernels::unary_integer::<i32>(env.cpu, op, env.get(&x), out.get_mut(y.len)),
+        }
+        Ok(())
+    })
 }
 
 impl CpuOp for Cast {

@@ -14,7 +14,15 @@ fn kernel(kind: BinaryKind) -> Option<BinaryOp> {
         BinaryKind::Divide => Some(BinaryOp::Divide),
         BinaryKind::Maximum => Some(BinaryOp::Maximum),
         BinaryKind::Minimum => Some(BinaryOp::Minimum),
-        BinaryKind::Power | BinaryKind::FloorDivide | BinaryKind::Modulo => None,
+        BinaryKind::Power
+        | BinaryKind::FloorDivide
+        | BinaryKind::Modulo
+        | BinaryKind::Remainder
+        | BinaryKind::BitAnd
+        | BinaryKind::BitOr
+        | BinaryKind::BitXor
+        | BinaryKind::ShiftLeft
+        | BinaryKind::ShiftRight => None,
         BinaryKind::Equal => Some(BinaryOp::Equal),
         BinaryKind::NotEqual => Some(BinaryOp::NotEqual),
         BinaryKind::Less => Some(BinaryOp::Less),
@@ -31,7 +39,7 @@ impl GpuOp for Binary {
     fn check(&self, node: &Node, graph: &Graph) -> Result<(), String> {
         let dtype = node.inputs.first().copied().flatten().map(|id| graph.ty(id).dtype);
         if kernel(self.kind).is_none() {
-            return Err("powers have no GPU kernel".to_owned());
+            return Err(format!("{} has no GPU kernel", self.kind.name()));
         }
         // An i64 is 32 bits wide there, so that sums would wrap elsewhere.
         if !self.kind.gives_bool() && dtype != Some(DType::F32) {
