@@ -43,7 +43,7 @@ use std::sync::Arc;
 use prost::Message;
 use prost::bytes::Bytes;
 
-use crate::graph::Graph;
+use crate::graph::{Graph, Tensor};
 use context::Context;
 pub use error::{NodeProblem, OnnxError};
 use lower::{Lowering, Scope};
@@ -74,6 +74,15 @@ pub fn read(bytes: impl Into<Bytes>, folder: Option<&Path>) -> Result<Graph, Onn
     let mut graph = lowering.finish();
     graph.set_exported(true);
     Ok(graph)
+}
+
+/// Reads a tensor that lies in a file of its own (`.pb`), as the data of ONNX's tests do.
+///
+/// # Errors
+/// If the bytes are damaged, or its elements are of a type that is not supported.
+pub fn read_tensor(bytes: &[u8]) -> Result<Tensor, OnnxError> {
+    let proto = proto::TensorProto::decode(bytes).map_err(OnnxError::Decode)?;
+    tensor::read(&proto, &Folder::new(None))
 }
 
 /// Adds the inputs of the Graph. One that an initializer gives a value is a constant.
