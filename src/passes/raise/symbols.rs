@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::graph::{Dim, DimExpr, Operator, Symbol, TensorType};
-use crate::ops::{If, Late, Loop, Reshape, Scan, Sizes};
+use crate::ops::{Arange, BroadcastTo, If, Late, Loop, Reshape, Scan, Sizes};
 
 /// Symbols that nothing binds any more, and the sizes that they were.
 #[derive(Debug, Default)]
@@ -34,6 +34,14 @@ impl Renamed {
         if let Some(op) = op.downcast_ref::<Sizes>() {
             let dims = self.all(&op.dims)?;
             return Some(Arc::new(Sizes { dims, ..op.clone() }));
+        }
+        if let Some(op) = op.downcast_ref::<BroadcastTo>() {
+            let dims = self.all(&op.dims)?;
+            return Some(Arc::new(BroadcastTo { dims }));
+        }
+        if let Some(op) = op.downcast_ref::<Arange>() {
+            let count = self.dim(&op.count);
+            return (count != op.count).then(|| Arc::new(Arange { count }) as Arc<dyn Operator>);
         }
         if let Some(op) = op.downcast_ref::<Late>() {
             let outputs = self.types(&op.outputs)?;
