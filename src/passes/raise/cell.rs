@@ -121,6 +121,9 @@ pub fn two_states(algebra: &mut Algebra, h: Transition, c: Transition) -> Result
             }
             let (candidate_activation, candidate) = activated(algebra, candidate);
             match gates(algebra, [input, forget, candidate, out_argument], h.before) {
+                Ok(gates) if gates.iter().all(|gate| gate.recurrent.is_none()) => {
+                    nearest = "the gates do not depend on this state".to_owned();
+                }
                 Ok(gates) => {
                     let gate = algebra.activation(kind);
                     let activations = [gate, candidate_activation, output_activation];

@@ -13,6 +13,10 @@ pub fn number(graph: &Graph, mut id: ValueId) -> Option<f64> {
                 let node = graph.node(*node);
                 id = node.inputs.get(splat_slot(node)?).copied().flatten()?;
             }
+            // What a Session does not change is as good as a constant.
+            Source::Variable(variable) if !graph.is_kept(*variable) => {
+                return splat(&graph.variable(*variable).value);
+            }
             Source::Input(_) | Source::Variable(_) => return None,
         }
     }

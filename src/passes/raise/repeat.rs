@@ -108,8 +108,8 @@ fn read(
     let (first, given): (Vec<ValueId>, Vec<State>) = given.into_iter().unzip();
     let found = recognise(&mut reader, &given, &results)?;
     let mut is_backward = None;
-    for read in frame::reads(&found) {
-        let own = direction(graph, borders, &read, &count)?;
+    for (index, read) in frame::reads(&found).enumerate() {
+        let own = direction(graph, borders, &read, &count, index > 0)?;
         if is_backward.is_some_and(|other| other != own) {
             return Err("x and mask are walked in opposite directions".to_owned());
         }
@@ -232,7 +232,7 @@ fn bound(graph: &Graph, borders: &Borders<'_>, index: Index) -> Option<Dim> {
     }
 }
 
-/// Whether a sequence is walked backwards.
+/// Whether a sequence, x or the mask, is walked backwards.
 fn direction(graph: &Graph, borders: &Borders<'_>, read: &Read, count: &Dim) -> Result<bool, Miss> {
     let sequence = borders.outer(read.sequence).ok_or("it reads a sequence that it computes")?;
     let length = graph.ty(sequence).dims.get(read.axis);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Algebra, Row, Term};
+use super::{Algebra, Poly, Row, Term};
 use crate::graph::{DType, Dim, Graph, Node, Source, Tensor, ValueId};
 use crate::ops::{
     Activate, Activation, Binary, BinaryKind, Cast, Concat, Dense, MatMul, Reshape, Select, Slice,
@@ -468,10 +468,18 @@ impl<'g> Reader<'g> {
         let row = left.0.zip(&right.0, &mut self.algebra, |algebra, a, b, width| match kind {
             BinaryKind::Add => algebra.add(a, b, 1.0),
             BinaryKind::Subtract => algebra.add(a, b, -1.0),
-            BinaryKind::Multiply | BinaryKind::And => algebra.multiply(a, b),
+            BinaryKind::Multiply => match spelled(algebra, a, b, width) {
+                Some(poly) => Some(poly),
+                None => algebra.multiply(a, b),
+            },
+            BinaryKind::And => algebra.multiply(a, b),
             BinaryKind::Divide => {
                 let divisor = algebra.as_number(b).filter(|number| *number != 0.0)?;
-                Some(algebra.scale(a, 1.0 / divisor))
+                let factor = algebra.number(1.0 / divisor);
+                match spelled(algebra, a, factor, width) {
+                    Some(poly) => Some(poly),
+                    None => Some(algebra.scale(a, 1.0 / divisor)),
+                }
             }
             BinaryKind::Or => {
                 let both = algebra.multiply(a, b)?;
@@ -501,8 +509,32 @@ impl<'g> Reader<'g> {
     }
 }
 
+/// The activations that are spelled as products: `x * sigmoid(x)`, and `relu6(x + 3) / 6`.
+fn spelled(algebra: &mut Algebra, a: Poly, b: Poly, width: usize) -> Option<Poly> {
+    for (x, other) in [(a, b), (b, a)] {
+        let Some(Term::Activated(kind, argument, _)) = algebra.as_term(x) else { continue };
+        match algebra.activation(kind) {
+            Activation::Sigmoid if argument == other => {
+                return Some(algebra.activate(Activation::Silu, argument, width));
+            }
+            Activation::Relu6 if algebra.as_number(other).is_some_and(is_sixth) => {
+                let three = algebra.number(3.0);
+                let argument = algebra.add(argument, three, -1.0)?;
+                return Some(algebra.activate(Activation::HardSigmoid, argument, width));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether a number is 1/6 in single precision.
+fn is_sixth(number: f64) -> bool {
+    (number - 1.0 / 6.0).abs() < 1e-7
+}
+
 /// `max(a, b)`, which of 0 and x is an activation.
-fn larger(algebra: &mut Algebra, a: super::Poly, b: super::Poly, width: usize) -> super::Poly {
+fn larger(algebra: &mut Algebra, a: Poly, b: Poly, width: usize) -> Poly {
     for (number, x) in [(a, b), (b, a)] {
         if algebra.as_number(number) == Some(0.0) {
             // min(max(x, 0), 6) is known either way round.
@@ -519,7 +551,7 @@ fn larger(algebra: &mut Algebra, a: super::Poly, b: super::Poly, width: usize) -
 }
 
 /// `min(a, b)`.
-fn smaller(algebra: &mut Algebra, a: super::Poly, b: super::Poly, width: usize) -> super::Poly {
+fn smaller(algebra: &mut Algebra, a: Poly, b: Poly, width: usize) -> Poly {
     for (number, x) in [(a, b), (b, a)] {
         if algebra.as_number(number) == Some(6.0)
             && let Some(Term::Activated(index, y, _)) = algebra.as_term(x)
