@@ -90,7 +90,7 @@ pub fn one_state(algebra: &mut Algebra, h: Transition) -> Result<Formula, Miss> 
     Ok(Formula::Simple { gate: Box::new(gate), activation })
 }
 
-/// The formula of `h'` and `c'`.
+/// The formula of `h'` and `c'`, where `h'` is made of `seen`, which is `c'` or a name of it.
 ///
 /// # Errors
 /// If it is not that of an LSTM; the text says which part differs.
@@ -134,6 +134,71 @@ pub fn two_states(algebra: &mut Algebra, h: Transition, c: Transition) -> Result
         }
     }
     Err(nearest)
+}
+
+/// `h'` and `c'` of a formula for a step `x` and the states before it; `seen` is how `h'` names `c'`.
+pub fn apply(
+    algebra: &mut Algebra,
+    formula: &Formula,
+    x: Poly,
+    (h, c): (Poly, Poly),
+    seen: Poly,
+    units: usize,
+) -> Option<(Poly, Option<Poly>)> {
+    match formula {
+        Formula::Lstm { gates, activations: [gate, candidate, output] } => {
+            let mut made = [h; 4];
+            for (index, own) in gates.iter().enumerate() {
+                let argument = argument(algebra, own, x, h)?;
+                let activation = if index == 2 { *candidate } else { *gate };
+                made[index] = algebra.activate(activation, argument, units);
+            }
+            let [i, f, g, o] = made;
+            let (kept, new) = (algebra.multiply(f, c)?, algebra.multiply(i, g)?);
+            let c = algebra.add(kept, new, 1.0)?;
+            let bent = algebra.activate(*output, seen, units);
+            Some((algebra.multiply(o, bent)?, Some(c)))
+        }
+        Formula::Gru { gates, inner, reset_after, activations: [gate, candidate] } => {
+            let z = argument(algebra, &gates[0], x, h)?;
+            let z = algebra.activate(*gate, z, units);
+            let r = argument(algebra, &gates[1], x, h)?;
+            let r = algebra.activate(*gate, r, units);
+            let reset = algebra.multiply(r, h)?;
+            let mut g = argument(algebra, &gates[2], x, reset)?;
+            if *reset_after {
+                let inner = argument(algebra, inner, x, h)?;
+                let inner = algebra.multiply(r, inner)?;
+                g = algebra.add(g, inner, 1.0)?;
+            }
+            let g = algebra.activate(*candidate, g, units);
+            let difference = algebra.add(h, g, -1.0)?;
+            let part = algebra.multiply(z, difference)?;
+            Some((algebra.add(part, g, 1.0)?, None))
+        }
+        Formula::Simple { gate, activation } => {
+            let argument = argument(algebra, gate, x, h)?;
+            Some((algebra.activate(*activation, argument, units), None))
+        }
+    }
+}
+
+/// `x·W + h·R + b` of a gate.
+fn argument(algebra: &mut Algebra, gate: &Gate, x: Poly, h: Poly) -> Option<Poly> {
+    let mut sum = algebra.number(gate.constant);
+    for (_, matrix) in &gate.input {
+        let product = algebra.product(x, *matrix);
+        sum = algebra.add(sum, product, 1.0)?;
+    }
+    if let Some(matrix) = gate.recurrent {
+        let product = algebra.product(h, matrix);
+        sum = algebra.add(sum, product, 1.0)?;
+    }
+    for (value, range) in &gate.bias {
+        let row = algebra.of(Term::Fixed(*value, *range));
+        sum = algebra.add(sum, row, 1.0)?;
+    }
+    Some(sum)
 }
 
 /// The activation and argument of o, and the activation a, of `h' = o * a(c')`.

@@ -233,10 +233,18 @@ fn bound(graph: &Graph, borders: &Borders<'_>, index: Index) -> Option<Dim> {
 }
 
 /// Whether a sequence, x or the mask, is walked backwards.
-fn direction(graph: &Graph, borders: &Borders<'_>, read: &Read, count: &Dim) -> Result<bool, Miss> {
+fn direction(
+    graph: &Graph,
+    borders: &Borders<'_>,
+    read: &Read,
+    count: &Dim,
+    is_mask: bool,
+) -> Result<bool, Miss> {
     let sequence = borders.outer(read.sequence).ok_or("it reads a sequence that it computes")?;
     let length = graph.ty(sequence).dims.get(read.axis);
-    if length != Some(count) {
+    // A mask of another length than x is refused in the run.
+    let may_fit = is_mask && length.is_some_and(|length| length.may_equal(count));
+    if length != Some(count) && !may_fit {
         let length = length.map_or_else(String::new, Dim::to_string);
         return Err(format!("it runs {count} times, and the sequence has {length} steps"));
     }

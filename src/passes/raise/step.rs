@@ -162,7 +162,7 @@ impl Formulas {
         let states = || self.states.iter().enumerate().filter_map(|(i, s)| Some((i, (*s)?)));
         for (cell, c) in states() {
             for (hidden, h) in states().filter(|(hidden, _)| *hidden != cell) {
-                match two_states(algebra, h, c) {
+                match two_states(algebra, h, c, c.after) {
                     Ok(formula) => return Ok((hidden, Some(cell), formula)),
                     Err(miss) if miss.contains("but") => nearest = Some(miss),
                     Err(miss) => nearest = nearest.or(Some(miss)),

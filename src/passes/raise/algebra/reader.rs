@@ -7,7 +7,7 @@ use super::{Algebra, Poly, Row, Term};
 use crate::graph::{DType, Dim, Graph, Node, Source, Tensor, ValueId};
 use crate::ops::{
     Activate, Activation, Binary, BinaryKind, Cast, Concat, Dense, MatMul, Reshape, Select, Slice,
-    Take, Unary, UnaryKind,
+    Take, Tile, Unary, UnaryKind,
 };
 
 /// An integer that counts the steps: `scale * step + offset`, and a value that is the same in every
@@ -111,10 +111,17 @@ impl<'g> Reader<'g> {
         true
     }
 
-    /// Lets a value have the formulas of a row.
-    pub fn set(&mut self, value: ValueId, row: Row) {
-        let rank = self.graph.ty(value).rank();
-        self.natures.insert(value, Nature::Row(row, rank));
+    /// Gives a value a name: what takes it sees `[batch, width]` of the value `name`, not its formula.
+    pub fn name(&mut self, value: ValueId, name: ValueId) {
+        if let Some(nature) = self.start(name) {
+            self.natures.insert(value, nature);
+        }
+    }
+
+    /// The nature of a value is that of another.
+    pub fn alias(&mut self, value: ValueId, other: ValueId) {
+        let nature = self.nature(other);
+        self.natures.insert(value, nature);
     }
 
     /// What stands for a value among those that are the same.
@@ -144,7 +151,18 @@ impl<'g> Reader<'g> {
     /// Reads a node, after those whose outputs it takes.
     pub fn read(&mut self, node: &Node) {
         if node.inputs.iter().flatten().all(|id| self.nature(*id) == Nature::Fixed) {
-            return self.read_fixed(node);
+            // The product of zeros, a first state, leaves the bias.
+            let is_product = node.op.downcast_ref::<MatMul>().is_some()
+                || node.op.downcast_ref::<Dense>().is_some();
+            let x = node.inputs.first().copied().flatten();
+            let is_zero = is_product && x.is_some_and(|x| self.splat(x) == Some(0.0));
+            match is_zero.then(|| self.formula(node)).flatten().zip(node.outputs.first()) {
+                Some(((row, rank), output)) => {
+                    self.natures.insert(*output, Nature::Row(row, rank));
+                }
+                None => self.read_fixed(node),
+            }
+            return;
         }
         let nature = self.index(node).or_else(|| self.taken(node)).or_else(|| {
             let (row, rank) = self.formula(node)?;
@@ -424,6 +442,15 @@ impl<'g> Reader<'g> {
                 ([a, x], [b, y]) if (a == b || a.known() == Some(1)) && x == y => Some((row, rank)),
                 ([a], [b, Dim::Known(1)]) if is_column && a == b => Some((row, 2)),
                 ([a, Dim::Known(1)], [b]) if is_column && a == b => Some((row, 1)),
+                _ => None,
+            };
+        }
+        if let Some(tile) = op.downcast_ref::<Tile>() {
+            let (row, rank) = self.any_row(first)?;
+            return match (row.whole(), &tile.repeats[..]) {
+                (Some(poly), [1, count]) if row.width() == 1 && rank == 2 => {
+                    Some((Row::of(*count, poly), 2))
+                }
                 _ => None,
             };
         }
