@@ -134,7 +134,9 @@ fn summary(reports: &[Report]) -> String {
 #[test]
 fn every_node_test_of_onnx_passes_or_is_refused_by_name() {
     let Some(folder) = downloaded() else {
-        eprintln!("SKIPPED: ONNX's node tests are not there; tools/onnx-conformance/make.py writes them");
+        eprintln!(
+            "SKIPPED: ONNX's node tests are not there; tools/onnx-conformance/make.py writes them"
+        );
         return;
     };
     let reports = run_all(&folder);

@@ -116,7 +116,8 @@ fn check_values(session: &mut Session, arrays: &BTreeMap<String, Tensor>) -> Res
             return if call == 1 { Err("no expected outputs".to_owned()) } else { Ok(()) };
         }
         let inputs: Tensors = part(&given).into_iter().collect();
-        let found = session.run(&inputs).map_err(|error| format!("call {call}: {}", chain(&error)))?;
+        let found =
+            session.run(&inputs).map_err(|error| format!("call {call}: {}", chain(&error)))?;
         for (name, tensor) in &outputs {
             let found = found.get(name).ok_or_else(|| format!("no output {name}"))?;
             difference(&format!("call {call}, {name}"), found, tensor)?;
@@ -127,8 +128,7 @@ fn check_values(session: &mut Session, arrays: &BTreeMap<String, Tensor>) -> Res
 
 fn check(case: &Case) -> Result<(), String> {
     let model = Model::open(case.file.with_added_extension("onnx")).map_err(|e| chain(&e))?;
-    let mut session =
-        model.session(&Options::new().threads(1)).map_err(|error| chain(&error))?;
+    let mut session = model.session(&Options::new().threads(1)).map_err(|error| chain(&error))?;
     let form = check_form(session.graph(), &case.raised);
     let arrays = npz::read(&case.file.with_added_extension("npz"));
     let values = check_values(&mut session, &arrays);

@@ -6,8 +6,7 @@ use super::*;
 fn updates_go_along_the_axis_and_stay_elsewhere() {
     let mut out = vec![0_i32; 9];
     let (indices, updates) = ([1_i64, 0, 2, 0, 2, 1], [10, 11, 12, 20, 21, 22]);
-    let call =
-        ElementsCall { shape: &[3, 3], indices: &indices, indices_shape: &[2, 3], axis: 0 };
+    let call = ElementsCall { shape: &[3, 3], indices: &indices, indices_shape: &[2, 3], axis: 0 };
     assert_eq!(scatter_elements(call, &updates, &mut out, |_, new| new), Ok(()));
     assert_eq!(out, [20, 11, 0, 10, 0, 22, 0, 21, 12]);
 }

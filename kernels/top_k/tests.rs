@@ -18,7 +18,8 @@ fn check<T: Ordered + PartialEq + std::fmt::Debug + Default>(call: TopKCall<T>) 
 
 #[test]
 fn the_best_of_each_row_are_those_of_a_full_sort() {
-    for (outer, axis, inner) in [(1, 1, 1), (3, 7, 1), (2, 8, 5), (5, 100, 3), (0, 4, 2), (1, 0, 1)] {
+    for (outer, axis, inner) in [(1, 1, 1), (3, 7, 1), (2, 8, 5), (5, 100, 3), (0, 4, 2), (1, 0, 1)]
+    {
         for count in [0, 1, axis / 2, axis] {
             for largest in [true, false] {
                 let len = outer * axis * inner;

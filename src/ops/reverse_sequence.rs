@@ -20,10 +20,7 @@ impl Operator for ReverseSequence {
     }
 
     fn attributes(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("batch_axis", self.batch_axis.to_string()),
-            ("time_axis", self.time_axis.to_string()),
-        ]
+        vec![("batch_axis", self.batch_axis.to_string()), ("time_axis", self.time_axis.to_string())]
     }
 
     fn input_name(&self, index: usize) -> Cow<'static, str> {

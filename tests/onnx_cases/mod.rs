@@ -228,5 +228,10 @@ fn difference(found: &Tensor, expected: &Tensor, random: bool) -> Option<String>
     };
     let wrong = a.iter().zip(&b).filter(|(a, b)| !close(**a, **b)).count();
     let first = a.iter().zip(&b).position(|(a, b)| !close(*a, *b))?;
-    Some(format!("differs in {wrong} of {}: {} instead of {} at {first}", a.len(), a[first], b[first]))
+    Some(format!(
+        "differs in {wrong} of {}: {} instead of {} at {first}",
+        a.len(),
+        a[first],
+        b[first]
+    ))
 }

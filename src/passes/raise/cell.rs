@@ -94,9 +94,14 @@ pub fn one_state(algebra: &mut Algebra, h: Transition) -> Result<Formula, Miss> 
 ///
 /// # Errors
 /// If it is not that of an LSTM; the text says which part differs.
-pub fn two_states(algebra: &mut Algebra, h: Transition, c: Transition) -> Result<Formula, Miss> {
+pub fn two_states(
+    algebra: &mut Algebra,
+    h: Transition,
+    c: Transition,
+    seen: Poly,
+) -> Result<Formula, Miss> {
     let (output, out_argument, output_activation) =
-        lstm_output(algebra, h.after, c.after).ok_or("h' is not o * a(c') of the cell state c'")?;
+        lstm_output(algebra, h.after, seen).ok_or("h' is not o * a(c') of the cell state c'")?;
     let atoms = algebra.atoms_of(c.after);
     let activations: Vec<Atom> = atoms
         .into_iter()

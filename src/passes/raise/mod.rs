@@ -14,6 +14,7 @@ mod scan;
 mod step;
 mod symbols;
 mod transposes;
+mod unrolled;
 mod weights;
 
 use std::collections::HashSet;
@@ -23,6 +24,9 @@ use self::symbols::Renamed;
 use super::{remove_dead, simplify};
 use crate::graph::{Edit, Graph, GraphError, Node, TensorType, ValueId};
 use crate::ops::{Loop, Scan};
+
+/// So many layers of cells that are written out are raised.
+const LAYERS: usize = 32;
 
 /// Why a rule that nearly held did not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +52,13 @@ impl std::fmt::Display for Note {
 pub fn raise(graph: &Graph) -> Result<(Graph, Vec<Note>), GraphError> {
     let mut notes = Vec::new();
     let graph = loops(graph, &mut notes)?;
-    let graph = transposes::join(&graph)?;
-    let graph = remove_dead(&simplify(&graph)?)?;
+    let mut graph = transposes::join(&graph)?;
+    // Cells on top of cells: the steps of the lower layer are a sequence now.
+    for _ in 0..LAYERS {
+        let Some(raised) = unrolled::raise(&graph)? else { break };
+        graph = remove_dead(&raised)?;
+    }
+    let graph = remove_dead(&simplify(&transposes::join(&graph)?)?)?;
     Ok((graph, notes))
 }
 

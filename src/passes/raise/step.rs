@@ -243,7 +243,10 @@ impl Formulas {
 }
 
 /// The one sequence that the gates read.
-fn sequence(reader: &Reader<'_>, formula: &Formula) -> Result<Read, Miss> {
+///
+/// # Errors
+/// If they read none or several; the text says so.
+pub fn sequence(reader: &Reader<'_>, formula: &Formula) -> Result<Read, Miss> {
     let parts = gates(formula).into_iter().flat_map(|gate| &gate.input);
     let mut found: Option<Read> = None;
     for (x, Matrix { rows, .. }) in parts {

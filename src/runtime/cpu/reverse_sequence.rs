@@ -56,8 +56,7 @@ fn turn_by<T: Moved, I: Index + AnyBitPattern>(
     out: &mut Buffer,
     y: Target,
 ) -> Result<(), BadLength> {
-    let (first, second) =
-        (op.batch_axis.min(op.time_axis), op.batch_axis.max(op.time_axis));
+    let (first, second) = (op.batch_axis.min(op.time_axis), op.batch_axis.max(op.time_axis));
     let call = ReverseSequenceCall {
         x: env.get::<T>(x),
         lengths: env.get::<I>(lengths),

@@ -59,8 +59,7 @@ impl Scatter {
         places: Places,
         kind: ScatterKind,
     ) -> Result<Box<dyn Kernel>, RunError> {
-        let (x, indices, updates) =
-            (lowering.input(0)?, lowering.input(1)?, lowering.input(2)?);
+        let (x, indices, updates) = (lowering.input(0)?, lowering.input(1)?, lowering.input(2)?);
         check_rank(lowering, &x)?;
         let expected = match places {
             Places::Along(_) => indices.shape.clone(),

@@ -11,10 +11,12 @@ use crate::graph::DType;
 pub fn cast(call: &mut Call<'_>) -> Outputs {
     let input = call.operand(0, "input")?;
     let to = match call.opset() {
-        ..6 => return Err(crate::formats::onnx::error::unsupported(
-            "Cast before version 6",
-            "convert the model with onnx.version_converter",
-        )),
+        ..6 => {
+            return Err(crate::formats::onnx::error::unsupported(
+                "Cast before version 6",
+                "convert the model with onnx.version_converter",
+            ));
+        }
         _ => call.attributes.int("to")?.ok_or_else(|| missing("to"))?,
     };
     let known = i32::try_from(to).map_err(|_| "an unknown element type".to_owned()).and_then(dtype);

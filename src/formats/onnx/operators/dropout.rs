@@ -53,4 +53,3 @@ pub fn dropout(call: &mut Call<'_>) -> Outputs {
 fn first(ratio: &Tensor) -> Option<f64> {
     Some(ratio.data().number(0)?.to_f64())
 }
-

@@ -159,9 +159,7 @@ fn without_ones(
     index: usize,
 ) -> Result<Labelled, Problem> {
     let x = &tensors[index];
-    let is_one = |x: &Labelled, letter: char| {
-        size(call, x, letter).map(|dim| dim == Dim::Known(1))
-    };
+    let is_one = |x: &Labelled, letter: char| size(call, x, letter).map(|dim| dim == Dim::Known(1));
     let goes = |letter: char| {
         is_one(x, letter) == Some(true)
             && tensors.iter().any(|other| is_one(other, letter) == Some(false))

@@ -72,14 +72,13 @@ pub fn tile(call: &mut Call<'_>) -> Outputs {
         return call.late(&[1], vec![TensorType::new(ty.dtype, dims)]);
     };
     let counts = repeats.elements.iter().map(Size::dim).collect::<Option<Vec<Dim>>>();
-    let counts = counts.filter(|counts| counts.len() == ty.rank()).ok_or_else(|| {
-        NodeProblem::Input {
+    let counts =
+        counts.filter(|counts| counts.len() == ty.rank()).ok_or_else(|| NodeProblem::Input {
             index: 1,
             input: "repeats",
             found: format!("{:?}", repeats.elements),
             expected: format!("a count for each axis of {ty}"),
-        }
-    })?;
+        })?;
     if let Some(repeats) = counts.iter().map(Dim::known).collect::<Option<Vec<usize>>>() {
         return Ok(vec![call.add(Tile { repeats }, &[x])?.into()]);
     }

@@ -90,7 +90,6 @@ pub fn bit_shift(call: &mut Call<'_>) -> Outputs {
     Ok(vec![call.cast(z, dtype)?.into()])
 }
 
-
 /// Bits of a number with a sign moved down: those of the complement, where it is negative.
 fn signed_shift(call: &mut Call<'_>, x: ValueId, y: ValueId, dtype: DType) -> Outputs {
     let carrier = carrier(dtype)?;

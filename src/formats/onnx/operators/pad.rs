@@ -66,7 +66,9 @@ pub fn pad(call: &mut Call<'_>) -> Outputs {
     let mut y = cut(call, x, &margins)?;
     for Margin { axis, before, after } in margins {
         let none = Size::Known(0);
-        let add = |size: Size| if size.known().is_some_and(|size| size < 0) { none.clone() } else { size };
+        let add = |size: Size| {
+            if size.known().is_some_and(|size| size < 0) { none.clone() } else { size }
+        };
         let (before, after) = (add(before), add(after));
         if before != none || after != none {
             y = along(call, y, axis, [before, after], mode, value)?;

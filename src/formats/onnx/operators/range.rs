@@ -42,7 +42,8 @@ pub fn range(call: &mut Call<'_>) -> Outputs {
 
 /// First number, distance, and how many there are, for sizes.
 fn counted(start: &Sizes, limit: &Sizes, delta: &Sizes) -> Option<(Size, i64, Dim)> {
-    let ([start], [limit], [delta]) = (&start.elements[..], &limit.elements[..], &delta.elements[..])
+    let ([start], [limit], [delta]) =
+        (&start.elements[..], &limit.elements[..], &delta.elements[..])
     else {
         return None;
     };

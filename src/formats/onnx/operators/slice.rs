@@ -32,7 +32,8 @@ enum Found {
 pub fn slice(call: &mut Call<'_>) -> Outputs {
     let data = call.operand(0, "data")?;
     let ty = call.ty(&data);
-    let found = if call.opset() < 10 { attributes(call, ty.rank())? } else { inputs(call, ty.rank())? };
+    let found =
+        if call.opset() < 10 { attributes(call, ty.rank())? } else { inputs(call, ty.rank())? };
     let parts = match found {
         Found::Unknown(needed, axes) => return late(call, &needed, axes, ty),
         Found::Parts(parts) => parts,
@@ -139,7 +140,8 @@ fn inputs(call: &mut Call<'_>, rank: usize) -> Result<Found, Problem> {
             (None, None, Some(count)) => Some((0..count as i64).collect()),
             _ => None,
         };
-        let axes = axes.map(|axes| axes.iter().map(|&axis| call.axis("axes", axis, rank)).collect());
+        let axes =
+            axes.map(|axes| axes.iter().map(|&axis| call.axis("axes", axis, rank)).collect());
         return Ok(Found::Unknown(needed, axes.transpose()?));
     };
     parts(call, rank, starts.elements.clone(), ends.elements.clone(), axes, steps)
