@@ -103,7 +103,9 @@ fn lower_whole(graph: &GraphProto, context: &Arc<Context>) -> Result<Named, Onnx
         _ => None,
     });
     let values = values.collect();
-    Ok((lowering.finish(), values))
+    let mut graph = lowering.finish();
+    graph.set_exported(true);
+    Ok((graph, values))
 }
 
 /// The inputs to which no initializer gives a value.
