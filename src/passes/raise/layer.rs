@@ -148,6 +148,7 @@ fn general_node(
         Formula::Simple { activation, .. } => [Activation::Sigmoid, *activation, *activation],
     };
     let op = GeneralRecurrent {
+        quantized_state: false,
         cell: match &layer.formula {
             Formula::Lstm { .. } => RecurrentCell::Lstm,
             Formula::Gru { reset_after, .. } => RecurrentCell::Gru { reset_after: *reset_after },
