@@ -147,6 +147,7 @@ fn inputs(graph: &Graph, batch: usize, length: usize, ids: i64) -> Result<Tensor
                 let text = |index: i64| format!("w{} w{} w{} unknown", index % 9, index % 5, index);
                 Tensor::new(shape, numbers.map(text).collect::<Vec<_>>())?
             }
+            other => return Err(format!("no documented model takes {other}").into()),
         };
         tensors.insert(input.name.clone(), tensor);
     }

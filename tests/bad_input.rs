@@ -315,9 +315,9 @@ fn damaged_arrays_are_refused() {
     let nothing = folder.write("none.npz", zipped(&[]));
     folder.refused(&["run", &model, "--input", &nothing], &["none.npz", "`x`"]);
     let other = npy(&header("<f4", "1, 4"), &[0; 16]);
-    let two = [("x.npy".to_owned(), other.clone()), ("y.npy".to_owned(), other)];
+    let two = [("x.npy".to_owned(), other.clone()), ("z.npy".to_owned(), other)];
     let two = folder.write("two.npz", zipped(&two));
-    folder.refused(&["run", &model, "--input", &two], &["two.npz", "`y`"]);
+    folder.refused(&["run", &model, "--input", &two], &["two.npz", "`z`"]);
     let cut = folder.write("cut.npz", &zipped(&[("x.npy".to_owned(), vec![0; 400])])[..60]);
     folder.refused(&["run", &model, "--input", &cut], &["cut.npz"]);
 }

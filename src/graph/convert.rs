@@ -323,7 +323,7 @@ mod tests {
         ];
         assert_eq!(data.cast(DType::Str), Ok(Data::Str(texts.map(str::to_owned).into())));
         let half = Data::F16(vec![f16::from_f32(0.1), f16::from_f32(65504.0)]);
-        let texts = ["0.1", "65504.0"].map(str::to_owned);
+        let texts = ["0.1", "65500.0"].map(str::to_owned);
         assert_eq!(half.cast(DType::Str), Ok(Data::Str(texts.into())));
     }
 

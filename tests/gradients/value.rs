@@ -24,7 +24,7 @@ impl Value {
             Data::I32(v) => Elements::I(v.iter().map(|&v| v.into()).collect()),
             Data::I64(v) => Elements::I(v.clone()),
             Data::Bool(v) => Elements::B(v.iter().map(|&v| v.into()).collect()),
-            Data::Str(_) => panic!("text has no gradient"),
+            other => panic!("{other:?} has no gradient"),
         };
         Value { dtype: tensor.dtype(), shape: tensor.shape().to_vec(), elements }
     }
