@@ -74,6 +74,9 @@ struct Names<'g> {
     aliases: HashMap<ValueId, Vec<ValueId>>,
 }
 
+/// A mask, a formula where it counts, and that where it does not.
+type Unmasked = (Option<(Mask, Atom)>, Poly, Option<Poly>);
+
 impl<'g> Names<'g> {
     fn read(graph: &'g Graph) -> Names<'g> {
         let mut names = Names {
@@ -89,10 +92,10 @@ impl<'g> Names<'g> {
         }
         let taken = graph.nodes().iter().flat_map(|node| node.inputs.iter().flatten().copied());
         for value in taken {
-            if let Source::Variable(variable) = graph.value(value).source {
-                if graph.is_kept(variable) {
-                    names.reader.set_row(value);
-                }
+            if let Source::Variable(variable) = graph.value(value).source
+                && graph.is_kept(variable)
+            {
+                names.reader.set_row(value);
             }
         }
         let (multiplied, bent) = takers(graph);
@@ -198,7 +201,7 @@ impl<'g> Names<'g> {
     }
 
     /// The mask of a formula, the formula where it counts and where it does not.
-    fn unmasked(&mut self, formula: Poly) -> Option<(Option<(Mask, Atom)>, Poly, Option<Poly>)> {
+    fn unmasked(&mut self, formula: Poly) -> Option<Unmasked> {
         let algebra = &mut self.reader.algebra;
         let atoms = algebra.atoms_of(formula);
         let masks: Vec<Atom> =
@@ -619,8 +622,8 @@ fn add(
             Some(layer::mask(graph, &node.name, sequence, mask.is_inverted)?)
         }
     };
-    let hidden = chain.first.0.map(|value| there(value)).transpose()?;
-    let cell = chain.first.1.map(|value| there(value)).transpose()?;
+    let hidden = chain.first.0.map(there).transpose()?;
+    let cell = chain.first.1.map(there).transpose()?;
     let is_backward = chain.is_backward;
     let around = Around { name: &node.name, x, mask, hidden, cell, is_backward };
     layer::add(graph, &chain.layer, &around, &mut |graph, value| borders.resolve(graph, value))
