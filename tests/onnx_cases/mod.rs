@@ -14,6 +14,8 @@ use serde::Deserialize;
 const TOLERANCE: f64 = 1e-5;
 /// That of results in `f16`, whose last digit it is.
 const HALF: f64 = 1e-3;
+/// The case whose expected values are written with four digits: half of the last one.
+const ROUNDED: (&str, f64) = ("test_averagepool_2d_ceil_last_window_starts_on_pad", 5e-5);
 
 /// A line of the index.
 #[derive(Clone, Debug, Deserialize)]
@@ -173,7 +175,7 @@ fn run_set(
         let Some(found) = result.get(name) else {
             return Outcome::Wrong(format!("gives no {name}"));
         };
-        if let Some(difference) = difference(found, &expected, case.random) {
+        if let Some(difference) = difference(found, &expected, case) {
             return Outcome::Wrong(format!("{name} {difference}"));
         }
     }
@@ -205,16 +207,17 @@ fn is_refusal(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// How two tensors differ, if they do; of random ones only type and shape count.
-fn difference(found: &Tensor, expected: &Tensor, random: bool) -> Option<String> {
+fn difference(found: &Tensor, expected: &Tensor, case: &Case) -> Option<String> {
     if found.dtype() != expected.dtype() || found.shape() != expected.shape() {
         let (dtype, shape) = (found.dtype(), found.shape());
         let (other, sizes) = (expected.dtype(), expected.shape());
         return Some(format!("is {dtype}{shape:?}, expected {other}{sizes:?}"));
     }
-    if random {
+    if case.random {
         return None;
     }
     let tolerance = match found.data() {
+        Data::F32(_) if case.name == ROUNDED.0 => ROUNDED.1,
         Data::F32(_) | Data::F64(_) => TOLERANCE,
         Data::F16(_) => HALF,
         same => {
