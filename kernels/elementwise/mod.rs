@@ -19,7 +19,7 @@ pub use broadcast::{broadcast_shape, broadcasts_to};
 pub use cast::{Elements, ElementsMut, cast};
 pub use logic::{compare, logical, not, select};
 pub use number::Number;
-pub use unary::{Integer, IntegerUnary, Unary, unary, unary_assign, unary_integer};
+pub use unary::{Integer, IntegerUnary, Unary, unary, unary_assign, unary_f64, unary_integer};
 
 use std::fmt;
 

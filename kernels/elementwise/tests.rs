@@ -534,3 +534,53 @@ fn large_unsigned_numbers_compare_as_such() {
         }
     }
 }
+
+#[test]
+fn functions_of_64_bits_are_those_of_32_with_more_digits() {
+    let pool = Pool::new(2);
+    let cpu = Cpu { isa: Isa::detect(), pool: &pool };
+    let functions = [
+        Unary::Neg,
+        Unary::Abs,
+        Unary::Sqrt,
+        Unary::Rsqrt,
+        Unary::Square,
+        Unary::Exp,
+        Unary::Log,
+        Unary::Sin,
+        Unary::Cos,
+        Unary::Erf,
+        Unary::Floor,
+        Unary::Ceil,
+        Unary::Round,
+        Unary::Sign,
+        Unary::Reciprocal,
+        Unary::Tan,
+        Unary::Asin,
+        Unary::Acos,
+        Unary::Atan,
+        Unary::Sinh,
+        Unary::Cosh,
+        Unary::Asinh,
+        Unary::Acosh,
+        Unary::Atanh,
+        Unary::Log1p,
+        Unary::Expm1,
+        Unary::Log2,
+        Unary::Log10,
+    ];
+    for op in functions {
+        for len in [0, 1, 9, 40_000] {
+            let x: Vec<f32> = (0..len).map(|i| (i as f32 * 0.37).sin() * 3.0).collect();
+            let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+            let (mut narrow, mut out) = (vec![0.0; len], vec![0.0; len]);
+            unary(cpu, op, &x, &mut narrow);
+            unary_f64(cpu, op, &wide, &mut out);
+            for (a, b) in narrow.iter().zip(&out) {
+                let same = a.is_nan() && b.is_nan() || f64::from(*a) == *b;
+                let close = (f64::from(*a) - b).abs() <= 1e-5 * (1.0 + b.abs());
+                assert!(same || close, "{op:?}: {a} and {b}");
+            }
+        }
+    }
+}

@@ -93,6 +93,52 @@ pub fn unary(cpu: Cpu, op: Unary, x: &[f32], out: &mut [f32]) {
     });
 }
 
+/// Writes `op(x)` to `out`, in 64 bits: for what is not worth a fast form.
+///
+/// # Panics
+/// If the lengths differ, or `op` is an activation.
+pub fn unary_f64(cpu: Cpu, op: Unary, x: &[f64], out: &mut [f64]) {
+    assert_eq!(x.len(), out.len(), "{op:?}: the output's length");
+    let function = of_f64(op);
+    for_each_block(cpu, out, |start, out| {
+        out.iter_mut().zip(&x[start..]).for_each(|(out, &x)| *out = function(x));
+    });
+}
+
+fn of_f64(op: Unary) -> fn(f64) -> f64 {
+    match op {
+        Unary::Neg => |x| -x,
+        Unary::Abs => f64::abs,
+        Unary::Sqrt => f64::sqrt,
+        Unary::Rsqrt => |x| 1.0 / x.sqrt(),
+        Unary::Square => |x| x * x,
+        Unary::Exp => f64::exp,
+        Unary::Log => f64::ln,
+        Unary::Sin => f64::sin,
+        Unary::Cos => f64::cos,
+        Unary::Erf => crate::activation::reference::erf,
+        Unary::Floor => f64::floor,
+        Unary::Ceil => f64::ceil,
+        Unary::Round => f64::round_ties_even,
+        Unary::Sign => |x| if x == 0.0 || x.is_nan() { x } else { x.signum() },
+        Unary::Reciprocal => |x| 1.0 / x,
+        Unary::Tan => f64::tan,
+        Unary::Asin => f64::asin,
+        Unary::Acos => f64::acos,
+        Unary::Atan => f64::atan,
+        Unary::Sinh => f64::sinh,
+        Unary::Cosh => f64::cosh,
+        Unary::Asinh => f64::asinh,
+        Unary::Acosh => f64::acosh,
+        Unary::Atanh => f64::atanh,
+        Unary::Log1p => f64::ln_1p,
+        Unary::Expm1 => f64::exp_m1,
+        Unary::Log2 => f64::log2,
+        Unary::Log10 => f64::log10,
+        Unary::Activation(activation) => panic!("{activation:?} has no form in 64 bits"),
+    }
+}
+
 /// Replaces every value by `op` of it.
 ///
 /// # Panics

@@ -4,6 +4,8 @@
 //! One row and one step at a time, on one thread: the forms that this alone can do are rare. Those
 //! that Keras knows have kernels of their own.
 
+mod quantized_state;
+
 use super::assert_len;
 use crate::activation::Activation;
 use crate::isa::Isa;
@@ -95,12 +97,16 @@ pub struct GeneralLayer<'a> {
     pub candidate: ScaledActivation,
     /// LSTM only: the activation of c on its way to the output.
     pub output: ScaledActivation,
-    /// Arguments of gates and candidate are held within `-clip..=clip`.
+    /// Arguments of all activations are held within `-clip..=clip`; the state c is not. With a quantized
+    /// state the argument of `output` is not either, as ONNX Runtime has it.
     pub clip: Option<f32>,
     /// Whether time runs backward.
     pub backward: bool,
     /// Whether masked steps output zeros instead of the output before them.
     pub zero_output_for_mask: bool,
+    /// Whether the state is quantized on its way into the recurrent product: to 8 bits, by the range that
+    /// all rows have at a step. Masks must leave a first part of each row then.
+    pub quantized_state: bool,
 }
 
 /// A call: inputs and outputs of all rows.
@@ -130,9 +136,9 @@ pub struct GeneralCall<'a> {
     pub workspace: &'a mut [f32],
 }
 
-/// Values of [`GeneralCall::workspace`].
-pub fn workspace_len(cell: GeneralCell, units: usize) -> usize {
-    (2 * cell.gates() + 5) * units
+/// Values of [`GeneralCall::workspace`]; `batch` counts where the state is quantized.
+pub fn workspace_len(cell: GeneralCell, units: usize, batch: Option<usize>) -> usize {
+    (2 * cell.gates() + 5 + 3 * batch.unwrap_or(0)) * units
 }
 
 /// Runs every row through the layer.
@@ -144,7 +150,10 @@ pub fn forward(isa: Isa, layer: &GeneralLayer<'_>, mut call: GeneralCall<'_>) {
     let GeneralCall { batch, time, .. } = call;
     check(layer, &call);
     let input = layer.kernel.len() / columns.max(1);
-    let workspace = &mut call.workspace[..workspace_len(layer.cell, units)];
+    if layer.quantized_state {
+        return quantized_state::forward(isa, layer, call);
+    }
+    let workspace = &mut call.workspace[..workspace_len(layer.cell, units, None)];
     let (sums, rest) = workspace.split_at_mut(2 * columns);
     let [h, c, output, memory] = cut(rest, units);
     for row in 0..batch {
@@ -296,7 +305,11 @@ impl GeneralLayer<'_> {
         look(2, c, o);
         self.activate(isa, self.gate, o);
         h.copy_from_slice(c);
-        self.output.apply(isa, h);
+        if self.quantized_state {
+            self.output.apply(isa, h);
+        } else {
+            self.activate(isa, self.output, h);
+        }
         h.iter_mut().zip(&*o).for_each(|(h, o)| *h *= o);
     }
 
@@ -403,6 +416,7 @@ mod tests {
                 clip: None,
                 backward: false,
                 zero_output_for_mask: false,
+                quantized_state: false,
             }
         }
 
@@ -410,7 +424,8 @@ mod tests {
         fn run(&self, layer: &GeneralLayer<'_>, mask: Option<&[u8]>) -> (Vec<f32>, Vec<f32>) {
             let mut sequence = vec![f32::NAN; self.batch * self.time * self.units];
             let mut final_c = vec![f32::NAN; self.batch * self.units];
-            let mut workspace = vec![f32::NAN; workspace_len(self.cell, self.units)];
+            let mut workspace =
+                vec![f32::NAN; workspace_len(self.cell, self.units, Some(self.batch))];
             let call = GeneralCall {
                 batch: self.batch,
                 time: self.time,
@@ -503,7 +518,7 @@ mod tests {
             let i = gate(sum(0) + 0.5 * c);
             let f = if coupled { 1.0 - i } else { gate(sum(1) - 0.25 * c) };
             let next = f * c + i * clip(sum(2));
-            let h = gate(sum(3) + 0.75 * next) * next.max(0.0);
+            let h = gate(sum(3) + 0.75 * next) * clip(next).max(0.0);
             let (sequence, final_c) = case.run(&layer, None);
             near(sequence[0], h);
             near(final_c[0], next);

@@ -17,6 +17,7 @@ pub trait Fold {
 pub trait Number: Copy + Send + Sync + private::Folds {}
 
 impl Number for f32 {}
+impl Number for f64 {}
 impl Number for i32 {}
 impl Number for i64 {}
 impl Number for u64 {}
@@ -67,10 +68,24 @@ fn smaller(a: f32, b: f32) -> f32 {
     if (a < b) | a.is_nan() { a } else { b }
 }
 
+#[inline(always)]
+fn larger_f64(a: f64, b: f64) -> f64 {
+    if (a > b) | a.is_nan() { a } else { b }
+}
+
+#[inline(always)]
+fn smaller_f64(a: f64, b: f64) -> f64 {
+    if (a < b) | a.is_nan() { a } else { b }
+}
+
 fold!(SumF32, f32, f64, 0.0, |a: f32, b| a + b, |a: f64, b: f32| a + f64::from(b));
 fold!(ProdF32, f32, f32, 1.0, |a: f32, b| a * b, |a: f32, b| a * b);
 fold!(MaxF32, f32, f32, f32::NEG_INFINITY, larger, larger);
 fold!(MinF32, f32, f32, f32::INFINITY, smaller, smaller);
+fold!(SumF64, f64, f64, 0.0, |a: f64, b| a + b, |a: f64, b: f64| a + b);
+fold!(ProdF64, f64, f64, 1.0, |a: f64, b| a * b, |a: f64, b| a * b);
+fold!(MaxF64, f64, f64, f64::NEG_INFINITY, larger_f64, larger_f64);
+fold!(MinF64, f64, f64, f64::INFINITY, smaller_f64, smaller_f64);
 fold!(SumI32, i32, i32, 0, i32::wrapping_add, i32::wrapping_add);
 fold!(ProdI32, i32, i32, 1, i32::wrapping_mul, i32::wrapping_mul);
 fold!(MaxI32, i32, i32, i32::MIN, i32::max, i32::max);
@@ -97,6 +112,7 @@ macro_rules! folds {
     };
 }
 folds!(f32, SumF32, ProdF32, MaxF32, MinF32);
+folds!(f64, SumF64, ProdF64, MaxF64, MinF64);
 folds!(i32, SumI32, ProdI32, MaxI32, MinI32);
 folds!(i64, SumI64, ProdI64, MaxI64, MinI64);
 folds!(u64, SumU64, ProdU64, MaxU64, MinU64);

@@ -255,6 +255,7 @@ pub struct Graph {
     layers: Vec<Layer>,
     penalties: Vec<Penalty>,
     untrainable: Vec<Untrainable>,
+    is_exported: bool,
     pub(super) fresh: usize,
 }
 
@@ -267,6 +268,16 @@ impl Graph {
     /// The model's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether an exporter spelled its layers out, which passes may put together again.
+    pub fn is_exported(&self) -> bool {
+        self.is_exported
+    }
+
+    /// Says whether an exporter spelled its layers out.
+    pub fn set_exported(&mut self, is_exported: bool) {
+        self.is_exported = is_exported;
     }
 
     /// The nodes, each after those whose outputs it takes.

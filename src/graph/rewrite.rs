@@ -49,6 +49,7 @@ impl Graph {
     ) -> Result<Graph, GraphError> {
         let mut new = Graph::new(self.name());
         new.fresh = self.fresh;
+        new.set_exported(self.is_exported());
         let mut map: HashMap<ValueId, ValueId> = HashMap::with_capacity(self.value_count());
         for variable in self.variables() {
             let Variable { name, kind, value, regularizer, constraint, kept } = variable;

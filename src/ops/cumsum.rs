@@ -27,7 +27,11 @@ impl Operator for Cumsum {
 
     fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
         inputs.at_most(1)?;
-        let x = inputs.typed(0, &[DType::F32, DType::I32, DType::I64], "a number")?;
+        let x = inputs.typed(
+            0,
+            &[DType::F32, DType::F64, DType::I32, DType::I64, DType::U64],
+            "f32, f64, i32, i64 or u64",
+        )?;
         match self.axis < x.rank() {
             true => Ok(vec![x.clone()]),
             false => Err(inputs.shape_error(0, format!("at least {} dimensions", self.axis + 1))),

@@ -33,12 +33,15 @@ pub struct GeneralRecurrent {
     pub candidate: ScaledActivation,
     /// The activation of c on its way to the output of an LSTM.
     pub output: ScaledActivation,
-    /// The largest magnitude of what gates and candidate are activated from.
+    /// The largest magnitude of what gates, candidate and output are activated from.
     pub clip: Option<f32>,
     /// Whether an LSTM's forget gate is `1 - i`.
     pub coupled: bool,
     /// Whether a masked step's place in the sequence is zero instead of the output before it.
     pub zero_output_for_mask: bool,
+    /// Whether h is quantized to 8 bits on its way into the recurrent product, by the range of all rows at
+    /// a step. The mask must leave a first part of each row then.
+    pub quantized_state: bool,
 }
 
 impl GeneralRecurrent {
@@ -79,6 +82,9 @@ impl Operator for GeneralRecurrent {
         }
         attributes.extend(self.clip.map(|clip| ("clip", clip.to_string())));
         attributes.push(("zero_output_for_mask", self.zero_output_for_mask.to_string()));
+        if self.quantized_state {
+            attributes.push(("quantized_state", "true".to_owned()));
+        }
         attributes
     }
 

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use super::Crop;
 use crate::graph::{Adjoint, Dim, GraphError, OpError, Operator, Slots, TensorType};
 
-/// Puts zeros (or `false`) in front of and behind `x` along its axes.
+/// Puts elements in front of and behind `x` along its axes: the scalar `value`, or zeros (`false`) without
+/// one.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Pad {
     /// How many elements in front, one entry an axis.
@@ -23,13 +24,14 @@ impl Operator for Pad {
         vec![("before", format!("{:?}", self.before)), ("after", format!("{:?}", self.after))]
     }
 
-    fn input_name(&self, _: usize) -> Cow<'static, str> {
-        Cow::Borrowed("x")
+    fn input_name(&self, index: usize) -> Cow<'static, str> {
+        Cow::Borrowed(if index == 0 { "x" } else { "value" })
     }
 
     fn infer(&self, inputs: Slots<'_>) -> Result<Vec<TensorType>, OpError> {
-        inputs.at_most(1)?;
+        inputs.at_most(2)?;
         let x = inputs.get(0)?;
+        inputs.check(1, &TensorType::known(x.dtype, &[]))?;
         check_margins(x, &self.before, &self.after)?;
         let sizes = self.before.iter().zip(&self.after).map(|(a, b)| a.saturating_add(*b));
         let dims: Vec<Dim> =
@@ -39,6 +41,9 @@ impl Operator for Pad {
 
     fn differentiate(&self, adjoint: &mut Adjoint<'_>) -> Result<(), GraphError> {
         let Some(dy) = adjoint.gradient(0) else { return Ok(()) };
+        if adjoint.wants(1) {
+            return Err(adjoint.refuse("what is padded with has no derivative rule"));
+        }
         let dx =
             adjoint.add(Crop { before: self.before.clone(), after: self.after.clone() }, &[dy])?;
         adjoint.give(0, dx);

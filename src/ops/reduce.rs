@@ -71,8 +71,8 @@ impl Operator for Reduce {
                 inputs.typed(0, &[DType::F32, DType::I32, DType::I64], "f32, i32 or i64")?
             }
             _ => {
-                let numbers = &[DType::F32, DType::I32, DType::I64, DType::U64];
-                inputs.typed(0, numbers, "f32, i32, i64 or u64")?
+                let numbers = &[DType::F32, DType::F64, DType::I32, DType::I64, DType::U64];
+                inputs.typed(0, numbers, "f32, f64, i32, i64 or u64")?
             }
         };
         let end = self.first + self.count;

@@ -80,7 +80,7 @@ impl UnaryKind {
     }
 }
 
-/// Changes `x` element by element: `f32`; truth values for `not`; integers for `bit_not`; and also
+/// Changes `x` element by element: `f32` and `f64`; truth values for `not`; integers for `bit_not`; and also
 /// integers, which wrap, for `negative`, `absolute`, `square` and `sign`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Unary {
@@ -105,9 +105,10 @@ impl Operator for Unary {
                 inputs.typed(0, &[DType::I32, DType::I64, DType::U64], "i32, i64 or u64")?
             }
             UnaryKind::Negative | UnaryKind::Absolute | UnaryKind::Square | UnaryKind::Sign => {
-                inputs.typed(0, &[DType::F32, DType::I32, DType::I64], "f32, i32 or i64")?
+                let numbers = &[DType::F32, DType::F64, DType::I32, DType::I64];
+                inputs.typed(0, numbers, "f32, f64, i32 or i64")?
             }
-            _ => inputs.float(0)?,
+            _ => inputs.typed(0, &[DType::F32, DType::F64], "f32 or f64")?,
         };
         Ok(vec![x.clone()])
     }

@@ -18,6 +18,8 @@ pub enum WeightId {
     Constant(usize),
     /// An empty slot.
     Absent,
+    /// No tensor: one of several forms that the same tensors are packed in.
+    Form(u8),
 }
 
 impl WeightId {

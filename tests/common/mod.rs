@@ -8,3 +8,4 @@ pub mod command;
 pub mod memory;
 pub mod npz;
 pub mod onnx;
+pub mod onnx_folder;

@@ -14,8 +14,21 @@ pub fn read(path: &Path) -> BTreeMap<String, Tensor> {
     read_from(file)
 }
 
+/// The arrays of an archive by name, each element in its own type.
+pub fn read_exact(path: &Path) -> BTreeMap<String, Tensor> {
+    let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    read_by(file, |bytes| exact(bytes).or_else(|| array(bytes)))
+}
+
 /// The arrays of an archive in memory, or an open file.
 pub fn read_from(archive: impl Read + Seek) -> BTreeMap<String, Tensor> {
+    read_by(archive, array)
+}
+
+fn read_by(
+    archive: impl Read + Seek,
+    array: impl Fn(&[u8]) -> Option<Tensor>,
+) -> BTreeMap<String, Tensor> {
     let mut zip = zip::ZipArchive::new(archive).expect("an npz archive");
     let mut arrays = BTreeMap::new();
     for index in 0..zip.len() {
@@ -26,6 +39,23 @@ pub fn read_from(archive: impl Read + Seek) -> BTreeMap<String, Tensor> {
         arrays.insert(name.clone(), array(&bytes).unwrap_or_else(|| panic!("{name}: its type")));
     }
     arrays
+}
+
+/// An array of small integers.
+fn exact(bytes: &[u8]) -> Option<Tensor> {
+    let npy = NpyFile::new(bytes).expect("an array");
+    let shape: Vec<usize> = npy.shape().iter().map(|&size| size as usize).collect();
+    let DType::Plain(ty) = npy.dtype() else { return None };
+    let data = match (ty.type_char(), ty.size_field()) {
+        (TypeChar::Int, 2) => Data::I16(npy.into_vec().ok()?),
+        (TypeChar::Int, 1) => Data::I8(npy.into_vec().ok()?),
+        (TypeChar::Uint, 1) => Data::U8(npy.into_vec().ok()?),
+        (TypeChar::Uint, 2) => Data::U16(npy.into_vec().ok()?),
+        (TypeChar::Uint, 4) => Data::U32(npy.into_vec().ok()?),
+        (TypeChar::Uint, 8) => Data::U64(npy.into_vec().ok()?),
+        _ => return None,
+    };
+    Some(Tensor::new(shape, data).expect("the shape is the array's"))
 }
 
 fn array(bytes: &[u8]) -> Option<Tensor> {

@@ -19,6 +19,9 @@ pub(super) struct Compiled {
     graph: String,
     stages: Vec<StageRow>,
     flops: u64,
+    /// Why what nearly was a fused operator is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,11 +59,13 @@ impl Compiled {
                 "--compiled needs --length N: the size `{open}` of this model is open"
             )));
         }
-        let program = Program::new(passes::prepare(graph)?);
+        let (graph, notes) = passes::prepare_noting(graph)?;
+        let notes = notes.iter().map(ToString::to_string).collect();
+        let program = Program::new(graph);
         let stages = program.stages().iter().map(|stage| plan(&program, stage, bindings));
         let stages: Vec<StageRow> = stages.collect::<Result<_, _>>()?;
         let flops = stages.iter().flat_map(|stage| &stage.nodes).map(|node| node.flops).sum();
-        Ok(Compiled { graph: program.graph().to_string(), stages, flops })
+        Ok(Compiled { graph: program.graph().to_string(), stages, flops, notes })
     }
 
     pub fn render(&self) -> String {
@@ -98,6 +103,10 @@ impl Compiled {
             }
         }
         text.push_str(&format!("\nFLOPs of a run: {}\n", thousands(self.flops as usize)));
+        if !self.notes.is_empty() {
+            text.push_str("\nNot fused:\n");
+            self.notes.iter().for_each(|note| text.push_str(&format!("- {note}\n")));
+        }
         text
     }
 }

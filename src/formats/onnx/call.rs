@@ -145,6 +145,11 @@ impl<'a> Call<'a> {
         Ok(sizes.and_then(|sizes| sizes.elements.iter().map(Size::known).collect()))
     }
 
+    /// How many nodes the Graph has.
+    pub fn node_count(&self) -> usize {
+        self.lowering.graph.nodes().len()
+    }
+
     /// The type of an operand.
     pub fn ty(&self, operand: &Operand) -> TensorType {
         self.lowering.ty(operand)

@@ -7,8 +7,9 @@ use super::error::OnnxError;
 use super::proto::{FunctionProto, ModelProto, OperatorSetId};
 use super::tensor::Folder;
 
-/// The oldest version of ONNX's own operators that is read.
-pub const OLDEST: i64 = 7;
+/// The oldest version of ONNX's own operators that is read. Operators that changed in version 7 are read in
+/// the form of their version, or refused.
+pub const OLDEST: i64 = 1;
 /// The newest.
 pub const NEWEST: i64 = 28;
 /// The domain of ONNX Runtime's own operators.

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use super::call::{Call, Outputs};
+use super::contents::LIMIT;
 use super::context::{Context, domain};
 use super::error::{NodeProblem, OnnxError, Problem};
 use super::lower::{Lowering, Scope};
@@ -46,6 +47,16 @@ pub(super) fn put_off(call: &mut Call<'_>, needed: &[usize], outputs: Vec<Tensor
         let index = needed.first().copied().unwrap_or_default();
         let hint = "make it a constant, or computed from sizes alone, and export the model again";
         return Err(NodeProblem::NotKnown { index, input: "value", hint: hint.to_owned() }.into());
+    }
+    let is_known = |index: &usize| {
+        call.operands.get(*index).is_some_and(|operand| matches!(operand, Some(Operand::Known(_))))
+    };
+    // They are there, and yet nothing could be done with them: waiting for a run would change nothing.
+    if needed.iter().all(is_known) {
+        let index = needed.first().copied().unwrap_or_default();
+        let found = format!("a list of more than {LIMIT} numbers, or no list of integers");
+        let expected = "a shorter list".to_owned();
+        return Err(NodeProblem::Input { index, input: "value", found, expected }.into());
     }
     let mut values = Vec::with_capacity(call.operands.len());
     let mut inputs = Vec::with_capacity(call.operands.len());

@@ -44,7 +44,7 @@ use std::sync::Arc;
 use prost::Message;
 use prost::bytes::Bytes;
 
-use crate::graph::{Graph, ValueId};
+use crate::graph::{Graph, Tensor, ValueId};
 use context::Context;
 pub use error::{NodeProblem, OnnxError};
 use lower::{Lowering, Scope};
@@ -103,7 +103,9 @@ fn lower_whole(graph: &GraphProto, context: &Arc<Context>) -> Result<Named, Onnx
         _ => None,
     });
     let values = values.collect();
-    Ok((lowering.finish(), values))
+    let mut graph = lowering.finish();
+    graph.set_exported(true);
+    Ok((graph, values))
 }
 
 /// The inputs to which no initializer gives a value.
@@ -111,6 +113,15 @@ fn free_inputs(graph: &GraphProto) -> impl Iterator<Item = &ValueInfo> {
     let initialized: HashSet<&str> =
         graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     graph.input.iter().filter(move |input| !initialized.contains(input.name.as_str()))
+}
+
+/// Reads a tensor that lies in a file of its own (`.pb`), as the data of ONNX's tests do.
+///
+/// # Errors
+/// If the bytes are damaged, or its elements are of a type that is not supported.
+pub fn read_tensor(bytes: &[u8]) -> Result<Tensor, OnnxError> {
+    let proto = proto::TensorProto::decode(bytes).map_err(OnnxError::Decode)?;
+    tensor::read(&proto, &Folder::new(None))
 }
 
 /// Adds the inputs of the Graph. One that an initializer gives a value is a constant.

@@ -9,6 +9,8 @@ use super::*;
 use crate::graph::{DType, Data, Dim, Tensor, VariableKind};
 use crate::{Model, Options};
 
+mod symbolic;
+
 fn node(op_type: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
     let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
     let (input, output) = (names(inputs), names(outputs));

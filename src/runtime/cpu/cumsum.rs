@@ -23,6 +23,12 @@ impl CpuOp for Cumsum {
                 DType::I64 => {
                     reduce::cumsum::<i64>(env.cpu, env.get(&x), extent, out.get_mut(y.len));
                 }
+                DType::U64 => {
+                    reduce::cumsum::<u64>(env.cpu, env.get(&x), extent, out.get_mut(y.len));
+                }
+                DType::F64 => {
+                    reduce::cumsum::<f64>(env.cpu, env.get(&x), extent, out.get_mut(y.len));
+                }
                 _ => reduce::cumsum::<f32>(env.cpu, env.get(&x), extent, out.get_mut(y.len)),
             }
             Ok(())

@@ -220,8 +220,12 @@ impl CpuOp for Unary {
             UnaryKind::Log2 => kernels::Unary::Log2,
             UnaryKind::Log10 => kernels::Unary::Log10,
         };
+        let is_wide = x.ty.dtype == DType::F64;
         call(y, move |env, out| {
-            kernels::unary(env.cpu, op, env.get(&x), out.get_mut(y.len));
+            match is_wide {
+                true => kernels::unary_f64(env.cpu, op, env.get(&x), out.get_mut(y.len)),
+                false => kernels::unary(env.cpu, op, env.get(&x), out.get_mut(y.len)),
+            }
             Ok(())
         })
     }

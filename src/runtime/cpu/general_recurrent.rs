@@ -2,7 +2,7 @@
 
 use seqfuse_kernels::recurrent::general::{self, GeneralCall, GeneralCell, GeneralLayer};
 
-use super::lowering::{CpuOp, Kernel, Lowering, Weights, call_many, elements_of};
+use super::lowering::{CpuOp, Kernel, Lowering, Weights, call_many, elements_of, shape_of};
 use crate::ops::{GeneralRecurrent, RecurrentCell};
 use crate::plan::NodeShapes;
 use crate::runtime::RunError;
@@ -16,8 +16,9 @@ fn cell(op: &GeneralRecurrent) -> GeneralCell {
 }
 
 impl CpuOp for GeneralRecurrent {
-    fn workspace(&self, _: &NodeShapes<'_>, _: &Weights<'_>) -> usize {
-        4 * general::workspace_len(cell(self), self.units)
+    fn workspace(&self, node: &NodeShapes<'_>, _: &Weights<'_>) -> usize {
+        let batch = shape_of(node, 0).and_then(|x| x.first().copied());
+        4 * general::workspace_len(cell(self), self.units, batch.filter(|_| self.quantized_state))
     }
 
     fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
@@ -47,6 +48,7 @@ impl CpuOp for GeneralRecurrent {
                 clip: op.clip,
                 backward: op.backward,
                 zero_output_for_mask: op.zero_output_for_mask,
+                quantized_state: op.quantized_state,
             };
             let call = GeneralCall {
                 batch,

@@ -149,17 +149,26 @@ impl CpuOp for Pad {
     fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
         let (x, y) = (lowering.input(0)?, lowering.result()?);
         check_rank(lowering, &x)?;
-        let sizes = self.clone();
+        let (sizes, value) = (self.clone(), lowering.optional(1));
         call(y, move |env, out| {
-            by_size!(x, pad(env, &x, &sizes, out, y));
+            by_size!(x, pad(env, &x, value.as_ref(), &sizes, out, y));
             Ok(())
         })
     }
 }
 
-fn pad<T: Moved>(env: &Env<'_>, x: &Operand, sizes: &Pad, out: &mut Buffer, y: Target) {
+fn pad<T: Moved>(
+    env: &Env<'_>,
+    x: &Operand,
+    value: Option<&Operand>,
+    sizes: &Pad,
+    out: &mut Buffer,
+    y: Target,
+) {
     let Pad { before, after } = sizes;
-    let call = PadCall { x: env.get(x), shape: &x.shape, before, after, value: T::zeroed() };
+    let value = value.and_then(|value| env.get::<T>(value).first().copied());
+    let value = value.unwrap_or_else(T::zeroed);
+    let call = PadCall { x: env.get(x), shape: &x.shape, before, after, value };
     layout::pad(env.cpu, call, out.get_mut::<T>(y.len));
 }
 

@@ -128,7 +128,20 @@ impl Weights<'_> {
         slots: [usize; COUNT],
         pack: impl FnOnce([Option<&[f32]>; COUNT]) -> T,
     ) -> Result<Arc<T>, RunError> {
-        let mut ids = [WeightId::Absent; COUNT];
+        self.packed_as(0, slots, pack)
+    }
+
+    /// The same for weights that are packed in several forms.
+    ///
+    /// # Errors
+    /// As [`packed`](Self::packed).
+    pub fn packed_as<T: Any + Send + Sync, const COUNT: usize>(
+        &self,
+        form: u8,
+        slots: [usize; COUNT],
+        pack: impl FnOnce([Option<&[f32]>; COUNT]) -> T,
+    ) -> Result<Arc<T>, RunError> {
+        let mut ids = vec![WeightId::Absent; COUNT];
         let mut weights: [Option<&[f32]>; COUNT] = [None; COUNT];
         for (index, slot) in slots.into_iter().enumerate() {
             let Some(id) = self.node.inputs.get(slot).copied().flatten() else { continue };
@@ -136,6 +149,7 @@ impl Weights<'_> {
             ids[index] = name;
             weights[index] = Some(tensor.as_f32().ok_or_else(|| self.refuse_computed(slot))?);
         }
+        ids.push(WeightId::Form(form));
         Ok(self.packs.get(self.isa, &ids, || pack(weights)))
     }
 

@@ -158,7 +158,9 @@ fn packed<L: Layer>(
 ) -> Result<Arc<L::Packed>, RunError> {
     let slots = layer.attributes_of().slots;
     let slots = [slots.kernel(direction), slots.recurrent_kernel(direction), slots.bias(direction)];
-    weights.packed(slots, |found| layer.pack(weights.isa, input, found))
+    // Without a bias nothing else tells the two forms of a GRU apart.
+    let form = u8::from(layer.reset_after());
+    weights.packed_as(form, slots, |found| layer.pack(weights.isa, input, found))
 }
 
 fn workspace<L: Layer>(layer: &L, node: &NodeShapes<'_>, weights: &Weights<'_>) -> usize {

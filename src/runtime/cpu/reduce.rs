@@ -52,6 +52,7 @@ impl CpuOp for Reduce {
             (_, DType::I32) => numbers!(i32),
             (_, DType::I64) => numbers!(i64),
             (_, DType::U64) => numbers!(u64),
+            (_, DType::F64) => numbers!(f64),
             _ => numbers!(f32),
         }
     }

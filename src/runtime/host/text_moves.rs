@@ -10,14 +10,17 @@ use crate::runtime::{RunError, Session};
 /// Whether an operator moves elements and does nothing else with them.
 pub(super) fn is_move(op: &dyn Operator) -> bool {
     let moves = [
+        TypeId::of::<BroadcastTo>(),
         TypeId::of::<Concat>(),
         TypeId::of::<Crop>(),
         TypeId::of::<Expand>(),
         TypeId::of::<FullLike>(),
+        TypeId::of::<GatherNd>(),
         TypeId::of::<Pad>(),
         TypeId::of::<Reshape>(),
         TypeId::of::<ReshapeLike>(),
         TypeId::of::<Reverse>(),
+        TypeId::of::<ReverseSequence>(),
         TypeId::of::<Select>(),
         TypeId::of::<Slice>(),
         TypeId::of::<Take>(),

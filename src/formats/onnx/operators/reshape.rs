@@ -1,9 +1,11 @@
 //! The same elements under another shape.
 
+use super::expand::length;
+use crate::formats::onnx::attributes::missing;
 use crate::formats::onnx::call::{Call, Outputs};
 use crate::formats::onnx::contents::{Size, Sizes, divide, product};
-use crate::formats::onnx::error::{NodeProblem, Problem, unsupported};
-use crate::graph::{Dim, TensorType};
+use crate::formats::onnx::error::{NodeProblem, Problem};
+use crate::graph::{DType, Dim, TensorType};
 use crate::ops::Reshape;
 
 /// Gives `data` the shape in `shape`: `-1` follows from the others, `0` is the input's size there unless
@@ -12,12 +14,16 @@ pub fn reshape(call: &mut Call<'_>) -> Outputs {
     let allow_zero = call.attributes.flag_or("allowzero", false)?;
     let data = call.operand(0, "data")?;
     let ty = call.ty(&data);
-    let Some(shape) = call.sizes(1, "shape")? else {
-        let shape = call.operand(1, "shape")?;
-        let rank = call.ty(&shape).dims.first().and_then(Dim::known);
-        let rank = rank.ok_or_else(|| {
-            unsupported("a shape of unknown length", "export with a known number of dimensions")
-        })?;
+    let shape = match call.opset() {
+        ..5 => {
+            let shape = call.attributes.ints("shape")?.ok_or_else(|| missing("shape"))?;
+            let elements = shape.iter().map(|&size| Size::Known(size)).collect();
+            Some(Sizes::list(DType::I64, elements))
+        }
+        _ => call.sizes(1, "shape")?,
+    };
+    let Some(shape) = shape else {
+        let rank = length(call, 1, "shape")?;
         let dims: Vec<Dim> = (0..rank).map(|_| call.fresh_dim()).collect();
         return call.late(&[1], vec![TensorType::new(ty.dtype, dims)]);
     };

@@ -1,7 +1,7 @@
-//! The sizes of a tensor.
+//! The sizes of a tensor, and the number of its elements.
 
 use crate::formats::onnx::call::{Call, Outputs};
-use crate::formats::onnx::contents::{Size, Sizes};
+use crate::formats::onnx::contents::{Size, Sizes, product};
 use crate::graph::DType;
 
 /// The sizes of `data`, from axis `start` to before axis `end`. They are known up to the sizes of the
@@ -18,4 +18,11 @@ pub fn shape(call: &mut Call<'_>) -> Outputs {
     let end = place(call.attributes.int_or("end", rank)?);
     let taken = dims.get(start..end.max(start)).unwrap_or_default();
     Ok(vec![Sizes::list(DType::I64, taken.iter().cloned().map(Size::from).collect()).into()])
+}
+
+/// How many elements `data` has.
+pub fn size(call: &mut Call<'_>) -> Outputs {
+    let data = call.operand(0, "data")?;
+    let count = product(call.ty(&data).dims);
+    Ok(vec![Sizes::scalar(DType::I64, count.into()).into()])
 }

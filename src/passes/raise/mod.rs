@@ -1,0 +1,125 @@
+//! Raising: what exporters spell out becomes the fused operator that it was.
+//!
+//! Each file has one pattern as a rule: what it matches and what stands in its place. A rule decides by
+//! what is computed, not by how it is written: the steps of loops are compared as formulas
+//! ([`algebra`]). Where a rule nearly held, it leaves a [`Note`] that says why it did not.
+
+mod algebra;
+mod cell;
+mod frame;
+mod layer;
+mod outside;
+mod repeat;
+mod scan;
+mod step;
+mod symbols;
+mod transposes;
+mod unrolled;
+mod weights;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use self::symbols::Renamed;
+use super::{remove_dead, simplify};
+use crate::graph::{Edit, Graph, GraphError, Node, TensorType, ValueId};
+use crate::ops::{Loop, Scan};
+
+/// So many layers of cells that are written out are raised.
+const LAYERS: usize = 32;
+
+/// Why a rule that nearly held did not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The name of the node that it was about.
+    pub node: String,
+    /// What it would have become.
+    pub rule: &'static str,
+    /// What was missing.
+    pub reason: String,
+}
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}` is no {}: {}", self.node, self.rule, self.reason)
+    }
+}
+
+/// The Graph with fused operators in place of what exporters spell out, and notes on what nearly was one.
+///
+/// # Errors
+/// If a rule makes a Graph that is not valid.
+pub fn raise(graph: &Graph) -> Result<(Graph, Vec<Note>), GraphError> {
+    let mut notes = Vec::new();
+    let graph = loops(graph, &mut notes)?;
+    let mut graph = transposes::join(&graph)?;
+    // Cells on top of cells: the steps of the lower layer are a sequence now.
+    for _ in 0..LAYERS {
+        let Some(raised) = unrolled::raise(&graph)? else { break };
+        graph = remove_dead(&raised)?;
+    }
+    let graph = remove_dead(&simplify(&transposes::join(&graph)?)?)?;
+    Ok((graph, notes))
+}
+
+/// Loops and scans become recurrent layers.
+fn loops(graph: &Graph, notes: &mut Vec<Note>) -> Result<Graph, GraphError> {
+    let is_loop = |node: &Node| {
+        node.op.downcast_ref::<Loop>().is_some() || node.op.downcast_ref::<Scan>().is_some()
+    };
+    if !graph.nodes().iter().any(is_loop) {
+        return Ok(graph.clone());
+    }
+    let used = used(graph);
+    let mut renamed = Renamed::default();
+    graph.rewrite(|new, node, inputs| {
+        let op = renamed.operator(&node.op);
+        let op = op.as_ref().unwrap_or(&node.op);
+        let wanted: Vec<bool> = node.outputs.iter().map(|id| used.contains(id)).collect();
+        let raised = if let Some(op) = op.downcast_ref::<Loop>() {
+            repeat::raise(new, node, op, inputs, &wanted)?
+        } else if let Some(op) = op.downcast_ref::<Scan>() {
+            scan::raise(new, node, op, inputs, &wanted)?
+        } else {
+            let outputs = new.add_node(&node.name, Arc::clone(op), inputs.to_vec())?;
+            learn(&mut renamed, graph, new, node, &outputs, |_| true);
+            return Ok(Edit::Replace(outputs));
+        };
+        match raised {
+            Ok(outputs) => {
+                learn(&mut renamed, graph, new, node, &outputs, |index| wanted[index]);
+                Ok(Edit::Replace(outputs))
+            }
+            Err(reason) => {
+                notes.push(Note { node: node.name.clone(), rule: "recurrent layer", reason });
+                let outputs = new.add_node(&node.name, Arc::clone(op), inputs.to_vec())?;
+                Ok(Edit::Replace(outputs))
+            }
+        }
+    })
+}
+
+/// Learns how the sizes of a node's outputs are named now.
+fn learn(
+    renamed: &mut Renamed,
+    old: &Graph,
+    new: &Graph,
+    node: &Node,
+    outputs: &[ValueId],
+    is_meant: impl Fn(usize) -> bool,
+) {
+    for (index, (before, after)) in node.outputs.iter().zip(outputs).enumerate() {
+        if is_meant(index) {
+            let (before, after): (&TensorType, &TensorType) = (old.ty(*before), new.ty(*after));
+            renamed.learn(before, after);
+        }
+    }
+}
+
+/// The values that a node, an output or an update takes.
+fn used(graph: &Graph) -> HashSet<ValueId> {
+    let taken = graph.nodes().iter().flat_map(|node| node.inputs.iter().flatten().copied());
+    let outputs = graph.outputs().iter().flat_map(|output| [Some(output.value), output.mask]);
+    let updates = graph.updates().iter().map(|(_, value)| *value);
+    taken.chain(outputs.flatten()).chain(updates).collect()
+}
