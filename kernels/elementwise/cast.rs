@@ -7,7 +7,7 @@ use crate::Cpu;
 
 /// Elements to read. Truth values are `u8`, 0 or not 0.
 #[derive(Clone, Copy, Debug)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "each variant is named for its type")]
 pub enum Elements<'a> {
     F32(&'a [f32]),
     F64(&'a [f64]),
@@ -25,7 +25,7 @@ pub enum Elements<'a> {
 
 /// Elements to write. Truth values are `u8`, 0 or 1.
 #[derive(Debug)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "each variant is named for its type")]
 pub enum ElementsMut<'a> {
     F32(&'a mut [f32]),
     F64(&'a mut [f64]),

@@ -7,7 +7,7 @@ use crate::graph::{DType, OpError, Operator, Slots, TensorType};
 
 /// What becomes of an element where an update goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "each variant is named for what it does")]
 pub enum ScatterKind {
     Replace,
     Add,

@@ -1,7 +1,7 @@
 //! The attributes of a node: typed, each read once; what nobody read is refused.
 
 use super::error::{NodeProblem, Problem};
-use super::proto::{AttributeKind, AttributeProto, GraphProto, TensorProto, TypeProto};
+use super::proto::{AttributeKind, AttributeProto, GraphProto, TensorProto};
 
 /// The longest value that a message shows.
 const SHOWN: usize = 60;
@@ -128,15 +128,6 @@ impl<'a> Attributes<'a> {
         let found = self.take(name, AttributeKind::Graph)?;
         let found = found.ok_or_else(|| missing(name))?;
         found.g.as_deref().ok_or_else(|| bad(name, "empty", "a graph"))
-    }
-
-    /// A type.
-    ///
-    /// # Errors
-    /// If the attribute holds something else.
-    pub fn type_proto(&mut self, name: &str) -> Result<Option<&'a TypeProto>, Problem> {
-        let Some(found) = self.take(name, AttributeKind::TypeProto)? else { return Ok(None) };
-        found.tp.as_ref().map(Some).ok_or_else(|| bad(name, "empty", "a type"))
     }
 
     /// Reads attributes that have no effect on what the operator computes.

@@ -47,11 +47,6 @@ impl<'a> Call<'a> {
         &self.node.op_type
     }
 
-    /// The node's name, with those around it.
-    pub fn name(&self) -> &'a str {
-        self.name
-    }
-
     /// How many inputs the node lists, absent ones among them.
     pub fn input_count(&self) -> usize {
         self.operands.len()

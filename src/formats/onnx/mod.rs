@@ -11,9 +11,6 @@
 //! [`operators::OPERATORS`]. The function reads every input and attribute it honours through [`call::Call`];
 //! what it does not look at is refused by name.
 
-// Part of it is for operators that are still to come.
-#![allow(dead_code)]
-
 mod attributes;
 mod call;
 mod contents;

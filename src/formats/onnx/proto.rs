@@ -3,7 +3,7 @@
 //! Field numbers are the format's own (`onnx.proto`). What is not listed here (documentation, quantization
 //! notes, hints to other runtimes) is skipped by the decoder and has no effect on what a model computes.
 //! Fields without a word of their own are what the format's documentation says of their names.
-#![allow(missing_docs)]
+#![allow(missing_docs, reason = "fields are documented by the format, whose names they bear")]
 
 use prost::bytes::Bytes;
 use prost::{Enumeration, Message, Oneof};

@@ -77,12 +77,11 @@ pub fn pad(call: &mut Call<'_>) -> Outputs {
     Ok(vec![y.into()])
 }
 
-/// The margins of the inputs, or which inputs only a run knows, and the axes, where those are known.
-#[allow(clippy::type_complexity)]
-fn inputs(
-    call: &mut Call<'_>,
-    ty: &TensorType,
-) -> Result<Result<Vec<Margin>, (Vec<usize>, Option<Vec<usize>>)>, Problem> {
+/// Which inputs only a run knows, and the axes, where those are known.
+type Unknown = (Vec<usize>, Option<Vec<usize>>);
+
+/// The margins of the inputs, or what of them is unknown.
+fn inputs(call: &mut Call<'_>, ty: &TensorType) -> Result<Result<Vec<Margin>, Unknown>, Problem> {
     let pads = call.sizes(1, "pads")?;
     let has_axes = call.optional(3).is_some();
     let axes = if has_axes { call.integers(3, "axes")? } else { None };
@@ -125,7 +124,8 @@ fn margins(pads: &[Size], axes: Vec<usize>) -> Result<Vec<Margin>, Problem> {
 fn cut(call: &mut Call<'_>, x: ValueId, margins: &[Margin]) -> Result<ValueId, Problem> {
     let negative = |size: &Size| size.known().filter(|&size| size < 0);
     let slice = |margin: &Margin| {
-        let (start, stop) = (negative(&margin.before).map(|n| -n), negative(&margin.after));
+        let (start, stop) =
+            (negative(&margin.before).map(i64::saturating_neg), negative(&margin.after));
         let is_cut = start.is_some() || stop.is_some();
         is_cut.then_some(AxisSlice { axis: margin.axis, start, stop, step: 1 })
     };
