@@ -5,6 +5,7 @@
 //! ([`algebra`]). Where a rule nearly held, it leaves a [`Note`] that says why it did not.
 
 mod algebra;
+mod attention;
 mod cell;
 mod expand;
 mod frame;
@@ -63,7 +64,7 @@ pub fn raise(graph: &Graph) -> Result<(Graph, Vec<Note>), GraphError> {
         let Some(raised) = unrolled::raise(&graph)? else { break };
         graph = remove_dead(&raised)?;
     }
-    let graph = gelu::raise(&layer_norm::raise(&graph)?)?;
+    let graph = attention::raise(&gelu::raise(&layer_norm::raise(&graph)?)?, &mut notes)?;
     let graph = remove_dead(&simplify(&transposes::join(&graph)?)?)?;
     Ok((graph, notes))
 }
