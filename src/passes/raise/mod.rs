@@ -5,19 +5,25 @@
 //! ([`algebra`]). Where a rule nearly held, it leaves a [`Note`] that says why it did not.
 
 mod algebra;
+mod attention;
 mod cell;
+mod expand;
 mod frame;
+mod gelu;
 mod layer;
+mod layer_norm;
 mod outside;
 mod repeat;
 mod scan;
 mod step;
 mod symbols;
+#[cfg(test)]
+mod tests;
 mod transposes;
 mod unrolled;
 mod weights;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use self::symbols::Renamed;
@@ -58,6 +64,7 @@ pub fn raise(graph: &Graph) -> Result<(Graph, Vec<Note>), GraphError> {
         let Some(raised) = unrolled::raise(&graph)? else { break };
         graph = remove_dead(&raised)?;
     }
+    let graph = attention::raise(&gelu::raise(&layer_norm::raise(&graph)?)?, &mut notes)?;
     let graph = remove_dead(&simplify(&transposes::join(&graph)?)?)?;
     Ok((graph, notes))
 }
@@ -122,4 +129,34 @@ fn used(graph: &Graph) -> HashSet<ValueId> {
     let outputs = graph.outputs().iter().flat_map(|output| [Some(output.value), output.mask]);
     let updates = graph.updates().iter().map(|(_, value)| *value);
     taken.chain(outputs.flatten()).chain(updates).collect()
+}
+
+/// The Graph in which each of `found` has what `make` adds in place of the value `output` gives; where it
+/// adds nothing, that stays. `make` sees the old values' new ones, as far as nodes before took them.
+fn replace<T>(
+    graph: &Graph,
+    found: &[T],
+    output: impl Fn(&T) -> ValueId,
+    make: impl Fn(
+        &mut Graph,
+        &str,
+        &T,
+        &HashMap<ValueId, ValueId>,
+    ) -> Result<Option<ValueId>, GraphError>,
+) -> Result<Graph, GraphError> {
+    if found.is_empty() {
+        return Ok(graph.clone());
+    }
+    let places: HashMap<ValueId, &T> = found.iter().map(|one| (output(one), one)).collect();
+    let mut seen: HashMap<ValueId, ValueId> = HashMap::new();
+    graph.rewrite(|new, node, inputs| {
+        let pairs = node.inputs.iter().zip(inputs);
+        seen.extend(pairs.filter_map(|(old, new)| Some(((*old)?, (*new)?))));
+        let [value] = node.outputs[..] else { return Ok(Edit::Keep) };
+        let Some(one) = places.get(&value) else { return Ok(Edit::Keep) };
+        Ok(match make(new, &node.name, one, &seen)? {
+            Some(value) => Edit::Replace(vec![value]),
+            None => Edit::Keep,
+        })
+    })
 }

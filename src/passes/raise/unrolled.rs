@@ -485,6 +485,8 @@ impl<'g> Names<'g> {
 /// Whether a step has the cell of another, and comes after it in the sequence.
 fn is_next(step: &Step, last: &Step) -> bool {
     same_cell(&step.formula, &last.formula)
+        // The new state before its mask is the state of a step too, of one without a mask.
+        && step.mask.is_some() == last.mask.is_some()
         && (step.x.sequence, step.x.axis) == (last.x.sequence, last.x.axis)
         && step.x.index != last.x.index
 }
