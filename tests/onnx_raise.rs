@@ -81,19 +81,7 @@ fn fused(graph: &Graph) -> BTreeMap<&'static str, u64> {
 const NOT_YET: [&str; 0] = [];
 
 /// Cases in which something else is left as it is, with what their failure says.
-const OPEN: [(&str, &str); 11] = [
-    ("keras/recurrent_gru_mask_unroll", "0 gru, not 1"),
-    ("keras/recurrent_gru_mask_unroll_backwards", "0 gru, not 1"),
-    ("keras/recurrent_lstm_mask_unroll", "0 lstm, not 1"),
-    ("keras/recurrent_lstm_mask_unroll_backwards", "0 lstm, not 1"),
-    ("keras/recurrent_simple_rnn_mask_unroll", "0 simple_rnn, not 1"),
-    ("keras/recurrent_simple_rnn_mask_unroll_backwards", "0 simple_rnn, not 1"),
-    ("torch/encoder_opset_14_script", "2 Erf are left"),
-    ("torch/encoder_opset_17_script", "2 Erf are left"),
-    ("torch/rnn_relu_fixed_dynamo", "0 simple_rnn, not 1"),
-    ("torch/rnn_tanh_fixed_dynamo", "0 simple_rnn, not 1"),
-    ("torch/simple_rnn_scripted_script", "SequenceEmpty"),
-];
+const OPEN: [(&str, &str); 1] = [("torch/simple_rnn_scripted_script", "SequenceEmpty")];
 
 /// What of `raised` does not hold.
 fn check_form(graph: &Graph, raised: &Value) -> Result<(), String> {

@@ -7,6 +7,7 @@
 mod algebra;
 mod attention;
 mod cell;
+mod choice;
 mod expand;
 mod frame;
 mod gelu;
@@ -28,7 +29,7 @@ use std::sync::Arc;
 
 use self::symbols::Renamed;
 use super::{remove_dead, simplify};
-use crate::graph::{Edit, Graph, GraphError, Node, TensorType, ValueId};
+use crate::graph::{Dim, Edit, Graph, GraphError, Node, TensorType, ValueId};
 use crate::ops::{Loop, Scan};
 
 /// So many layers of cells that are written out are raised.
@@ -64,7 +65,8 @@ pub fn raise(graph: &Graph) -> Result<(Graph, Vec<Note>), GraphError> {
         let Some(raised) = unrolled::raise(&graph)? else { break };
         graph = remove_dead(&raised)?;
     }
-    let graph = attention::raise(&gelu::raise(&layer_norm::raise(&graph)?)?, &mut notes)?;
+    let graph = gelu::raise(&layer_norm::raise(&choice::raise(&graph)?)?)?;
+    let graph = attention::raise(&graph, &mut notes)?;
     let graph = remove_dead(&simplify(&transposes::join(&graph)?)?)?;
     Ok((graph, notes))
 }
@@ -121,6 +123,13 @@ fn learn(
             renamed.learn(before, after);
         }
     }
+}
+
+/// Whether sizes are the same, or cannot be known to be: those of inputs that a model takes side by side
+/// bear names of their own, and what takes them checks them in a run.
+fn same(a: &[Dim], b: &[Dim]) -> bool {
+    let is_open = |dim: &Dim| dim.known().is_none();
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b || is_open(a) && is_open(b))
 }
 
 /// The values that a node, an output or an update takes.

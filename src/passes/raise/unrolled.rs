@@ -237,7 +237,7 @@ impl<'g> Names<'g> {
             let Some((formula, cell)) = found else { continue };
             let Ok(x) = sequence(&self.reader, &formula) else { continue };
             let (before, c) = match cell {
-                Some((before, c)) => (Some(before), Some(c)),
+                Some((before, c)) => (Some(before), c),
                 None => (None, None),
             };
             let mask = mask.map(|(mask, _)| mask);
@@ -279,7 +279,7 @@ impl<'g> Names<'g> {
         &mut self,
         h: Transition,
         mask: Option<(Mask, Atom)>,
-    ) -> Option<(Formula, Option<(Poly, ValueId)>)> {
+    ) -> Option<(Formula, Option<(Poly, Option<ValueId>)>)> {
         let algebra = &self.reader.algebra;
         let mut cells: Vec<(ValueId, Poly)> = Vec::new();
         for atom in algebra.atoms_of(h.after) {
@@ -308,9 +308,9 @@ impl<'g> Names<'g> {
                 let c = Transition { before, after: formula };
                 let Ok(found) = two_states(algebra, h, c, seen) else { continue };
                 let after = match mask {
-                    None => value,
-                    // The state that the mask holds back too.
-                    Some((_, mask)) => self.held(seen, before, mask)?,
+                    None => Some(value),
+                    // The state that the mask holds back too; nobody needs that of the last step.
+                    Some((_, mask)) => self.held(seen, before, mask),
                 };
                 return Some((found, Some((before, after))));
             }

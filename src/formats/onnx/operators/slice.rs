@@ -9,8 +9,8 @@ use crate::formats::onnx::operand::Operand;
 use crate::graph::{Dim, TensorType};
 use crate::ops::{AxisSlice, Slice};
 
-/// Positions beyond this mean "to the end".
-const FAR: i64 = i32::MAX as i64 - 1;
+/// Positions from here on mean "to the end": exporters write the largest integer there, tf2onnx this.
+const FAR: i64 = 1_000_000_000;
 
 /// What is taken of one axis.
 #[derive(Debug)]
