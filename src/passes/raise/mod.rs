@@ -15,6 +15,7 @@ mod layer;
 mod layer_norm;
 mod outside;
 mod repeat;
+mod rows;
 mod scan;
 mod step;
 mod symbols;
@@ -62,7 +63,16 @@ pub fn raise(graph: &Graph) -> Result<(Graph, Vec<Note>), GraphError> {
     let mut graph = transposes::join(&graph)?;
     // Cells on top of cells: the steps of the lower layer are a sequence now.
     for _ in 0..LAYERS {
-        let Some(raised) = unrolled::raise(&graph)? else { break };
+        let raised = match unrolled::raise(&graph)? {
+            Some(raised) => raised,
+            None => match rows::spread(&graph)? {
+                Some(spread) => match unrolled::raise(&spread)? {
+                    Some(raised) => raised,
+                    None => break,
+                },
+                None => break,
+            },
+        };
         graph = remove_dead(&raised)?;
     }
     let graph = gelu::raise(&layer_norm::raise(&choice::raise(&graph)?)?)?;
