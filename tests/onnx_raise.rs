@@ -77,19 +77,13 @@ fn fused(graph: &Graph) -> BTreeMap<&'static str, u64> {
     counts
 }
 
-/// What no rule raises yet: 65 cases hold such spelled out, and their values alone are checked.
-const NOT_YET: [&str; 0] = [];
-
-/// Cases in which something else is left as it is, with what their failure says.
-const OPEN: [(&str, &str); 1] = [("torch/simple_rnn_scripted_script", "SequenceEmpty")];
-
 /// What of `raised` does not hold.
 fn check_form(graph: &Graph, raised: &Value) -> Result<(), String> {
     let found = fused(graph);
     let count = |name: &str| found.get(name).copied().unwrap_or(0);
     let mut wrong = Vec::new();
     if let Some(expected) = raised["fused"].as_object() {
-        for (name, number) in expected.iter().filter(|(name, _)| !NOT_YET.contains(&&***name)) {
+        for (name, number) in expected {
             if number.as_u64().is_some_and(|number| number != count(name)) {
                 wrong.push(format!("{} {name}, not {number}", count(name)));
             }
@@ -155,21 +149,7 @@ fn what_exporters_spell_out_is_fused_again_and_gives_the_same() {
     let cases = cases();
     let failed: Vec<String> = cases
         .iter()
-        .filter_map(|case| {
-            let open = OPEN.iter().find(|(name, _)| *name == case.name);
-            match (check(case), open) {
-                (Ok(()), None) => None,
-                (Err(problem), Some((_, word)))
-                    if problem.contains(word) && !problem.contains("call 1") =>
-                {
-                    None
-                }
-                (Ok(()), Some(_)) => {
-                    Some(format!("{}: it holds now, take it from OPEN", case.name))
-                }
-                (Err(problem), _) => Some(format!("{}: {problem}", case.name)),
-            }
-        })
+        .filter_map(|case| Some(format!("{}: {}", case.name, check(case).err()?)))
         .collect();
     assert!(failed.is_empty(), "{} of {} cases:\n{}", failed.len(), cases.len(), failed.join("\n"));
 }
