@@ -77,6 +77,16 @@ fn fused(graph: &Graph) -> BTreeMap<&'static str, u64> {
     counts
 }
 
+/// How many layers of this name walk both ways.
+fn both_ways(graph: &Graph, name: &str) -> u64 {
+    let directions = graph.nodes().iter().filter(|node| node.op.name() == name).map(|node| {
+        let lstm = node.op.downcast_ref::<Lstm>().map(|op| op.direction);
+        let gru = node.op.downcast_ref::<Gru>().map(|op| op.direction);
+        lstm.or(gru).or(node.op.downcast_ref::<SimpleRnn>().map(|op| op.direction))
+    });
+    directions.filter(|direction| *direction == Some(Direction::Bidirectional)).count() as u64
+}
+
 /// What of `raised` does not hold.
 fn check_form(graph: &Graph, raised: &Value) -> Result<(), String> {
     let found = fused(graph);
@@ -87,6 +97,11 @@ fn check_form(graph: &Graph, raised: &Value) -> Result<(), String> {
             if number.as_u64().is_some_and(|number| number != count(name)) {
                 wrong.push(format!("{} {name}, not {number}", count(name)));
             }
+        }
+    }
+    for (name, number) in raised["bidirectional"].as_object().into_iter().flatten() {
+        if number.as_u64().is_some_and(|number| number != both_ways(graph, name)) {
+            wrong.push(format!("{} bidirectional {name}, not {number}", both_ways(graph, name)));
         }
     }
     for name in raised["absent"].as_array().into_iter().flatten().filter_map(Value::as_str) {

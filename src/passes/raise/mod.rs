@@ -6,6 +6,7 @@
 
 mod algebra;
 mod attention;
+mod bidirectional;
 mod cell;
 mod choice;
 mod expand;
@@ -13,8 +14,11 @@ mod frame;
 mod gelu;
 mod layer;
 mod layer_norm;
+mod layers;
 mod outside;
 mod repeat;
+mod reshapes;
+mod reversal;
 mod rows;
 mod scan;
 mod step;
@@ -33,7 +37,7 @@ use super::{remove_dead, simplify};
 use crate::graph::{Dim, Edit, Graph, GraphError, Node, TensorType, ValueId};
 use crate::ops::{Loop, Scan};
 
-/// So many layers of cells that are written out are raised.
+/// So many layers on top of each other are raised.
 const LAYERS: usize = 32;
 
 /// Why a rule that nearly held did not.
@@ -77,8 +81,19 @@ pub fn raise(graph: &Graph) -> Result<(Graph, Vec<Note>), GraphError> {
     }
     let graph = gelu::raise(&layer_norm::raise(&choice::raise(&graph)?)?)?;
     let graph = attention::raise(&graph, &mut notes)?;
-    let graph = remove_dead(&simplify(&transposes::join(&graph)?)?)?;
-    Ok((graph, notes))
+    let mut graph = layers::last(&moved(&reversal::raise(&moved(&graph)?)?)?)?;
+    // A layer above another takes what that one gives once it is one.
+    for _ in 0..LAYERS {
+        graph = remove_dead(&graph)?;
+        let Some(joined) = bidirectional::raise(&graph)? else { break };
+        graph = moved(&joined)?;
+    }
+    Ok((remove_dead(&graph)?, notes))
+}
+
+/// The Graph without transposes and reshapes of each other.
+fn moved(graph: &Graph) -> Result<Graph, GraphError> {
+    reshapes::join(&simplify(&transposes::join(&reshapes::join(graph)?)?)?)
 }
 
 /// Loops and scans become recurrent layers.
