@@ -78,12 +78,11 @@ pub fn raise(graph: &Graph) -> Result<Option<Graph>, GraphError> {
     Ok(Some(raised))
 }
 
+/// An operator and its inputs.
+type Layer = (Arc<dyn Operator>, Vec<Option<ValueId>>);
+
 /// The operator of both directions and its inputs.
-fn both(
-    layer: &Node,
-    ahead: &[Option<ValueId>],
-    back: &[Option<ValueId>],
-) -> Option<(Arc<dyn Operator>, Vec<Option<ValueId>>)> {
+fn both(layer: &Node, ahead: &[Option<ValueId>], back: &[Option<ValueId>]) -> Option<Layer> {
     let op = directed(&layer.op, |_| Some(Direction::Bidirectional))?;
     let own = slots(&layer.op)?.count(Direction::Forward) - SHARED;
     let part = |inputs: &[Option<ValueId>]| -> Vec<Option<ValueId>> {
