@@ -45,6 +45,9 @@ pub struct Lowering {
     /// The layer that gave each value, and all of their names.
     producers: HashMap<ValueId, String>,
     layers: HashSet<String>,
+    /// Whether all sizes are those of a run, and a part that cannot be read may be one that such a run
+    /// never takes.
+    pub(super) is_sized: bool,
     pub(super) depth: usize,
     pub(super) nodes: usize,
     /// The elements that were computed while the file is read, and the operations that took.
@@ -60,11 +63,17 @@ impl Lowering {
             variables: HashMap::new(),
             producers: HashMap::new(),
             layers: HashSet::new(),
+            is_sized: false,
             depth: 0,
             nodes: 0,
             folded: 0,
             folding: 0,
         }
+    }
+
+    /// Nothing read yet, and inputs whose sizes are those of a run.
+    pub fn sized(name: &str) -> Lowering {
+        Lowering { is_sized: true, ..Lowering::new(name) }
     }
 
     /// The finished Graph.
