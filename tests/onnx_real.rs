@@ -181,6 +181,20 @@ fn check(package: &str) {
 }
 
 #[test]
+fn every_model_of_silero_vad_has_a_case() {
+    let cases = cases("silero-vad");
+    if cases.is_empty() || std::env::var("SEQFUSE_CASES").is_ok() {
+        return;
+    }
+    for entry in std::fs::read_dir(cache().join("silero-vad")).expect("it can be listed") {
+        let path = entry.expect("it can be listed").path();
+        let is_model = path.extension().is_some_and(|extension| extension == "onnx");
+        let found = cases.iter().any(|case| case.path().file_name() == path.file_name());
+        assert!(found || !is_model, "{} has no case", path.display());
+    }
+}
+
+#[test]
 fn silero_vad_gives_what_onnx_runtime_gives_chunk_by_chunk() {
     check("silero-vad");
 }

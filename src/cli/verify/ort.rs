@@ -257,7 +257,13 @@ fn of_ort(value: ort::value::ValueRef<'_>) -> ort::Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message;
+
     use super::*;
+    use crate::formats::onnx::proto::{
+        Dimension, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetId, ShapeProto,
+        TensorProto, TensorTypeProto, TypeKind, TypeProto, ValueInfo,
+    };
 
     #[test]
     fn appended_outputs_are_a_second_graph() {
@@ -268,5 +274,70 @@ mod tests {
         let mut bytes = Vec::new();
         field(&mut bytes, 0x0a, long.as_bytes());
         assert_eq!((bytes[1], bytes[2], bytes.len()), (200 - 128 + 128, 1, 203));
+    }
+
+    /// `y = tanh(x · first) · second`.
+    fn two_products(second: f32) -> Vec<u8> {
+        let kind = |shape: Vec<i64>| {
+            let dim = |size| Dimension { value: Some(DimensionValue::Value(size)) };
+            let shape = ShapeProto { dim: shape.into_iter().map(dim).collect() };
+            let ty = TensorTypeProto { elem_type: 1, shape: Some(shape) };
+            Some(TypeProto { value: Some(TypeKind::Tensor(ty)) })
+        };
+        let value = |name: &str| ValueInfo { name: name.to_owned(), r#type: kind(vec![1, 2]) };
+        let weight = |name: &str, value: f32| TensorProto {
+            name: name.to_owned(),
+            dims: vec![2, 2],
+            data_type: 1,
+            float_data: vec![0.5, value, -0.25, 0.125],
+            ..TensorProto::default()
+        };
+        let node = |op_type: &str, inputs: &[&str], output: &str| NodeProto {
+            op_type: op_type.to_owned(),
+            input: inputs.iter().map(|&name| name.to_owned()).collect(),
+            output: vec![output.to_owned()],
+            ..NodeProto::default()
+        };
+        let graph = GraphProto {
+            name: "products".to_owned(),
+            node: vec![
+                node("MatMul", &["x", "first"], "inner"),
+                node("Tanh", &["inner"], "bent"),
+                node("MatMul", &["bent", "second"], "outer"),
+                node("Relu", &["outer"], "y"),
+            ],
+            initializer: vec![weight("first", 1.0), weight("second", second)],
+            input: vec![value("x")],
+            output: vec![value("y")],
+            ..GraphProto::default()
+        };
+        let opset_import = vec![OperatorSetId { domain: String::new(), version: 17 }];
+        let model = ModelProto { ir_version: 8, opset_import, ..ModelProto::default() };
+        ModelProto { graph: Some(graph), ..model }.encode_to_vec()
+    }
+
+    #[test]
+    fn the_first_value_that_parts_is_named() {
+        if std::env::var_os("ORT_DYLIB_PATH").is_none() {
+            eprintln!("SKIPPED: ORT_DYLIB_PATH names no library of ONNX Runtime");
+            return;
+        }
+        let runtime = Runtime::load(Some(1)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("products.onnx");
+        std::fs::write(&path, two_products(1.0)).unwrap();
+        let given = [Tensors::new().with("x", Tensor::new([1, 2], vec![1.0f32, -0.5]).unwrap())];
+        let compared = |second: f32| {
+            let (options, bytes) = (Options::new().threads(1), two_products(second));
+            let tolerance = Tolerance { relative: 1e-5, absolute: 1e-5 };
+            values(&runtime, &path, bytes, &options, &given, tolerance).unwrap()
+        };
+        assert_eq!(compared(1.0).first_mismatch(), None);
+        let report = compared(1.01);
+        let line = report.first_mismatch().unwrap();
+        assert!(line.contains("`outer` differs at [0, 1]"), "{line}");
+        let table = report.render();
+        assert!(table.contains("inner") && table.contains("bent"), "{table}");
+        assert!(!table.contains("\ny "), "nothing behind it is compared: {table}");
     }
 }

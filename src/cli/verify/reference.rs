@@ -138,7 +138,7 @@ fn random_input(
 }
 
 /// The size of the smallest table that ids are looked up in: by an Embedding, or by positions that
-/// are an input of the model as it is or moved about.
+/// are computed of whole numbers that the model is given.
 fn smallest_vocabulary(graph: &Graph) -> u64 {
     let mut given: HashSet<ValueId> = graph.inputs().iter().map(|input| input.value).collect();
     let mut smallest: Option<usize> = None;
@@ -150,11 +150,10 @@ fn smallest_vocabulary(graph: &Graph) -> u64 {
         } else if let Some(Take { axis }) = node.op.downcast_ref() {
             input(1).filter(|ids| given.contains(ids)).and_then(|_| size(0, *axis))
         } else {
-            // A cast, a reshape, a transposition.
-            if let [Some(only)] = node.inputs[..]
-                && given.contains(&only)
-            {
-                given.extend(&node.outputs);
+            // Casts and reshapes, and exporters' arithmetic for ids below 0.
+            if node.inputs.iter().flatten().any(|value| given.contains(value)) {
+                let whole = |value: &&ValueId| !graph.ty(**value).dtype.is_float();
+                given.extend(node.outputs.iter().filter(whole));
             }
             None
         };
