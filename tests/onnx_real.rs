@@ -244,9 +244,8 @@ fn magika_gives_what_onnx_runtime_gives() {
 fn argmax(tensor: &Tensor) -> Vec<usize> {
     let width = *tensor.shape().last().expect("an axis of classes");
     let numbers = tensor.data().to_f64().expect("numbers");
-    let largest = |row: &[f64]| {
-        (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]).then(b.cmp(&a)))
-    };
+    let largest =
+        |row: &[f64]| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]).then(b.cmp(&a)));
     numbers.chunks(width).map(|row| largest(row).expect("a class")).collect()
 }
 

@@ -15,8 +15,7 @@ fn run<'a>(call: GatherNdCall<'a, i32, i64>, len: usize) -> Result<Vec<i32>, Ind
 fn slices_and_elements_are_taken_by_tuples() {
     let x: Vec<i32> = (0..24).collect();
     let sizes = [2, 3];
-    let call =
-        GatherNdCall { x: &x, indices: &[1, 2, 0, -1], batch: 1, sizes: &sizes, inner: 4 };
+    let call = GatherNdCall { x: &x, indices: &[1, 2, 0, -1], batch: 1, sizes: &sizes, inner: 4 };
     assert_eq!(run(call, 8), Ok(vec![20, 21, 22, 23, 8, 9, 10, 11]));
     let batched = GatherNdCall { indices: &[2, 0], batch: 2, sizes: &[3], ..call };
     assert_eq!(run(batched, 8), Ok(vec![8, 9, 10, 11, 12, 13, 14, 15]));
@@ -27,8 +26,7 @@ fn slices_and_elements_are_taken_by_tuples() {
 #[test]
 fn a_position_outside_its_axis_is_named() {
     let x = [0; 6];
-    let call =
-        GatherNdCall { x: &x, indices: &[0, 1, 1, 3], batch: 1, sizes: &[2, 3], inner: 1 };
+    let call = GatherNdCall { x: &x, indices: &[0, 1, 1, 3], batch: 1, sizes: &[2, 3], inner: 1 };
     assert_eq!(run(call, 2), Err(IndexOutOfRange { position: 3, value: 3, size: 3 }));
 }
 

@@ -72,7 +72,8 @@ fn elements_of_any_shape_go_where_the_definition_says() {
             }
             let indices = places(count, &[shape[axis].max(1)]);
             let (x, updates) = (numbers(shape.iter().product(), 1), numbers(count, 2));
-            let call = ElementsCall { shape, indices: &indices[..], indices_shape: &indices_shape, axis };
+            let call =
+                ElementsCall { shape, indices: &indices[..], indices_shape: &indices_shape, axis };
             for combine in [|_: f32, new: f32| new, |old: f32, new| old + new, f32::max] {
                 let mut out = x.clone();
                 assert_eq!(scatter_elements(call, &updates, &mut out, combine), Ok(()));
@@ -86,7 +87,8 @@ fn elements_of_any_shape_go_where_the_definition_says() {
 #[test]
 fn slices_of_any_length_go_where_the_definition_says() {
     for inner in [1, 2, 15, 16, 17, 1000] {
-        for (sizes, count) in [(&[1][..], 1), (&[3], 0), (&[7], 17), (&[4, 5], 16), (&[2, 3, 4], 31)]
+        for (sizes, count) in
+            [(&[1][..], 1), (&[3], 0), (&[7], 17), (&[4, 5], 16), (&[2, 3, 4], 31)]
         {
             let indices = places(count * sizes.len(), sizes);
             let x = numbers(sizes.iter().product::<usize>() * inner, 1);
