@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use super::attributes::Attributes;
 use super::call::{Call, Outputs};
+use super::contents::Size;
 use super::context::{Context, domain};
 use super::error::{NodeProblem, OnnxError, Problem};
 use super::operand::{Operand, Parameter};
 use super::operators::{self, Row};
 use super::proto::{FunctionProto, GraphProto, NodeProto};
 use super::{fold, functions, limits, order, tensor};
-use crate::graph::{Graph, GraphError, Layer, ValueId, VariableId, VariableKind};
+use crate::graph::{Dim, Graph, GraphError, Layer, ValueId, VariableId, VariableKind};
 
 /// The names that nodes see: those of their own graph, then those of the graphs around it.
 #[derive(Debug, Default)]
@@ -154,6 +155,8 @@ impl Lowering {
             let at = |problem: Problem| problem.at(name.clone(), op_type(node));
             let before = self.graph.variables().len();
             let outputs = self.node(node, scope, context, &name).map_err(at)?;
+            let at = |problem: OnnxError| Problem::from(problem).at(name.clone(), op_type(node));
+            outputs.iter().try_for_each(|output| self.check_terms(output)).map_err(at)?;
             self.record(node, &name, scope, &outputs, before);
             for (output, operand) in node.output.iter().zip(outputs) {
                 if !output.is_empty() && !scope.define(output, operand) {
@@ -163,6 +166,22 @@ impl Lowering {
         }
         self.depth -= 1;
         Ok(())
+    }
+
+    /// Refuses sizes that are computed of too many others: each node may double them, and all that is
+    /// done with sizes walks through them.
+    fn check_terms(&self, output: &Operand) -> Result<(), OnnxError> {
+        let is_within = |dim: &Dim| dim.has_terms_within(limits::TERMS);
+        let fits = match output {
+            Operand::Value(value) => self.graph.ty(*value).dims.iter().all(is_within),
+            Operand::Sizes(sizes) => sizes.elements.iter().all(|size| match size {
+                Size::Dim(dim) => is_within(dim),
+                Size::Known(_) => true,
+            }),
+            Operand::Known(_) | Operand::Parameter(_) => true,
+        };
+        let count = if fits { 0 } else { limits::TERMS + 1 };
+        limits::check("the number of terms of a size", count, limits::TERMS)
     }
 
     /// Reads one node.
