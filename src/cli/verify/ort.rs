@@ -85,10 +85,10 @@ fn values(
 
 /// The first inputs that something can be done with, and what came of it: a length may be too short for
 /// the model.
-fn first<'a, T>(
-    given: &'a [Tensors],
+fn first<T>(
+    given: &[Tensors],
     run: impl Fn(&Tensors) -> Result<T, CliError>,
-) -> Result<(&'a Tensors, T), CliError> {
+) -> Result<(&Tensors, T), CliError> {
     let mut failed = CliError::failed("no input was tried");
     for given in given {
         match run(given) {
