@@ -99,6 +99,14 @@ fn output(graph: &Graph, mut value: ValueId, mut axis: usize, index: i64) -> Opt
     if let Some(node) = node_of(graph, value)
         && let Some(transpose) = node.op.downcast_ref::<Transpose>()
     {
+        let rest = transpose.permutation.iter().enumerate().filter(|(place, _)| *place != axis);
+        // Batch and units stay in their order.
+        if !rest
+            .map(|(_, from)| *from)
+            .eq((0..transpose.permutation.len()).filter(|from| *from != TIME))
+        {
+            return None;
+        }
         axis = *transpose.permutation.get(axis)?;
         value = node.inputs.first().copied()??;
     }

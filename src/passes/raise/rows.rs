@@ -4,7 +4,7 @@
 
 use super::expand::node_of;
 use crate::graph::{Dim, Edit, Graph, GraphError, Node, Source, Tensor, ValueId, VariableId};
-use crate::ops::{Activate, Binary, BinaryKind, MatMul, Reshape, Slice, Unary};
+use crate::ops::{Activate, Binary, BinaryKind, BroadcastTo, MatMul, Reshape, Slice, Unary};
 
 /// The Graph in that form; `None` if no step of a product is taken in it.
 ///
@@ -21,6 +21,15 @@ pub fn spread(graph: &Graph) -> Result<Option<Graph>, GraphError> {
             value
         } else if let (Some(_), &[Some(x)]) = (node.op.downcast_ref::<Reshape>(), inputs) {
             before(new, x).filter(|source| new.ty(*source).dims == *dims)
+        } else if let Some((place, rows)) = inputs
+            .iter()
+            .enumerate()
+            .find_map(|(place, input)| Some((place, repeated(new, (*input)?)?)))
+        {
+            found = true;
+            let mut inputs = inputs.to_vec();
+            inputs[place] = Some(new.add_one(&node.name, rows.1, &[rows.0])?);
+            new.add_node(&node.name, node.op.clone(), inputs)?.first().copied()
         } else if is_row_wise(node) && matches!(&dims[..], [Dim::Known(1), _, Dim::Known(_)]) {
             squeezed(new, node, inputs, dims)?
         } else {
@@ -142,7 +151,15 @@ fn fixed(graph: &Graph, value: ValueId) -> Option<&Tensor> {
     }
 }
 
-/// The Variable whose elements each row of a fixed `[1, batch, width]` holds.
+/// The Variable that a fixed `[batch, width]` repeats, and the operator that does so.
+fn repeated(graph: &mut Graph, value: ValueId) -> Option<(ValueId, BroadcastTo)> {
+    let dims = graph.ty(value).dims.clone();
+    let is_rows = matches!(dims[..], [Dim::Known(batch), Dim::Known(_)] if batch > 1);
+    let bias = bias(graph, value).filter(|_| is_rows)?;
+    Some((bias, BroadcastTo { dims }))
+}
+
+/// The Variable whose elements each row of a fixed `[…, width]` holds.
 fn bias(graph: &mut Graph, value: ValueId) -> Option<ValueId> {
     let rows = fixed(graph, value)?;
     let (elements, width) = (rows.as_f32()?, *rows.shape().last()?);

@@ -28,7 +28,12 @@ pub enum Truth {
 
 impl Truth {
     /// Where a condition holds, less what is always true of it.
-    pub fn given(graph: &Graph, mut value: ValueId) -> Truth {
+    pub fn given(graph: &Graph, value: ValueId) -> Truth {
+        Truth::stripped(graph, value).0
+    }
+
+    /// The same, and the value that it is then.
+    fn stripped(graph: &Graph, mut value: ValueId) -> (Truth, ValueId) {
         for _ in 0..DEPTH {
             let Some(node) = binary(graph, value, BinaryKind::And) else { break };
             let &[Some(a), Some(b)] = &node.inputs[..] else { break };
@@ -43,7 +48,7 @@ impl Truth {
             }
             value = other;
         }
-        Truth::Given(value)
+        (Truth::Given(value), value)
     }
 
     fn negated(self) -> Truth {
@@ -162,11 +167,13 @@ fn times(graph: &Graph, value: ValueId, depth: usize) -> Result<Option<Hiding>, 
         (Some(factor), None) => (factor, b),
         _ => return Ok(None),
     };
-    if factor <= 0.0 || graph.ty(mask).dims != graph.ty(value).dims {
+    if factor <= 0.0 || factor.is_infinite() || graph.ty(mask).dims != graph.ty(value).dims {
         return Ok(None);
     }
     let found = read(graph, mask, depth - 1)?;
-    Ok(found.map(|Hiding { truth, far }| Hiding { truth, far: far * factor }))
+    // In single precision, in which it may be infinite.
+    let times = |far: f64| f64::from(far as f32 * factor as f32);
+    Ok(found.map(|Hiding { truth, far }| Hiding { truth, far: times(far) }))
 }
 
 /// Scores that count by both of two masks.
@@ -174,10 +181,10 @@ fn times(graph: &Graph, value: ValueId, depth: usize) -> Result<Option<Hiding>, 
 /// # Errors
 /// If a score that both hide is not hidden as one that one of them hides.
 pub fn both(a: Hiding, b: Hiding) -> Result<Hiding, String> {
-    match (a.far, b.far) {
-        (_, 0.0) => Ok(a),
-        (0.0, _) => Ok(b),
-        (f64::NEG_INFINITY, f64::NEG_INFINITY) => {
+    match (&a.truth, &b.truth) {
+        (_, Truth::All) => Ok(a),
+        (Truth::All, _) => Ok(b),
+        _ if a.far == f64::NEG_INFINITY && b.far == f64::NEG_INFINITY => {
             Ok(Hiding { truth: a.truth.and(b.truth), far: a.far })
         }
         _ => Err("two masks of finite numbers act on its scores".to_owned()),
@@ -189,7 +196,7 @@ fn chosen(graph: &Graph, value: ValueId) -> Option<(Truth, f64, ValueId)> {
     let node = node_of(graph, value)?;
     node.op.downcast_ref::<Select>()?;
     let &[Some(condition), Some(on), Some(off)] = &node.inputs[..] else { return None };
-    let truth = Truth::given(graph, condition);
+    let (truth, condition) = Truth::stripped(graph, condition);
     match (outside::number(graph, on)?, outside::number(graph, off)?) {
         (0.0, far) => Some((truth, far, condition)),
         (far, 0.0) => Some((truth.negated(), far, condition)),
@@ -206,14 +213,19 @@ fn scaled(graph: &Graph, value: ValueId) -> Option<(Truth, f64, ValueId)> {
         (None, Some(far)) => (far, a),
         _ => return None,
     };
+    // An infinite number times 0 is NaN.
+    if far.is_infinite() {
+        return None;
+    }
     if let Some(source) = condition(graph, hidden) {
-        return Some((Truth::given(graph, source).negated(), far, source));
+        let (truth, source) = Truth::stripped(graph, source);
+        return Some((truth.negated(), far, source));
     }
     let rest = binary(graph, hidden, BinaryKind::Subtract)?;
     let &[Some(one), Some(counted)] = &rest.inputs[..] else { return None };
     if outside::number(graph, one) != Some(1.0) {
         return None;
     }
-    let source = condition(graph, counted)?;
-    Some((Truth::given(graph, source), far, source))
+    let (truth, source) = Truth::stripped(graph, condition(graph, counted)?);
+    Some((truth, far, source))
 }

@@ -10,7 +10,7 @@ mod put;
 use std::collections::{HashMap, HashSet};
 
 use self::put::put;
-use super::algebra::{Atom, Index, Poly, Read, Reader, Term};
+use super::algebra::{Atom, Index, Nature, Poly, Read, Reader, Term};
 use super::cell::{Formula, Transition, apply, one_state, two_states};
 use super::frame::same_weights;
 use super::outside;
@@ -103,7 +103,11 @@ impl<'g> Names<'g> {
         }
         let (multiplied, bent) = takers(graph);
         for node in graph.nodes() {
-            if let Some(read) = step_of(graph, node) {
+            // What is the same in every run is no sequence: zeros are first states.
+            let read = step_of(graph, node);
+            if let Some(read) =
+                read.filter(|read| names.reader.nature(read.sequence) != Nature::Fixed)
+            {
                 names.step(read);
                 continue;
             }
