@@ -81,7 +81,8 @@ pub fn raise(graph: &Graph) -> Result<(Graph, Vec<Note>), GraphError> {
     }
     let graph = gelu::raise(&layer_norm::raise(&choice::raise(&graph)?)?)?;
     let graph = attention::raise(&graph, &mut notes)?;
-    let mut graph = layers::last(&moved(&reversal::raise(&moved(&graph)?)?)?)?;
+    let mut graph = moved(&reversal::raise(&moved(&layers::joined(&moved(&graph)?)?)?)?)?;
+    graph = layers::last(&graph)?;
     // A layer above another takes what that one gives once it is one.
     for _ in 0..LAYERS {
         graph = remove_dead(&graph)?;

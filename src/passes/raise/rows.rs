@@ -4,7 +4,9 @@
 
 use super::expand::node_of;
 use crate::graph::{Dim, Edit, Graph, GraphError, Node, Source, Tensor, ValueId, VariableId};
-use crate::ops::{Activate, Binary, BinaryKind, BroadcastTo, MatMul, Reshape, Slice, Unary};
+use crate::ops::{
+    Activate, AxisSlice, Binary, BinaryKind, BroadcastTo, MatMul, Reshape, Reverse, Slice, Unary,
+};
 
 /// The Graph in that form; `None` if no step of a product is taken in it.
 ///
@@ -83,6 +85,12 @@ fn row(
     value: ValueId,
 ) -> Result<Option<ValueId>, GraphError> {
     let Some(node) = node_of(graph, value).cloned() else { return Ok(None) };
+    if let (Some(Reverse { axis: 0 }), &[Some(x)]) = (node.op.downcast_ref(), &node.inputs[..]) {
+        return match opposite(graph, slice, x) {
+            Some(slice) => row(graph, name, &slice, x),
+            None => Ok(None),
+        };
+    }
     let &[Some(a), Some(b)] = &node.inputs[..] else { return Ok(None) };
     if node.op.downcast_ref::<MatMul>().is_some() {
         if graph.ty(a).rank() != 3 || graph.ty(b).rank() != 2 {
@@ -105,6 +113,15 @@ fn row(
         Some(x) => graph.add_one(name, Binary { kind: BinaryKind::Add }, &[x, bias]).map(Some),
         None => Ok(None),
     }
+}
+
+/// The step that stands where a slice takes one, counted from the other end.
+fn opposite(graph: &Graph, slice: &Slice, x: ValueId) -> Option<Slice> {
+    let ([part], size) = (&slice.axes[..], graph.ty(x).dims.first()?.known()?) else { return None };
+    let (start, 1) = part.resolve(size) else { return None };
+    let start = i64::try_from(size.checked_sub(start + 1)?).ok()?;
+    let axes = vec![AxisSlice { axis: 0, start: Some(start), stop: Some(start + 1), step: 1 }];
+    Some(Slice { axes })
 }
 
 /// The node without its first axis, and that put back.

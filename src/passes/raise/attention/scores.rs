@@ -235,7 +235,7 @@ fn unreshaped(graph: &Graph, value: ValueId) -> Option<ValueId> {
         let dims = &graph.ty(id).dims;
         dims.len().checked_sub(2).map(|first| dims[first..].to_vec())
     };
-    (last(id)? == last(value)?).then_some(id)
+    same(&last(id)?, &last(value)?).then_some(id)
 }
 
 /// Weights before a last choice between them and 0.
