@@ -3,7 +3,8 @@
 //! and a bias that was added to zeros in advance is the bias.
 
 use super::expand::node_of;
-use crate::graph::{Dim, Edit, Graph, GraphError, Node, Source, Tensor, ValueId, VariableId};
+use super::outside;
+use crate::graph::{Dim, Edit, Graph, GraphError, Node, Tensor, ValueId, VariableId};
 use crate::ops::{
     Activate, AxisSlice, Binary, BinaryKind, BroadcastTo, MatMul, Reshape, Reverse, Slice, Unary,
 };
@@ -159,15 +160,6 @@ fn squeezed(
     }
 }
 
-/// The tensor of a value that no run changes.
-fn fixed(graph: &Graph, value: ValueId) -> Option<&Tensor> {
-    match &graph.value(value).source {
-        Source::Constant(tensor) => Some(tensor),
-        Source::Variable(id) if !graph.is_kept(*id) => Some(&graph.variable(*id).value),
-        _ => None,
-    }
-}
-
 /// The Variable that a fixed `[batch, width]` repeats, and the operator that does so.
 fn repeated(graph: &mut Graph, value: ValueId) -> Option<(ValueId, BroadcastTo)> {
     let dims = graph.ty(value).dims.clone();
@@ -178,7 +170,7 @@ fn repeated(graph: &mut Graph, value: ValueId) -> Option<(ValueId, BroadcastTo)>
 
 /// The Variable whose elements each row of a fixed `[…, width]` holds.
 fn bias(graph: &mut Graph, value: ValueId) -> Option<ValueId> {
-    let rows = fixed(graph, value)?;
+    let rows = outside::fixed(graph, value)?;
     let (elements, width) = (rows.as_f32()?, *rows.shape().last()?);
     let is_bias = |tensor: &Tensor| {
         tensor.shape() == [width]

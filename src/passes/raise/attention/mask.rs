@@ -1,6 +1,6 @@
 //! Which scores a mask lets count, read from the numbers that are added to them.
 
-use crate::graph::{DType, Graph, GraphError, ValueId};
+use crate::graph::{DType, Graph, GraphError, Tensor, ValueId};
 use crate::ops::{Binary, BinaryKind, BroadcastTo, Reshape, Select, Transpose, Unary, UnaryKind};
 use crate::passes::raise::choice::{binary, condition};
 use crate::passes::raise::expand::node_of;
@@ -16,6 +16,8 @@ pub enum Truth {
     All,
     /// Those where this value is true.
     Given(ValueId),
+    /// Those where this fixed value is 0.
+    Zero(ValueId),
     /// Those that do not count by this.
     Not(Box<Truth>),
     /// Those that count by both.
@@ -71,6 +73,15 @@ impl Truth {
         Ok(match self {
             Truth::All => None,
             Truth::Given(value) => Some(*value),
+            Truth::Zero(value) => {
+                let zeros = outside::fixed(graph, *value).and_then(|tensor| {
+                    let elements = tensor.as_f32()?;
+                    let truths: Vec<bool> =
+                        elements.iter().map(|element| *element == 0.0).collect();
+                    Tensor::new(tensor.shape().to_vec(), truths).ok()
+                });
+                zeros.map(|zeros| graph.constant(zeros))
+            }
             Truth::Not(inner) => match inner.put(graph, name)? {
                 Some(x) => Some(graph.add_one(name, Unary { kind: UnaryKind::Not }, &[x])?),
                 None => None,
@@ -128,6 +139,9 @@ fn read(graph: &Graph, value: ValueId, depth: usize) -> Result<Option<Hiding>, S
     if outside::number(graph, value) == Some(0.0) {
         return Ok(Some(Hiding { truth: Truth::All, far: 0.0 }));
     }
+    if let Some(far) = outside::fixed(graph, value).and_then(only_far) {
+        return Ok(Some(Hiding { truth: Truth::Zero(value), far }));
+    }
     let Some(node) = node_of(graph, value) else { return Ok(None) };
     let Some(first) = node.inputs.first().copied().flatten() else { return Ok(None) };
     let op = &node.op;
@@ -156,6 +170,14 @@ fn read(graph: &Graph, value: ValueId, depth: usize) -> Result<Option<Hiding>, S
     let is_larger = graph.ty(source).dims != graph.ty(value).dims;
     let truth = if is_larger { Truth::Repeated(value, Box::new(truth)) } else { truth };
     Ok(Some(Hiding { truth, far }))
+}
+
+/// The one number of a tensor beside 0, if that lies far below.
+fn only_far(tensor: &Tensor) -> Option<f64> {
+    let elements = tensor.as_f32()?;
+    let far = *elements.iter().find(|element| **element != 0.0)?;
+    let is_alike = elements.iter().all(|element| *element == 0.0 || *element == far);
+    (is_alike && far < 0.0).then_some(f64::from(far))
 }
 
 /// A mask times a number above 0.
