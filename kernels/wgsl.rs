@@ -5,6 +5,12 @@
 //! parameters (uniform), 3 the status words (storage, read and write); a kernel declares the ones
 //! that it uses. The head of each file gives its mathematics, parameters and workgroup shape.
 
+/// What goes before the kernels that operators bring along: bindings, and functions of words.
+///
+/// Such a kernel declares `struct Params`, whose first field is `row_width: u32`, the workgroups in
+/// one row of the grid.
+pub const PRELUDE: &str = include_str!("prelude.wgsl");
+
 /// Rows of a table by integer ids, with a mask of the non-zero ids on request.
 pub const EMBEDDING: &str = include_str!("embedding/embedding.wgsl");
 

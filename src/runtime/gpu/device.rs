@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::GpuError;
-use super::pipeline::{Kernel, Pipeline, PipelineKey, SharedLayout};
+use super::pipeline::{Pipeline, PipelineKey, SharedLayout};
+use super::shader::Shader;
 
 /// What an adapter is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -123,7 +124,7 @@ pub struct GpuDevice {
     pub(super) queue: wgpu::Queue,
     pub(super) limits: wgpu::Limits,
     pub(super) layout: SharedLayout,
-    pub(super) modules: Mutex<HashMap<Kernel, wgpu::ShaderModule>>,
+    pub(super) modules: Mutex<HashMap<Shader, wgpu::ShaderModule>>,
     pub(super) pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     pub(super) created: AtomicUsize,
     info: DeviceInfo,

@@ -23,6 +23,7 @@ pub mod program;
 pub mod recorder;
 pub mod recurrent;
 mod runner;
+pub mod shader;
 mod stage;
 mod store;
 #[cfg(test)]
@@ -38,5 +39,6 @@ pub use program::{Output, Program, Upload};
 pub use recorder::{Calls, Recorder};
 pub use recurrent::{Cell, Recurrent, RecurrentConfig, RecurrentDirection};
 pub use runner::{GpuBackend, GpuRunner};
+pub use shader::{Dispatch, Parameters, Shader};
 pub use stage::GpuStage;
 pub use store::{DeviceWeights, ModelWeights};

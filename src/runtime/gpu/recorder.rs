@@ -54,7 +54,7 @@ impl Calls {
 
     /// Each dispatch's label and kernel, in order.
     pub fn describe(&self) -> impl Iterator<Item = (&str, &'static str)> {
-        self.calls.iter().map(|call| (call.label.as_str(), call.pipeline.kernel().name()))
+        self.calls.iter().map(|call| (call.label.as_str(), call.pipeline.name()))
     }
 }
 
@@ -142,7 +142,9 @@ impl<'a> Recorder<'a> {
         parameters: Vec<u32>,
         grid: [u32; 3],
     ) -> Result<(), GpuError> {
-        debug_assert!(parameters.len() as u64 * 4 <= PARAMETER_BYTES);
+        if parameters.len() as u64 * 4 > PARAMETER_BYTES {
+            return Err(GpuError::arguments(label, "its parameters are too long"));
+        }
         if grid.contains(&0) {
             return Ok(());
         }

@@ -5,7 +5,7 @@ use crate::plan::{NodeShapes, Operand, Place, Step, WeightId};
 use crate::runtime::RunError;
 use crate::runtime::gpu::arena::Arena;
 use crate::runtime::gpu::store::Store;
-use crate::runtime::gpu::{GpuDevice, GpuError, Recorder, WeightRef};
+use crate::runtime::gpu::{Dispatch, GpuDevice, GpuError, Recorder, Shader, WeightRef};
 
 /// How an operator runs on the GPU.
 pub trait GpuOp: Operator + Sized {
@@ -20,6 +20,12 @@ pub trait GpuOp: Operator + Sized {
     /// The bytes that it needs while it runs, beside inputs and outputs.
     fn workspace(&self, _node: &NodeShapes<'_>, _device: &GpuDevice) -> usize {
         0
+    }
+
+    /// Samples of the kernels that it brings along, one for each form that its text can take, for
+    /// the test that validates them.
+    fn shaders() -> Vec<Shader> {
+        Vec::new()
     }
 
     /// Records the calls for known sizes and places.
@@ -193,6 +199,15 @@ impl<'a> Lowering<'a> {
         self.packed("plain", slots, |tensors| {
             tensors.iter().flatten().map(|tensor| words(label, tensor)).collect()
         })
+    }
+
+    /// Records a call of an own kernel under the node's name.
+    ///
+    /// # Errors
+    /// If sizes are beyond what the device counts, or the kernel cannot be compiled.
+    pub fn dispatch(&mut self, op: Dispatch) -> Result<(), RunError> {
+        let label = self.label();
+        Ok(self.recorder.dispatch(label, op)?)
     }
 
     /// The error that this node cannot run on the GPU.

@@ -15,4 +15,6 @@ mod recurrent;
 mod softmax;
 
 pub use lowering::{GpuOp, Lowering};
+#[cfg(test)]
+pub(super) use table::shaders;
 pub use table::{check, lower, supports, workspace};

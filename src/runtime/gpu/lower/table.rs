@@ -3,17 +3,21 @@
 use std::any::TypeId;
 
 use super::{GpuOp, Lowering};
-use crate::graph::{DType, Graph, Node, Operator};
+use crate::graph::{DType, Data, Graph, Node, Operator};
 use crate::ops::*;
 use crate::plan::NodeShapes;
 use crate::runtime::RunError;
 use crate::runtime::gpu::GpuDevice;
+#[cfg(test)]
+use crate::runtime::gpu::Shader;
 
 struct Entry {
     id: fn() -> TypeId,
     check: fn(&Node, &Graph) -> Result<(), String>,
     workspace: fn(&NodeShapes<'_>, &GpuDevice) -> usize,
     lower: fn(&dyn Operator, &mut Lowering<'_>) -> Result<(), RunError>,
+    #[cfg(test)]
+    shaders: fn() -> Vec<Shader>,
 }
 
 fn check_as<T: GpuOp>(node: &Node, graph: &Graph) -> Result<(), String> {
@@ -38,10 +42,18 @@ macro_rules! table {
             check: check_as::<$op>,
             workspace: workspace_of::<$op>,
             lower: lower_as::<$op>,
+            #[cfg(test)]
+            shaders: <$op as GpuOp>::shaders,
         }),*];
     };
 }
 table!(Activate, Binary, Concat, Dense, Embedding, Gru, Lstm, Reverse, Slice, Softmax, Transpose);
+
+/// Samples of the kernels that operators bring along.
+#[cfg(test)]
+pub fn shaders() -> Vec<Shader> {
+    TABLE.iter().flat_map(|entry| (entry.shaders)()).collect()
+}
 
 fn find(op: &dyn Operator) -> Option<&'static Entry> {
     let id = op.type_id();
@@ -53,21 +65,14 @@ pub fn supports(op: &dyn Operator) -> bool {
     op.is_view() || find(op).is_some()
 }
 
-/// Checks that the GPU has kernels for every node that does not run on the host.
+/// Checks that the GPU has a kernel for a node that does not run on the host, or needs none.
 ///
 /// # Errors
-/// The first node that it has none for.
-pub fn check(graph: &Graph) -> Result<(), RunError> {
-    for node in graph.nodes().iter().filter(|node| !graph.on_host(node)) {
-        let checked = check_types(graph, node).and_then(|()| check_node(graph, node));
-        checked.map_err(|reason| RunError::Unsupported {
-            node: node.name.clone(),
-            op: node.op.name(),
-            device: "gpu",
-            reason: format!("{reason}; run the model on the CPU"),
-        })?;
-    }
-    Ok(())
+/// What it has none for.
+pub fn check(graph: &Graph, node: &Node) -> Result<(), String> {
+    check_types(graph, node)?;
+    check_constants(graph, node)?;
+    check_node(graph, node)
 }
 
 fn check_node(graph: &Graph, node: &Node) -> Result<(), String> {
@@ -86,6 +91,20 @@ fn check_types(graph: &Graph, node: &Node) -> Result<(), String> {
         None => Ok(()),
         Some(dtype) => Err(format!("it has no GPU kernel for {dtype}")),
     }
+}
+
+/// An integer of 64 bits is a word there: constants must fit it. Those of a run are looked at when
+/// they are uploaded.
+fn check_constants(graph: &Graph, node: &Node) -> Result<(), String> {
+    for id in node.inputs.iter().flatten() {
+        let Some(tensor) = graph.fixed(*id) else { continue };
+        if let Data::I64(values) = tensor.data()
+            && let Some(value) = values.iter().find(|value| i32::try_from(**value).is_err())
+        {
+            return Err(format!("the integer {value} is above the 32 bits of a GPU kernel"));
+        }
+    }
+    Ok(())
 }
 
 /// The bytes that a node needs while it runs, beside inputs and outputs.
