@@ -54,3 +54,13 @@ pub const BINARY: &str = include_str!("elementwise/binary.wgsl");
 
 /// Strided copy: slices, concatenation, transposition, reversal.
 pub const COPY: &str = include_str!("elementwise/copy.wgsl");
+
+/// Functions of numbers for generated element-wise kernels; goes after [`PRELUDE`].
+pub const ELEMENTWISE: &str =
+    concat!(include_str!("activation/functions.wgsl"), include_str!("elementwise/functions.wgsl"),);
+
+/// Strided copy of up to 8 dimensions; goes after [`PRELUDE`].
+pub const LAYOUT_COPY: &str = include_str!("layout/copy.wgsl");
+
+/// A value around a tensor; goes after [`PRELUDE`].
+pub const PAD: &str = include_str!("layout/pad.wgsl");

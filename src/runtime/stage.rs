@@ -167,7 +167,7 @@ impl Backend {
         let plans = options.plans.unwrap_or(PLANS);
         match (self, stage.place) {
             #[cfg(feature = "gpu")]
-            (Backend::Gpu { gpu, .. }, StagePlace::Device) => Box::new(gpu.runner(plans)),
+            (Backend::Gpu { gpu, cpu }, StagePlace::Device) => Box::new(gpu.runner(plans, cpu)),
             _ => Box::new(self.cpu().runner(plans)),
         }
     }

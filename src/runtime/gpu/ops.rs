@@ -4,7 +4,7 @@ use super::activation::Activation;
 use super::buffer::WeightRef;
 use super::error::GpuError;
 use super::pipeline::{Kernel, PipelineKey};
-use super::recorder::{IdCheck, NONE, Recorder};
+use super::recorder::{Check, CheckKind, NONE, Recorder};
 
 /// Threads of the kernels that take an element a thread.
 const FLAT_THREADS: u32 = 256;
@@ -187,11 +187,8 @@ impl Recorder<'_> {
             return Ok(());
         }
         let status = self.calls.checks.len() as u32;
-        self.calls.checks.push(IdCheck {
-            label: label.to_owned(),
-            ids: op.ids,
-            vocabulary: op.vocabulary,
-        });
+        let kind = CheckKind::Id { ids: op.ids, vocabulary: op.vocabulary };
+        self.calls.checks.push(Check { label: label.to_owned(), kind });
         let parameters = vec![
             op.count,
             op.width,

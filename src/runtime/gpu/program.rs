@@ -8,7 +8,7 @@ use super::buffer::{Weights, Workspace, create};
 use super::device::GpuDevice;
 use super::error::GpuError;
 use super::pipeline::PARAMETER_BYTES;
-use super::recorder::Calls;
+use super::recorder::{Calls, CheckKind};
 
 /// How long to wait for a callback, each time, once the device is idle.
 const CALLBACK_WAIT: Duration = Duration::from_millis(10);
@@ -76,7 +76,9 @@ impl Program {
             used.for_each(|(to, from)| *to = *from);
         }
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-        let parameters = create(&device, "call parameters", words.len() as u64, usage)?;
+        // A group is bound where there is no call too.
+        let size = words.len().max(stride) as u64;
+        let parameters = create(&device, "call parameters", size, usage)?;
         device.scoped("upload call parameters", || {
             device.queue.write_buffer(&parameters, 0, bytemuck::cast_slice(&words));
         })?;
@@ -256,8 +258,11 @@ impl Program {
         let (Some(check), Some(bound)) = (self.calls.checks.get(check), &self.bound) else {
             return GpuError::arguments("an embedding", "an id is out of range");
         };
+        let CheckKind::Id { ids, vocabulary } = check.kind else {
+            return GpuError::Unfit { what: check.label.clone() };
+        };
         let id = workspace.staging.reserve(&self.device, 1).and_then(|staging| {
-            let from = (u64::from(check.ids) + u64::from(position)) * 4;
+            let from = (u64::from(ids) + u64::from(position)) * 4;
             self.device.scoped("read an id", || {
                 let mut encoder = self.device.device.create_command_encoder(&Default::default());
                 encoder.copy_buffer_to_buffer(&bound.arena, from, &staging, 0, 4);
@@ -271,7 +276,7 @@ impl Program {
                 what: check.label.clone(),
                 position: position as usize,
                 id,
-                vocabulary: check.vocabulary,
+                vocabulary,
             },
         }
     }

@@ -19,12 +19,19 @@ pub(super) struct Call {
     pub(super) grid: [u32; 3],
 }
 
-/// An embedding whose ids the device checks.
+/// What a kernel notes in a status word: 0 if all was well.
 #[derive(Clone, Debug)]
-pub(super) struct IdCheck {
+pub(super) struct Check {
     pub(super) label: String,
-    pub(super) ids: u32,
-    pub(super) vocabulary: u32,
+    pub(super) kind: CheckKind,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum CheckKind {
+    /// An id is out of range; the word is `u32::MAX` less its position.
+    Id { ids: u32, vocabulary: u32 },
+    /// Words of 32 bits cannot give the result, or there is none: the processor has to say.
+    Unfit,
 }
 
 /// A finished list of calls, to be made into a [`super::Program`].
@@ -32,7 +39,7 @@ pub(super) struct IdCheck {
 pub struct Calls {
     pub(super) calls: Vec<Call>,
     /// By status word.
-    pub(super) checks: Vec<IdCheck>,
+    pub(super) checks: Vec<Check>,
     pub(super) arena_words: u64,
 }
 
@@ -93,6 +100,14 @@ impl<'a> Recorder<'a> {
         }
         self.calls.arena_words = self.calls.arena_words.max(end);
         Ok(())
+    }
+
+    /// A status word that a kernel sets to 1 where it cannot give the result; the run then is
+    /// [`GpuError::Unfit`], and a Session runs the stage on the processor.
+    pub fn checked(&mut self, label: &str) -> u32 {
+        let status = self.calls.checks.len() as u32;
+        self.calls.checks.push(Check { label: label.to_owned(), kind: CheckKind::Unfit });
+        status
     }
 
     /// The product of sizes that a kernel counts in 32 bits.

@@ -1,14 +1,38 @@
 //! Activations on their own, and which of them the kernels know.
 
 use super::lowering::{GpuOp, Lowering};
-use crate::graph::{Graph, Node};
+use super::pointwise::{Expression, literal};
+use crate::graph::{DType, Graph, Node};
 use crate::ops::{Activate, Activation};
 use crate::runtime::RunError;
+#[cfg(test)]
+use crate::runtime::gpu::Shader;
 use crate::runtime::gpu::{self, ActivationKind};
 
 impl GpuOp for Activate {
+    fn expression(&self, _: &[Option<DType>], _: DType) -> Option<Expression> {
+        expression(self.activation).map(Expression::new)
+    }
+
     fn check(&self, _: &Node, _: &Graph) -> Result<(), String> {
         check(self.activation)
+    }
+
+    #[cfg(test)]
+    fn shaders() -> Vec<Shader> {
+        let kinds = ActivationKind::ALL.map(gpu::Activation::from).map(call_of);
+        let relu = |max_value| Activation::BoundedRelu {
+            negative_slope: 0.1,
+            max_value,
+            threshold: 0.5,
+        };
+        let others =
+            [relu(None), relu(Some(2.0)), Activation::Threshold { threshold: 0.5, value: 0.25 }];
+        let texts = kinds.into_iter().chain(others.into_iter().map(expression));
+        let of = |text: String| {
+            super::pointwise::sample(&Expression::new(text), &[DType::F32], DType::F32)
+        };
+        texts.flatten().map(of).collect()
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
@@ -16,6 +40,46 @@ impl GpuOp for Activate {
         let width = x.shape.last().copied().unwrap_or(1);
         apply(lowering, self.activation, [x.len, width], input, lowering.result()?.0)
     }
+}
+
+/// An element-wise activation as WGSL; none where it works on rows.
+fn expression(activation: Activation) -> Option<String> {
+    if let Some(known) = elementwise(activation) {
+        return call_of(known);
+    }
+    match activation {
+        Activation::BoundedRelu { negative_slope, max_value, threshold } => {
+            let [slope, threshold] = [literal(negative_slope)?, literal(threshold)?];
+            let largest = match max_value.filter(|value| *value < f32::INFINITY) {
+                Some(value) => literal(value)?,
+                None => "infinity()".to_owned(),
+            };
+            Some(format!("bounded_relu({{0}}, {slope}, {largest}, {threshold})"))
+        }
+        Activation::Threshold { threshold, value } => {
+            let [threshold, value] = [literal(threshold)?, literal(value)?];
+            Some(format!("threshold_of({{0}}, {threshold}, {value})"))
+        }
+        _ => None,
+    }
+}
+
+/// The call of a function that the kernels number. NaN stays; -inf, and for softsign both infinities,
+/// are the largest numbers, where the formula would multiply or divide them by each other.
+fn call_of(activation: gpu::Activation) -> Option<String> {
+    use ActivationKind as Kind;
+    if activation.kind == Kind::Linear {
+        return Some("{0}".to_owned());
+    }
+    let x = match activation.kind {
+        Kind::Softsign | Kind::Squareplus => "clamp({0}, -3e38f, 3e38f)",
+        Kind::Silu | Kind::Gelu | Kind::GeluTanh | Kind::Mish | Kind::HardSilu => {
+            "max({0}, -3e38f)"
+        }
+        _ => "{0}",
+    };
+    let (kind, alpha) = (activation.kind as u32, literal(activation.alpha)?);
+    Some(format!("select(activate({kind}u, {alpha}, {x}), {{0}}, nan_of({{0}}))"))
 }
 
 /// Refuses an activation that no kernel knows.

@@ -1,12 +1,17 @@
 //! Embedding: rows by token id, checked on the device.
 
 use super::lowering::{GpuOp, Lowering};
+use crate::graph::{Graph, Node};
 use crate::ops::Embedding;
 use crate::plan::Place;
 use crate::runtime::RunError;
 use crate::runtime::gpu::{self, StridedCopy};
 
 impl GpuOp for Embedding {
+    fn check(&self, _: &Node, _: &Graph) -> Result<(), String> {
+        Ok(())
+    }
+
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
         let (ids, table) = (lowering.input(0)?, lowering.input(1)?);
         let &[vocabulary, width] = &table.shape[..] else {

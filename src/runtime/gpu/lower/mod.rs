@@ -8,11 +8,17 @@ mod table;
 
 mod activate;
 mod binary;
+mod broadcast;
+mod cast;
 mod dense;
 mod embedding;
 mod layout;
+pub(super) mod pointwise;
 mod recurrent;
+mod select;
 mod softmax;
+mod unary;
+mod view;
 
 pub use lowering::{GpuOp, Lowering};
 #[cfg(test)]

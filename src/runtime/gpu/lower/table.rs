@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 
+use super::pointwise::{self, Expression};
 use super::{GpuOp, Lowering};
 use crate::graph::{DType, Data, Graph, Node, Operator};
 use crate::ops::*;
@@ -14,6 +15,7 @@ use crate::runtime::gpu::Shader;
 struct Entry {
     id: fn() -> TypeId,
     check: fn(&Node, &Graph) -> Result<(), String>,
+    expression: fn(&dyn Operator, &[Option<DType>], DType) -> Option<Expression>,
     workspace: fn(&NodeShapes<'_>, &GpuDevice) -> usize,
     lower: fn(&dyn Operator, &mut Lowering<'_>) -> Result<(), RunError>,
     #[cfg(test)]
@@ -22,6 +24,14 @@ struct Entry {
 
 fn check_as<T: GpuOp>(node: &Node, graph: &Graph) -> Result<(), String> {
     node.op.downcast_ref::<T>().map_or(Ok(()), |op| op.check(node, graph))
+}
+
+fn expression_of<T: GpuOp>(
+    op: &dyn Operator,
+    inputs: &[Option<DType>],
+    output: DType,
+) -> Option<Expression> {
+    op.downcast_ref::<T>()?.expression(inputs, output)
 }
 
 fn workspace_of<T: GpuOp>(node: &NodeShapes<'_>, device: &GpuDevice) -> usize {
@@ -40,6 +50,7 @@ macro_rules! table {
         static TABLE: &[Entry] = &[$(Entry {
             id: TypeId::of::<$op>,
             check: check_as::<$op>,
+            expression: expression_of::<$op>,
             workspace: workspace_of::<$op>,
             lower: lower_as::<$op>,
             #[cfg(test)]
@@ -47,7 +58,28 @@ macro_rules! table {
         }),*];
     };
 }
-table!(Activate, Binary, Concat, Dense, Embedding, Gru, Lstm, Reverse, Slice, Softmax, Transpose);
+table!(
+    Activate,
+    Binary,
+    BroadcastTo,
+    Cast,
+    Concat,
+    Crop,
+    Dense,
+    Embedding,
+    Expand,
+    FullLike,
+    Gru,
+    Lstm,
+    Pad,
+    Reverse,
+    Select,
+    Slice,
+    Softmax,
+    Tile,
+    Transpose,
+    Unary,
+);
 
 /// Samples of the kernels that operators bring along.
 #[cfg(test)]
@@ -75,8 +107,15 @@ pub fn check(graph: &Graph, node: &Node) -> Result<(), String> {
     check_node(graph, node)
 }
 
+/// What an element-wise node makes of an element.
+pub fn expression(graph: &Graph, node: &Node) -> Option<Expression> {
+    let (inputs, output) = pointwise::types(graph, node);
+    (find(&*node.op)?.expression)(&*node.op, &inputs, output?)
+}
+
 fn check_node(graph: &Graph, node: &Node) -> Result<(), String> {
     match find(&*node.op) {
+        Some(_) if expression(graph, node).is_some() => pointwise::check_rank(graph, node),
         Some(entry) => (entry.check)(node, graph),
         None if supports(&*node.op) => Ok(()),
         None => Err("it has no GPU kernel".to_owned()),
