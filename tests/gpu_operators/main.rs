@@ -4,4 +4,7 @@
 
 mod elementwise;
 mod layout;
+mod positions;
+mod products;
+mod rows;
 mod run;
