@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use seqfuse::graph::{Graph, Operator, TensorType, ValueId, VariableKind};
-use seqfuse::runtime::gpu::GpuDevice;
+use seqfuse::runtime::gpu::{GpuDevice, OpenOptions};
 use seqfuse::{DType, Data, Device, Model, Options, Placed, RunError, Session, Tensor, Tensors};
 
 /// Largest difference, absolute plus relative, from the CPU.
@@ -13,8 +13,13 @@ pub const TOLERANCE: f32 = 1e-4;
 /// so, where there is none.
 pub fn device() -> Option<Arc<GpuDevice>> {
     static DEVICE: OnceLock<Option<Arc<GpuDevice>>> = OnceLock::new();
-    let opened = DEVICE.get_or_init(|| match GpuDevice::shared() {
-        Ok(device) => Some(device),
+    // The least limits that an adapter may have, and NaN in all memory before each run.
+    let options = OpenOptions { default_limits: true, poison: true, ..OpenOptions::default() };
+    let opened = DEVICE.get_or_init(|| match GpuDevice::open_with(&options) {
+        Ok(device) => {
+            device.share();
+            Some(device)
+        }
         Err(error) => {
             eprintln!("SKIPPED: no GPU adapter for the tests of operators: {error}");
             None
