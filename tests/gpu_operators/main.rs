@@ -2,6 +2,8 @@
 //! every option. Needs an adapter, as tests/gpu.rs says.
 #![cfg(feature = "gpu")]
 
+mod attention;
+mod convolution;
 mod elementwise;
 mod layout;
 mod run;

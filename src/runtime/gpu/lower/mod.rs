@@ -7,11 +7,14 @@ mod lowering;
 mod table;
 
 mod activate;
+mod attention;
 mod binary;
 mod broadcast;
 mod cast;
+mod conv;
 mod dense;
 mod embedding;
+mod global_pool;
 mod layout;
 pub(super) mod pointwise;
 mod recurrent;

@@ -60,15 +60,18 @@ macro_rules! table {
 }
 table!(
     Activate,
+    Attention,
     Binary,
     BroadcastTo,
     Cast,
     Concat,
+    Conv,
     Crop,
     Dense,
     Embedding,
     Expand,
     FullLike,
+    GlobalPool,
     Gru,
     Lstm,
     Pad,
@@ -79,6 +82,7 @@ table!(
     Tile,
     Transpose,
     Unary,
+    WindowPool,
 );
 
 /// Samples of the kernels that operators bring along.
