@@ -65,6 +65,7 @@ pub const LAYOUT_COPY: &str = include_str!("layout/copy.wgsl");
 /// A value around a tensor; goes after [`PRELUDE`].
 pub const PAD: &str = include_str!("layout/pad.wgsl");
 
+<<<<<<< HEAD
 /// Attention with a running softmax; goes after [`PRELUDE`] and `const ACC: u32`.
 pub const ATTENTION: &str = include_str!("attention/attention.wgsl");
 
@@ -82,3 +83,46 @@ pub const WINDOW_POOL: &str = include_str!("window_pool/window_pool.wgsl");
 
 /// Maxima and means over time; goes after [`PRELUDE`] and [`ELEMENTWISE`].
 pub const GLOBAL_POOL: &str = include_str!("pool1d/global_pool.wgsl");
+=======
+/// How kernels over lines share out their threads; goes after [`PRELUDE`].
+pub const LINES: &str = include_str!("lines.wgsl");
+
+/// A fold of lines; goes after [`LINES`] and the functions of the fold.
+pub const REDUCE: &str = include_str!("reduce/reduce.wgsl");
+
+/// Where the extrema of lines stand; goes after [`LINES`].
+pub const ARG_REDUCE: &str = include_str!("reduce/arg.wgsl");
+
+/// Running sums of lines; goes after [`LINES`] and the functions of a type.
+pub const CUMSUM: &str = include_str!("cumsum/cumsum.wgsl");
+
+/// Softmax of lines; goes after [`ELEMENTWISE`] and [`LINES`].
+pub const SOFTMAX_LINES: &str = include_str!("softmax/softmax.wgsl");
+
+/// Layer normalization; goes after [`LINES`].
+pub const LAYER_NORM: &str = include_str!("layer_norm/layer_norm.wgsl");
+
+/// Activations that work on rows; goes after [`ELEMENTWISE`].
+pub const ACTIVATION_ROWS: &str = include_str!("activation/rows.wgsl");
+
+/// Elements by their positions; goes after [`PRELUDE`].
+pub const GATHER: &str = include_str!("gather/gather.wgsl");
+
+/// Elements put in their places; goes after [`ELEMENTWISE`].
+pub const SCATTER: &str = include_str!("gather/scatter.wgsl");
+
+/// Sequences turned around; goes after [`PRELUDE`].
+pub const REVERSE_SEQUENCE: &str = include_str!("reverse_sequence/reverse_sequence.wgsl");
+
+/// The best elements of an axis; goes after [`PRELUDE`].
+pub const TOP_K: &str = include_str!("top_k/top_k.wgsl");
+
+/// Classes as rows with a single one; goes after [`PRELUDE`].
+pub const ONE_HOT: &str = include_str!("one_hot/one_hot.wgsl");
+
+/// How often classes occur; goes after [`PRELUDE`].
+pub const BINCOUNT: &str = include_str!("bincount/bincount.wgsl");
+
+/// Numbers at equal distances; goes after [`ELEMENTWISE`].
+pub const ARANGE: &str = include_str!("arange/arange.wgsl");
+>>>>>>> gpu

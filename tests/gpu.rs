@@ -6,11 +6,11 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWrite
 
 use seqfuse::graph::{Dim, Graph, GraphError, TensorType, ValueId, VariableKind};
 use seqfuse::ops::{
-    Activate, Activation, AxisSlice, Binary, BinaryKind, Concat, Dense, Direction, Embedding,
-    GlobalPool, Gru, Lstm, PoolKind, Reshape, Reverse, Slice, Softmax, Transpose,
+    Activate, Activation, AxisSlice, Binary, BinaryKind, Cast, Concat, Dense, Direction, Embedding,
+    Gru, Lstm, Reshape, Reverse, Slice, Softmax, Transpose, Unary, UnaryKind,
 };
 use seqfuse::runtime::gpu::GpuDevice;
-use seqfuse::{DType, Data, Device, Model, Options, RunError, Session, Tensor, Tensors};
+use seqfuse::{DType, Data, Device, Model, Options, Placed, RunError, Session, Tensor, Tensors};
 
 /// Largest difference, absolute plus relative, from the CPU.
 const TOLERANCE: f32 = 1e-4;
@@ -410,20 +410,38 @@ fn token_ids_outside_the_vocabulary_are_refused_as_on_the_cpu() {
 }
 
 #[test]
-fn an_operator_without_a_gpu_kernel_is_refused_by_name_before_the_first_run() {
+fn what_has_no_gpu_kernel_runs_on_the_cpu_in_the_same_session_and_is_named() {
     let Some((_device, _guard)) = shared() else { return };
     let model = model(|graph| {
-        let ty = TensorType::new(DType::F32, [Dim::symbol("batch"), 4.into(), 6.into()]);
+        let ty = TensorType::new(DType::F32, [Dim::symbol("batch"), 6.into()]);
         let x = graph.add_input("x", ty)?;
-        let pool = GlobalPool { kind: PoolKind::Max };
-        let y = graph.add_one("the_pool", pool, &[x])?;
+        let square = Unary { kind: UnaryKind::Square };
+        let y = graph.add_one("before", square.clone(), &[x])?;
+        let y = graph.add_one("widen", Cast { to: DType::F64 }, &[y])?;
+        let y = graph.add_one("wide", square.clone(), &[y])?;
+        let y = graph.add_one("narrow", Cast { to: DType::F32 }, &[y])?;
+        let y = graph.add_one("after", square, &[y])?;
         graph.add_output("y", y)
     });
-    let error = model.session(&Options::new().device(Device::Gpu)).expect_err("refused");
-    let text = error.to_string();
-    assert!(text.starts_with("node `the_pool` (global_max_pool) cannot run on gpu"), "{text}");
-    assert!(text.contains("run the model on the CPU"), "{text}");
-    model.session(&Options::new().device(Device::Auto)).expect("by itself it runs on the CPU");
+    let (mut gpu, mut cpu) = (gpu(&model), cpu(&model));
+    let places: Vec<_> = gpu.placements().into_iter().map(|p| (p.node, p.place)).collect();
+    let expected = [
+        ("before", Placed::Gpu),
+        ("widen", Placed::Cpu),
+        ("wide", Placed::Cpu),
+        ("narrow", Placed::Cpu),
+        ("after", Placed::Gpu),
+    ];
+    assert_eq!(places, expected.map(|(node, place)| (node.to_owned(), Some(place))));
+    let reasons: Vec<_> = gpu.placements().into_iter().filter_map(|p| p.reason).collect();
+    assert!(reasons.len() == 3 && reasons[0].contains("f64"), "{reasons:?}");
+    assert!(cpu.placements().iter().all(|p| p.place == Some(Placed::Cpu) && p.reason.is_none()));
+    for batch in [1, 3, 0, 70] {
+        let x = Tensor::new([batch, 6], numbers(batch * 6, batch)).expect("the count fits");
+        let inputs: Tensors = [("x", x)].into();
+        let (found, expected) = (gpu.run(&inputs), cpu.run(&inputs));
+        assert_same("both", &found.expect("it runs"), &expected.expect("it runs"));
+    }
 }
 
 #[test]

@@ -213,8 +213,11 @@ impl Session {
             all.push(placement);
             if is_host {
                 let nested = inside.next().unwrap_or_default().into_iter();
-                all.extend(nested.map(|Placement { node, op, place, reason }| {
-                    Placement { node: format!("{name}/{node}"), op, place, reason }
+                all.extend(nested.map(|Placement { node, op, place, reason }| Placement {
+                    node: format!("{name}/{node}"),
+                    op,
+                    place,
+                    reason,
                 }));
             }
         }

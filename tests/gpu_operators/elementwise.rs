@@ -73,8 +73,22 @@ fn functions_of_two_numbers() {
     let Some(_device) = device() else { return };
     use BinaryKind::*;
     let floats_too = [
-        Add, Subtract, Multiply, Divide, Maximum, Minimum, FloorDivide, Modulo, Remainder, Equal,
-        NotEqual, Less, LessEqual, Greater, GreaterEqual, Power,
+        Add,
+        Subtract,
+        Multiply,
+        Divide,
+        Maximum,
+        Minimum,
+        FloorDivide,
+        Modulo,
+        Remainder,
+        Equal,
+        NotEqual,
+        Less,
+        LessEqual,
+        Greater,
+        GreaterEqual,
+        Power,
     ];
     let special = |seed: usize| {
         let all = [0.0, -0.0, 1.0, -1.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 2.0, -3.5];
@@ -86,7 +100,8 @@ fn functions_of_two_numbers() {
         for [a, b] in shapes {
             let scaled = |shape, seed| {
                 let values = numbers(shape_len(shape), seed);
-                Tensor::new(shape, values.iter().map(|x| x * 9.0).collect::<Vec<_>>()).expect("fits")
+                Tensor::new(shape, values.iter().map(|x| x * 9.0).collect::<Vec<_>>())
+                    .expect("fits")
             };
             check_op(kind.name(), Binary { kind }, &[scaled(a, 1), scaled(b, 2)]);
         }
@@ -98,20 +113,26 @@ fn functions_of_two_numbers() {
                 continue;
             }
             // Divisions by zero are errors on both.
-            check_op(kind.name(), Binary { kind }, &[
-                integers(&[4, 33], 1, dtype),
-                integers(&[33], 2, dtype),
-            ]);
+            check_op(
+                kind.name(),
+                Binary { kind },
+                &[integers(&[4, 33], 1, dtype), integers(&[33], 2, dtype)],
+            );
             let nonzero = integers(&[33], 2, dtype);
             let nonzero = match nonzero.data() {
-                seqfuse::Data::I32(v) => Tensor::new([33], v.iter().map(|x| x.abs() + 1).collect::<Vec<_>>()),
-                seqfuse::Data::I64(v) => Tensor::new([33], v.iter().map(|x| x.abs() + 1).collect::<Vec<_>>()),
+                seqfuse::Data::I32(v) => {
+                    Tensor::new([33], v.iter().map(|x| x.abs() + 1).collect::<Vec<_>>())
+                }
+                seqfuse::Data::I64(v) => {
+                    Tensor::new([33], v.iter().map(|x| x.abs() + 1).collect::<Vec<_>>())
+                }
                 _ => unreachable!("integers"),
             };
-            check_op(kind.name(), Binary { kind }, &[
-                integers(&[4, 33], 1, dtype),
-                nonzero.expect("it fits"),
-            ]);
+            check_op(
+                kind.name(),
+                Binary { kind },
+                &[integers(&[4, 33], 1, dtype), nonzero.expect("it fits")],
+            );
         }
     }
     for kind in [And, Or, Xor, Equal, NotEqual] {
@@ -214,7 +235,12 @@ fn broadcasts_on_their_own() {
     check_op("eight dimensions", add, &[floats(&shape, 1), floats(&other, 2)]);
 }
 
-fn binary(graph: &mut Graph, kind: BinaryKind, a: seqfuse::graph::ValueId, b: seqfuse::graph::ValueId) -> seqfuse::graph::ValueId {
+fn binary(
+    graph: &mut Graph,
+    kind: BinaryKind,
+    a: seqfuse::graph::ValueId,
+    b: seqfuse::graph::ValueId,
+) -> seqfuse::graph::ValueId {
     graph.add_one(kind.name(), Binary { kind }, &[a, b]).expect("operands that fit")
 }
 
@@ -252,13 +278,18 @@ fn chains_of_changing_shapes_do_not_run_into_each_other() {
             let turned = graph.add_one("t", turned, &[value]).expect("fits");
             let sum = binary(graph, BinaryKind::Multiply, turned, x[1]);
             let row = graph
-                .add_one("r", Slice { axes: vec![AxisSlice { axis: 0, start: Some(3), stop: Some(4), step: 1 }] }, &[sum])
+                .add_one(
+                    "r",
+                    Slice {
+                        axes: vec![AxisSlice { axis: 0, start: Some(3), stop: Some(4), step: 1 }],
+                    },
+                    &[sum],
+                )
                 .expect("fits");
             let more = binary(graph, BinaryKind::Add, row, x[2]);
             let wide = binary(graph, BinaryKind::Subtract, sum, more);
-            value = graph
-                .add_one("t", Transpose { permutation: vec![1, 0] }, &[wide])
-                .expect("fits");
+            value =
+                graph.add_one("t", Transpose { permutation: vec![1, 0] }, &[wide]).expect("fits");
             value = binary(graph, BinaryKind::Maximum, value, x[0]);
         }
         vec![value]

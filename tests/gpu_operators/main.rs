@@ -6,4 +6,7 @@ mod attention;
 mod convolution;
 mod elementwise;
 mod layout;
+mod positions;
+mod products;
+mod rows;
 mod run;

@@ -127,9 +127,8 @@ fn same(what: &str, found: &Tensors, expected: &Tensors) {
             continue;
         };
         for (at, (a, b)) in a.iter().zip(b).enumerate() {
-            let close = a == b
-                || (a - b).abs() <= TOLERANCE * (1.0 + b.abs())
-                || a.is_nan() && b.is_nan();
+            let close =
+                a == b || (a - b).abs() <= TOLERANCE * (1.0 + b.abs()) || a.is_nan() && b.is_nan();
             assert!(close, "{what}: {name}[{at}] is {a}, on the CPU {b}");
         }
     }

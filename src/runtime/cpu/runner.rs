@@ -64,8 +64,7 @@ impl CpuBackend {
 /// # Errors
 /// The first node that it has none for.
 pub fn check_where(graph: &Graph, asked: impl Fn(&Node) -> bool) -> Result<(), RunError> {
-    let lacking =
-        |node: &&Node| !graph.on_host(node) && !table::supports(&*node.op) && asked(node);
+    let lacking = |node: &&Node| !graph.on_host(node) && !table::supports(&*node.op) && asked(node);
     match graph.nodes().iter().find(lacking) {
         None => Ok(()),
         Some(node) => Err(RunError::Unsupported {

@@ -20,9 +20,30 @@ impl GpuOp for Binary {
     fn shaders() -> Vec<Shader> {
         use BinaryKind::*;
         let kinds = [
-            Add, Subtract, Multiply, Divide, Maximum, Minimum, Power, FloorDivide, Modulo,
-            Remainder, BitAnd, BitOr, BitXor, ShiftLeft, ShiftRight, Equal, NotEqual, Less,
-            LessEqual, Greater, GreaterEqual, And, Or, Xor,
+            Add,
+            Subtract,
+            Multiply,
+            Divide,
+            Maximum,
+            Minimum,
+            Power,
+            FloorDivide,
+            Modulo,
+            Remainder,
+            BitAnd,
+            BitOr,
+            BitXor,
+            ShiftLeft,
+            ShiftRight,
+            Equal,
+            NotEqual,
+            Less,
+            LessEqual,
+            Greater,
+            GreaterEqual,
+            And,
+            Or,
+            Xor,
         ];
         let of = |kind: BinaryKind| {
             let found = super::pointwise::samples;

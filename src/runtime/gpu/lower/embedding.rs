@@ -1,5 +1,6 @@
 //! Embedding: rows by token id, checked on the device.
 
+use super::gather;
 use super::lowering::{GpuOp, Lowering};
 use crate::graph::{Graph, Node};
 use crate::ops::Embedding;
@@ -13,6 +14,10 @@ impl GpuOp for Embedding {
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
+        if !lowering.is_fixed(1) {
+            // The processor names an id that is outside of a computed table.
+            return gather::take(lowering, 0, [1, 0], true);
+        }
         let (ids, table) = (lowering.input(0)?, lowering.input(1)?);
         let &[vocabulary, width] = &table.shape[..] else {
             return Err(lowering.refuse("its table does not have two dimensions".to_owned()));

@@ -4,10 +4,10 @@ use super::pointwise::Expression;
 use crate::graph::{DType, Data, Graph, Node, Operator, Tensor};
 use crate::plan::{NodeShapes, Operand, Place, Step, WeightId};
 use crate::runtime::RunError;
-use crate::runtime::gpu::arena::Arena;
-use crate::runtime::gpu::store::Store;
 #[cfg(test)]
 use crate::runtime::gpu::Shader;
+use crate::runtime::gpu::arena::Arena;
+use crate::runtime::gpu::store::Store;
 use crate::runtime::gpu::{Dispatch, GpuDevice, GpuError, Recorder, WeightRef};
 
 /// How an operator runs on the GPU.

@@ -147,16 +147,10 @@ pub fn lower<'a>(
 }
 
 impl<'a> Chain<'a> {
-    fn new(
-        graph: &Graph,
-        uses: &impl Uses,
-        steps: &'a [Step],
-        first: usize,
-    ) -> Option<Chain<'a>> {
+    fn new(graph: &Graph, uses: &impl Uses, steps: &'a [Step], first: usize) -> Option<Chain<'a>> {
         let shape = &steps.first()?.outputs.first()?.as_ref()?.shape[..];
         let (lines, fails) = (Vec::new(), Vec::new());
-        let mut chain =
-            Chain { steps, shape, loads: Vec::new(), lines, fails, stores: Vec::new() };
+        let mut chain = Chain { steps, shape, loads: Vec::new(), lines, fails, stores: Vec::new() };
         let mut made: Vec<ValueId> = Vec::new();
         for (index, step) in steps.iter().enumerate() {
             let node = graph.node(step.node);
@@ -220,9 +214,9 @@ impl<'a> Chain<'a> {
     /// buffers are one where the chain's later steps end what its first ones take.
     fn overwrites(&self) -> bool {
         self.stores.iter().any(|(_, store)| {
-            self.loads.iter().any(|load| {
-                load.operand.place.is(&store.place) && load.operand.shape != self.shape
-            })
+            self.loads
+                .iter()
+                .any(|load| load.operand.place.is(&store.place) && load.operand.shape != self.shape)
         })
     }
 
@@ -291,8 +285,7 @@ impl<'a> Chain<'a> {
             false => lowering.recorder.checked(lowering.label()),
         };
         let elements = lowering.size(count)?;
-        let mut parameters =
-            Parameters::new().word(elements).word(shape.len() as u32).word(status);
+        let mut parameters = Parameters::new().word(elements).word(shape.len() as u32).word(status);
         parameters = parameters.aligned(eight(&shape));
         parameters = parameters.aligned(bases).aligned(outputs);
         for strides in strides {
@@ -303,6 +296,26 @@ impl<'a> Chain<'a> {
         call.regions = regions;
         lowering.dispatch(call)
     }
+}
+
+/// Applies an expression of one f32 to `len` elements; `output` may be `input`.
+///
+/// # Errors
+/// If sizes are beyond what the device counts.
+pub fn apply(
+    lowering: &mut Lowering<'_>,
+    expression: &Expression,
+    len: usize,
+    input: u32,
+    output: u32,
+) -> Result<(), RunError> {
+    let loads = [(DType::F32, Reach::Arena { flat: true })];
+    let lines = [(DType::F32, expression.text.replace("{0}", "x0"))];
+    let parameters = Parameters::new().word(lowering.size(len)?).word(0).word(0);
+    let parameters = parameters.aligned(eight(&[])).aligned([input]).aligned([output]);
+    let shader = shader(&loads, &lines, &[], &[0]);
+    let call = Dispatch::new(shader, parameters, len.div_ceil(256) as u64);
+    lowering.dispatch(call.touching(input, len as u64).touching(output, len as u64))
 }
 
 /// The word of an operand of one element that no run changes.
@@ -418,7 +431,9 @@ fn shader(
         add(&format!("    strides{k}: array<vec4<u32>, 2>,"));
     }
     add("}\n@compute @workgroup_size(256)");
-    add("fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {");
+    add(
+        "fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {",
+    );
     add("    let i = (group.y * p.row_width + group.x) * 256u + lane;");
     add("    if i >= p.count { return; }");
     if strided > 0 {
@@ -507,4 +522,3 @@ pub fn samples<T: GpuOp>(op: &T, slots: usize, to: Option<DType>) -> Vec<Shader>
     }
     found
 }
-

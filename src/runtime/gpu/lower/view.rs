@@ -33,8 +33,7 @@ impl View {
         self.first += start as i64 * self.strides[axis];
         self.shape[axis] = count;
         // A step beyond the axis is taken no more than once.
-        self.strides[axis] =
-            if count <= 1 { 0 } else { self.strides[axis].saturating_mul(step) };
+        self.strides[axis] = if count <= 1 { 0 } else { self.strides[axis].saturating_mul(step) };
     }
 }
 
@@ -68,8 +67,7 @@ pub fn copy(
     }
     let refuse = || lowering.refuse("its strides are above 31 bits".to_owned());
     let at = |offset: u32, view: &View| u32::try_from(i64::from(offset) + view.first).ok();
-    let (input, output) =
-        (at(input, from).ok_or_else(refuse)?, at(output, to).ok_or_else(refuse)?);
+    let (input, output) = (at(input, from).ok_or_else(refuse)?, at(output, to).ok_or_else(refuse)?);
     let sizes = shape.iter().map(|&size| size as u32);
     let mut parameters = Parameters::new()
         .word(lowering.size(count)?)
