@@ -65,7 +65,6 @@ pub const LAYOUT_COPY: &str = include_str!("layout/copy.wgsl");
 /// A value around a tensor; goes after [`PRELUDE`].
 pub const PAD: &str = include_str!("layout/pad.wgsl");
 
-<<<<<<< HEAD
 /// Attention with a running softmax; goes after [`PRELUDE`] and `const ACC: u32`.
 pub const ATTENTION: &str = include_str!("attention/attention.wgsl");
 
@@ -83,7 +82,7 @@ pub const WINDOW_POOL: &str = include_str!("window_pool/window_pool.wgsl");
 
 /// Maxima and means over time; goes after [`PRELUDE`] and [`ELEMENTWISE`].
 pub const GLOBAL_POOL: &str = include_str!("pool1d/global_pool.wgsl");
-=======
+
 /// How kernels over lines share out their threads; goes after [`PRELUDE`].
 pub const LINES: &str = include_str!("lines.wgsl");
 
@@ -125,4 +124,7 @@ pub const BINCOUNT: &str = include_str!("bincount/bincount.wgsl");
 
 /// Numbers at equal distances; goes after [`ELEMENTWISE`].
 pub const ARANGE: &str = include_str!("arange/arange.wgsl");
->>>>>>> gpu
+
+/// One direction of a recurrent layer in every form; goes after [`PRELUDE`], [`ELEMENTWISE`] and the
+/// functions `gate`, `candidate` and `shown` of one f32.
+pub const GENERAL_RECURRENT: &str = include_str!("recurrent/general.wgsl");

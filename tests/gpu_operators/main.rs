@@ -9,4 +9,5 @@ mod layout;
 mod positions;
 mod products;
 mod rows;
+mod recurrent;
 mod run;

@@ -16,6 +16,7 @@ mod dense;
 mod embedding;
 mod global_pool;
 mod gather;
+mod general_recurrent;
 mod layer_norm;
 mod layout;
 mod lines;
