@@ -46,9 +46,9 @@ fn check_conv(what: &str, op: &Conv, x: &Tensor, filters: usize) {
             }
             graph.add_node("node", Arc::new(op.clone()), slots).expect("operands that fit")
         });
-        check(&format!("{what}, fixed {fixed:?}"), &graph, &inputs);
+        check_stays(&format!("{what}, fixed {fixed:?}"), &graph, &inputs);
     }
-    check_op(&what, op.clone(), &[x.clone(), kernel]);
+    check_op_stays(&what, op.clone(), &[x.clone(), kernel]);
 }
 
 #[test]
@@ -152,10 +152,10 @@ fn pools_of_windows() {
                 let one = window(size, stride, dilation, padding);
                 let op = WindowPool { kind, windows: vec![one] };
                 for shape in [[2, 17, 5], [1, 9, 300], [0, 9, 3], [1, 9, 0]] {
-                    check_op(&format!("{op:?}"), op.clone(), &[floats(&shape, 1)]);
+                    check_op_stays(&format!("{op:?}"), op.clone(), &[floats(&shape, 1)]);
                 }
                 let op = WindowPool { kind, windows: vec![one, window(2, 1, 1, Padding::Valid)] };
-                check_op(&format!("{op:?}"), op, &[floats(&[2, 8, 6, 3], 1)]);
+                check_op_stays(&format!("{op:?}"), op, &[floats(&[2, 8, 6, 3], 1)]);
             }
         }
         // Windows that lie on padding alone, and values that are no numbers.
@@ -165,7 +165,7 @@ fn pools_of_windows() {
         values[3] = f32::NAN;
         values[8] = f32::NEG_INFINITY;
         let x = Tensor::new([1, 12, 1], values).expect("the count fits");
-        check_op(&format!("{op:?} of NaN"), op, &[x]);
+        check_op_stays(&format!("{op:?} of NaN"), op, &[x]);
     }
 }
 
@@ -174,27 +174,27 @@ fn pools_of_all_steps() {
     let Some(_device) = device() else { return };
     for shape in [[1, 1, 1], [2, 7, 5], [3, 8, 32], [2, 100, 33], [1, 0, 4], [0, 3, 4], [1, 3, 0]] {
         let x = || floats(&shape, 1);
-        check_op(&format!("{shape:?}"), GlobalPool { kind: PoolKind::Max }, &[x()]);
+        check_op_stays(&format!("{shape:?}"), GlobalPool { kind: PoolKind::Max }, &[x()]);
         let average = GlobalPool { kind: PoolKind::Average };
-        check_op(&format!("{shape:?}"), average.clone(), &[x()]);
+        check_op_stays(&format!("{shape:?}"), average.clone(), &[x()]);
         let mask = truths(&shape[..2], 2);
-        check_op(&format!("{shape:?} with a mask"), average.clone(), &[x(), mask.clone()]);
+        check_op_stays(&format!("{shape:?} with a mask"), average.clone(), &[x(), mask.clone()]);
         let none = Tensor::new(&shape[..2], vec![false; shape[0] * shape[1]]).expect("it fits");
-        check_op(&format!("{shape:?} without steps"), average.clone(), &[x(), none]);
+        check_op_stays(&format!("{shape:?} without steps"), average.clone(), &[x(), none]);
         let inputs = [x()];
         let graph = graph(&inputs, |graph, values| {
             let mask = graph.constant(mask);
             let slots = vec![Some(values[0]), Some(mask)];
             graph.add_node("node", Arc::new(average), slots).expect("operands that fit")
         });
-        check("a fixed mask", &graph, &inputs);
+        check_stays("a fixed mask", &graph, &inputs);
     }
     let mut values = numbers(6, 1);
     values[3] = f32::NAN;
     let x = Tensor::new([1, 6, 1], values).expect("the count fits");
     let mask = Tensor::new([1, 6], vec![true, true, true, false, true, true]).expect("it fits");
     for kind in [PoolKind::Max, PoolKind::Average] {
-        check_op("NaN", GlobalPool { kind }, &[x.clone()]);
+        check_op_stays("NaN", GlobalPool { kind }, &[x.clone()]);
     }
-    check_op("NaN where the mask is", GlobalPool { kind: PoolKind::Average }, &[x, mask]);
+    check_op_stays("NaN where the mask is", GlobalPool { kind: PoolKind::Average }, &[x, mask]);
 }

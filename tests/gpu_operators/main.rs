@@ -1,13 +1,16 @@
 //! Every operator that has a GPU kernel gives there what it gives on the CPU, over ragged sizes and
-//! every option. Needs an adapter, as tests/gpu.rs says.
+//! every option. Needs an adapter, as tests/gpu.rs says. With SEQFUSE_GPU_LIMITS=webgpu it all runs
+//! within the limits that WebGPU promises everywhere.
 #![cfg(feature = "gpu")]
 
 mod attention;
 mod convolution;
 mod elementwise;
+#[path = "../common/gpu.rs"]
+mod gpu;
 mod layout;
 mod positions;
 mod products;
-mod rows;
 mod recurrent;
+mod rows;
 mod run;

@@ -33,6 +33,12 @@ impl GpuDevice {
         *shared = Arc::downgrade(&device);
         Ok(device)
     }
+
+    /// Makes this the device that Sessions of this process share from now on, as long as somebody
+    /// holds it: one that [`GpuDevice::open_with`] opened with other limits, say.
+    pub fn share(self: &Arc<Self>) {
+        *lock(&SHARED) = Arc::downgrade(self);
+    }
 }
 
 impl From<GpuError> for RunError {
@@ -201,6 +207,10 @@ impl StageRunner for GpuRunner {
 
     fn memory(&self) -> usize {
         self.workspace.bytes() + self.cpu.memory()
+    }
+
+    fn was_moved(&self) -> bool {
+        self.on_cpu
     }
 }
 

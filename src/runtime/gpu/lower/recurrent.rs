@@ -1,6 +1,6 @@
 //! Keras's recurrent layers: a matrix product for the inputs of all steps, and one call for the
-//! recurrence. A plain layer, weights that are computed, and activations that the kernels do not
-//! number take a call for each direction, see [`general_recurrent`].
+//! recurrence. A plain layer, and activations that the kernels of LSTM and GRU do not number, take a
+//! call for each direction, see [`general_recurrent`].
 
 use super::activate;
 use super::general_recurrent::{self, Form};
@@ -161,15 +161,6 @@ impl Layer {
         Ok(())
     }
 
-    /// Whether the weights can be packed, as the kernels of LSTM and GRU take them.
-    fn has_fixed_weights(&self, lowering: &Lowering<'_>) -> bool {
-        let mut slots = (0..self.direction.count()).flat_map(|index| {
-            let slots = self.slots;
-            [slots.kernel(index), slots.recurrent_kernel(index), slots.bias(index)]
-        });
-        slots.all(|slot| lowering.optional(slot).is_none() || lowering.is_fixed(slot))
-    }
-
     /// Words of the projected inputs of `steps` rows and steps.
     fn projected(&self, steps: usize) -> usize {
         let columns = self.direction.count() * self.cell.gates() * self.units;
@@ -179,14 +170,12 @@ impl Layer {
     fn workspace(&self, node: &NodeShapes<'_>, device: &GpuDevice) -> usize {
         let shape = node.inputs.first().and_then(|x| x.as_ref()?.shape()).unwrap_or_default();
         let &[batch, time, _] = &shape[..] else { return 0 };
-        // Whether the weights are computed is not known here.
-        let general = self.general(0).workspace(batch, time);
-        let Ok(config) = self.config() else { return general };
+        let Ok(config) = self.config() else { return self.general(0).workspace(batch, time) };
         let batch_words = u32::try_from(batch).unwrap_or(u32::MAX);
         let scratch = config.scratch_words(device, batch_words, self.direction.count() as u32);
         let projected = self.projected(batch.saturating_mul(time));
         let words = projected.saturating_add(ALIGNMENT).saturating_add(scratch as usize);
-        words.saturating_mul(4).max(general)
+        words.saturating_mul(4)
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
@@ -197,10 +186,7 @@ impl Layer {
         let Some(workspace) = lowering.workspace() else {
             return Err(lowering.refuse("it was given no workspace".to_owned()));
         };
-        let config = match self.config() {
-            Ok(config) if self.has_fixed_weights(lowering) => config,
-            _ => return self.lower_general(lowering, workspace),
-        };
+        let Ok(config) = self.config() else { return self.lower_general(lowering, workspace) };
         let (label, weights) = (lowering.label(), self.weights(lowering, config.cell, features)?);
         let count = self.direction.count();
         let columns = lowering.size(self.projected(1))?;
