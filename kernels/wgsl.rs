@@ -46,15 +46,6 @@ pub const GRU: &str = concat!(
 pub const ACTIVATION: &str =
     concat!(include_str!("activation/functions.wgsl"), include_str!("activation/activation.wgsl"),);
 
-/// Softmax over the last axis.
-pub const SOFTMAX: &str = include_str!("activation/softmax.wgsl");
-
-/// Sum, difference, product, quotient, maximum or minimum, with broadcasting.
-pub const BINARY: &str = include_str!("elementwise/binary.wgsl");
-
-/// Strided copy: slices, concatenation, transposition, reversal.
-pub const COPY: &str = include_str!("elementwise/copy.wgsl");
-
 /// Functions of numbers for generated element-wise kernels; goes after [`PRELUDE`].
 pub const ELEMENTWISE: &str =
     concat!(include_str!("activation/functions.wgsl"), include_str!("elementwise/functions.wgsl"),);

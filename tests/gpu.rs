@@ -13,7 +13,7 @@ use seqfuse::ops::{
     Direction, Embedding, GlobalPool, Gru, Lstm, MaskedRow, Padding, PoolKind, Reshape, Reverse,
     SimpleRnn, Slice, Softmax, Transpose, Unary, UnaryKind, Window, WindowPool,
 };
-use seqfuse::runtime::gpu::GpuDevice;
+use seqfuse::runtime::gpu::{GpuDevice, OpenOptions};
 use seqfuse::{DType, Data, Device, Model, Options, Placed, RunError, Session, Tensor, Tensors};
 
 /// Largest difference, absolute plus relative, from the CPU.
@@ -22,7 +22,7 @@ const TOLERANCE: f32 = 1e-4;
 /// The device that all Sessions share, held open for the whole test run.
 fn device() -> Option<Arc<GpuDevice>> {
     static DEVICE: OnceLock<Option<Arc<GpuDevice>>> = OnceLock::new();
-    let opened = DEVICE.get_or_init(|| match gpu::open() {
+    let opened = DEVICE.get_or_init(|| match gpu::open(OpenOptions::default()) {
         Ok(device) => Some(device),
         Err(error) => {
             eprintln!("SKIPPED: no GPU adapter for the tests of Sessions: {error}");
@@ -264,9 +264,8 @@ fn element_wise_operators_and_copies_agree_with_the_cpu() {
 }
 
 #[test]
-fn activations_agree_with_the_cpu_or_are_refused() {
+fn activations_agree_with_the_cpu() {
     let Some((_device, _guard)) = shared() else { return };
-    let mut refused = Vec::new();
     for name in [
         "relu",
         "leaky_relu",
@@ -304,21 +303,14 @@ fn activations_agree_with_the_cpu_or_are_refused() {
             let y = graph.add_one("act", Activate { activation }, &[x])?;
             graph.add_output("y", y)
         });
-        match model.session(&Options::new().device(Device::Gpu)) {
-            Ok(mut gpu) => {
-                let x: Vec<f32> = (0..90).map(|i| (i as f32 - 45.0) / 9.0).collect();
-                let inputs: Tensors =
-                    [("x", Tensor::new([3, 30], x).expect("the count fits"))].into();
-                let found = gpu.run(&inputs).expect("it runs on the GPU");
-                assert_same(name, &found, &cpu(&model).run(&inputs).expect("it runs"));
-            }
-            Err(RunError::Unsupported { node, device: "gpu", .. }) if node == "act" => {
-                refused.push(name);
-            }
-            Err(error) => panic!("{name}: {error}"),
-        }
+        let mut gpu = gpu(&model);
+        let places: Vec<_> = gpu.placements().into_iter().map(|own| own.place).collect();
+        assert_eq!(places, [Some(Placed::Gpu)], "{name}");
+        let x: Vec<f32> = (0..90).map(|i| (i as f32 - 45.0) / 9.0).collect();
+        let inputs: Tensors = [("x", Tensor::new([3, 30], x).expect("the count fits"))].into();
+        let found = gpu.run(&inputs).expect("it runs on the GPU");
+        assert_same(name, &found, &cpu(&model).run(&inputs).expect("it runs"));
     }
-    assert_eq!(refused, ["log_softmax", "sparsemax"]);
 }
 
 #[test]

@@ -3,12 +3,14 @@
 #![cfg(feature = "gpu")]
 
 mod common;
+#[path = "common/gpu.rs"]
+mod gpu;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use seqfuse::runtime::gpu::GpuDevice;
+use seqfuse::runtime::gpu::{GpuDevice, OpenOptions};
 use seqfuse::{
     Data, Device, Model, Options, Placed, Placement, RunError, Session, Tensor, Tensors,
 };
@@ -25,13 +27,18 @@ const WHOLE: [&str; 2] = ["documented/sentiment-lstm", "documented/sentiment-gru
 
 /// The device, held open for the whole test, so that each Session finds it open.
 fn device() -> Option<Arc<GpuDevice>> {
-    let opened = GpuDevice::shared();
+    static DEVICE: OnceLock<Option<Arc<GpuDevice>>> = OnceLock::new();
+    let options = OpenOptions { poison: true, ..OpenOptions::default() };
+    let opened = DEVICE.get_or_init(|| match gpu::open(options) {
+        Ok(device) => Some(device),
+        Err(error) => {
+            eprintln!("SKIPPED: no GPU adapter for Keras's models: {error}");
+            None
+        }
+    });
     let required = std::env::var("SEQFUSE_REQUIRE_GPU").is_ok_and(|value| value == "1");
-    if let Err(error) = &opened {
-        eprintln!("SKIPPED: no GPU adapter for Keras's models: {error}");
-        assert!(!required, "SEQFUSE_REQUIRE_GPU=1, and there is no GPU adapter");
-    }
-    opened.ok()
+    assert!(opened.is_some() || !required, "SEQFUSE_REQUIRE_GPU=1, and there is no GPU adapter");
+    opened.clone()
 }
 
 fn root() -> PathBuf {

@@ -23,14 +23,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         return;
     }
     let row = i / p.depth * p.width;
-    let class = i % p.depth;
+    let wanted = i % p.depth;
     var sum = 0.0;
     for (var k = 0u; k < p.width; k++) {
         let found = arena[p.classes + row + k];
         if signed(found) < 0i {
             atomicMax(&status[p.status], 1u);
         }
-        if found == class {
+        if found == wanted {
             if BINARY {
                 sum = 1.0;
             } else if p.weights_at != NONE {

@@ -19,6 +19,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         return;
     }
     let row = i / p.inner;
-    let class = arena[p.classes + row / p.depth * p.inner + i % p.inner];
-    arena[p.output + i] = select(0u, p.on, class == row % p.depth);
+    let wanted = arena[p.classes + row / p.depth * p.inner + i % p.inner];
+    arena[p.output + i] = select(0u, p.on, wanted == row % p.depth);
 }

@@ -42,7 +42,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var place = 0u;
     for (var k = 0u; k < p.axis; k++) {
         let other = ordered(arena[line + k * p.inner]);
-        let better = select(other < key, other > key, LARGEST);
+        let better = select((other < key), (other > key), LARGEST);
         if better || (other == key && k < own) {
             place += 1u;
         }

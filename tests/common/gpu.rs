@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use seqfuse::runtime::gpu::{GpuDevice, GpuError, OpenOptions};
 
-/// The device that all Sessions share; with SEQFUSE_GPU_LIMITS=webgpu one that has no more than the
-/// limits that WebGPU promises everywhere, whatever the adapter has.
-pub fn open() -> Result<Arc<GpuDevice>, GpuError> {
-    if std::env::var("SEQFUSE_GPU_LIMITS").is_ok_and(|value| value == "webgpu") {
-        let options = OpenOptions { default_limits: true, ..OpenOptions::default() };
-        let device = GpuDevice::open_with(&options)?;
-        device.share();
-        return Ok(device);
-    }
-    GpuDevice::shared()
+/// Opens the device that all Sessions share then, as `options` say. SEQFUSE_GPU_LIMITS decides about
+/// its limits where it is set: `webgpu` for those that WebGPU promises everywhere, `adapter` for all
+/// that the adapter has.
+pub fn open(options: OpenOptions) -> Result<Arc<GpuDevice>, GpuError> {
+    let default_limits = match std::env::var("SEQFUSE_GPU_LIMITS").as_deref() {
+        Ok("webgpu") => true,
+        Ok("adapter") => false,
+        _ => options.default_limits,
+    };
+    let device = GpuDevice::open_with(&OpenOptions { default_limits, ..options })?;
+    device.share();
+    Ok(device)
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use seqfuse::graph::{Graph, Operator, TensorType, ValueId, VariableKind};
-use seqfuse::runtime::gpu::GpuDevice;
+use seqfuse::runtime::gpu::{GpuDevice, OpenOptions};
 use seqfuse::{DType, Data, Device, Model, Options, Placed, RunError, Session, Tensor, Tensors};
 
 use crate::gpu;
@@ -15,7 +15,9 @@ pub const TOLERANCE: f32 = 1e-4;
 /// so, where there is none. See [`gpu::open`] for its limits.
 pub fn device() -> Option<Arc<GpuDevice>> {
     static DEVICE: OnceLock<Option<Arc<GpuDevice>>> = OnceLock::new();
-    let opened = DEVICE.get_or_init(|| match gpu::open() {
+    // The least limits that an adapter may have, and NaN in all memory before each run.
+    let options = OpenOptions { default_limits: true, poison: true, ..OpenOptions::default() };
+    let opened = DEVICE.get_or_init(|| match gpu::open(options) {
         Ok(device) => Some(device),
         Err(error) => {
             eprintln!("SKIPPED: no GPU adapter for the tests of operators: {error}");

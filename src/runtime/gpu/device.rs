@@ -115,7 +115,13 @@ pub struct OpenOptions {
     /// Ask for WebGPU's default limits only (256 threads and 16 KiB of memory in a workgroup),
     /// the least that every adapter has, where the adapter has more.
     pub default_limits: bool,
+    /// Fill the arena with NaN before each run, so that a test sees what reads a stale value.
+    pub poison: bool,
 }
+
+/// llvmpipe's loops end after this many rounds (`LP_MAX_TGSI_LOOP_ITERATIONS` of Mesa), some kept for
+/// short loops that nobody counts.
+const LLVMPIPE_ROUNDS: u64 = 65_000;
 
 /// An open device with its queue and its pipelines. Shared among programs.
 #[derive(Debug)]
@@ -128,6 +134,9 @@ pub struct GpuDevice {
     pub(super) pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     pub(super) created: AtomicUsize,
     pub(super) dispatched: AtomicUsize,
+    pub(super) poison: bool,
+    /// See [`GpuDevice::max_rounds`].
+    max_rounds: u64,
     info: DeviceInfo,
     faults: Arc<Mutex<Faults>>,
 }
@@ -165,7 +174,7 @@ impl GpuDevice {
     /// # Errors
     /// If no adapter fits the preference, or it gives no device.
     pub fn open(preference: DevicePreference) -> Result<Arc<GpuDevice>, GpuError> {
-        GpuDevice::open_with(&OpenOptions { preference, default_limits: false })
+        GpuDevice::open_with(&OpenOptions { preference, ..OpenOptions::default() })
     }
 
     /// Opens an adapter as `options` say.
@@ -194,17 +203,17 @@ impl GpuDevice {
                 found: if names.is_empty() { "none".to_owned() } else { names.join(", ") },
             });
         };
-        GpuDevice::from_adapter(adapter, options.default_limits)
+        GpuDevice::from_adapter(adapter, options)
     }
 
     fn from_adapter(
         adapter: &wgpu::Adapter,
-        default_limits: bool,
+        options: &OpenOptions,
     ) -> Result<Arc<GpuDevice>, GpuError> {
         let name = adapter.get_info().name;
         check_limits(&name, &adapter.limits())?;
         // Some drivers state limits and then refuse them; the defaults still serve.
-        let opened = match default_limits {
+        let opened = match options.default_limits {
             true => request(adapter, wgpu::Limits::defaults()),
             false => request(adapter, adapter.limits())
                 .or_else(|_| request(adapter, wgpu::Limits::defaults())),
@@ -224,6 +233,10 @@ impl GpuDevice {
         }));
 
         let limits = device.limits();
+        let max_rounds = match adapter.get_info().name.starts_with("llvmpipe") {
+            true => LLVMPIPE_ROUNDS,
+            false => u64::MAX,
+        };
         let layout = scoped(&device, "lay out bindings", || SharedLayout::new(&device))?;
         Ok(Arc::new(GpuDevice {
             info: DeviceInfo::of(&adapter.get_info(), &limits),
@@ -236,12 +249,20 @@ impl GpuDevice {
             created: AtomicUsize::new(0),
             dispatched: AtomicUsize::new(0),
             faults,
+            poison: options.poison,
+            max_rounds,
         }))
     }
 
     /// What this device is, with the limits that it was opened with.
     pub fn info(&self) -> &DeviceInfo {
         &self.info
+    }
+
+    /// How many rounds all loops of a thread may make together. llvmpipe, the software adapter, ends
+    /// loops after so many without an error; others have no such limit.
+    pub fn max_rounds(&self) -> u64 {
+        self.max_rounds
     }
 
     /// How many pipelines this device has compiled so far.

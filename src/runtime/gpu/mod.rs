@@ -33,7 +33,7 @@ pub use activation::{Activation, ActivationKind};
 pub use buffer::{WeightRef, Weights, WeightsBuilder, Workspace};
 pub use device::{DeviceInfo, DeviceKind, DevicePreference, GpuDevice, OpenOptions};
 pub use error::GpuError;
-pub use ops::{BMatrix, Binary, BinaryOp, Embedding, MatMul, StridedCopy};
+pub use ops::{BMatrix, Embedding, MatMul};
 pub use pipeline::{Kernel, PipelineKey};
 pub use program::{Output, Program, Upload};
 pub use recorder::{Calls, Recorder};

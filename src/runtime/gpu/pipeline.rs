@@ -14,7 +14,7 @@ use super::shader::Shader;
 /// WebGPU lets a device ask of a dynamic offset, 256.
 pub(super) const PARAMETER_BYTES: u64 = 512;
 
-/// A WGSL module.
+/// A WGSL module that stands as it is; operators bring others along, see [`Shader`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kernel {
     /// [`wgsl::EMBEDDING`]
@@ -29,26 +29,17 @@ pub enum Kernel {
     Gru,
     /// [`wgsl::ACTIVATION`]
     Activation,
-    /// [`wgsl::SOFTMAX`]
-    Softmax,
-    /// [`wgsl::BINARY`]
-    Binary,
-    /// [`wgsl::COPY`]
-    Copy,
 }
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Kernel; 9] = [
+    pub const ALL: [Kernel; 6] = [
         Kernel::Embedding,
         Kernel::MatMul,
         Kernel::MatMulRows,
         Kernel::Lstm,
         Kernel::Gru,
         Kernel::Activation,
-        Kernel::Softmax,
-        Kernel::Binary,
-        Kernel::Copy,
     ];
 
     /// The module's text.
@@ -60,9 +51,6 @@ impl Kernel {
             Kernel::Lstm => wgsl::LSTM,
             Kernel::Gru => wgsl::GRU,
             Kernel::Activation => wgsl::ACTIVATION,
-            Kernel::Softmax => wgsl::SOFTMAX,
-            Kernel::Binary => wgsl::BINARY,
-            Kernel::Copy => wgsl::COPY,
         }
     }
 
@@ -80,9 +68,6 @@ impl Kernel {
             Kernel::Lstm => "lstm",
             Kernel::Gru => "gru",
             Kernel::Activation => "activation",
-            Kernel::Softmax => "softmax",
-            Kernel::Binary => "binary",
-            Kernel::Copy => "copy",
         }
     }
 }

@@ -16,6 +16,9 @@ const CALLBACK_WAIT: Duration = Duration::from_millis(10);
 /// How many times to wait for it.
 const CALLBACK_TRIES: u32 = 1000;
 
+/// What a device that poisons fills the arena with: a NaN, and a number far above all sizes.
+const POISON: u32 = 0x7fc0_dead;
+
 /// Words to write into the arena before a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Upload<'a> {
@@ -110,6 +113,10 @@ impl Program {
         let read: u64 = outputs.iter().map(|output| output.bytes.len() as u64).sum();
         let staging = workspace.staging.reserve(&self.device, checks + read / 4)?;
         self.device.scoped("run a program", || {
+            if self.device.poison {
+                let nan = vec![POISON; words as usize];
+                self.device.queue.write_buffer(&bound.arena, 0, bytemuck::cast_slice(&nan));
+            }
             for input in inputs.iter().filter(|input| !input.bytes.is_empty()) {
                 let offset = u64::from(input.offset) * 4;
                 self.device.queue.write_buffer(&bound.arena, offset, input.bytes);

@@ -135,6 +135,20 @@ impl<'a> Recorder<'a> {
         self.check_grid(what, [x, y, 1])
     }
 
+    /// Refuses loops that the device would not run to their end.
+    pub(super) fn check_rounds(&self, what: &str, rounds: u64) -> Result<(), GpuError> {
+        let available = self.device.max_rounds();
+        match rounds <= available {
+            true => Ok(()),
+            false => Err(GpuError::Limit {
+                what: what.to_owned(),
+                needed: rounds,
+                limit: "rounds of loops in a thread",
+                available,
+            }),
+        }
+    }
+
     pub(super) fn check_grid(&self, what: &str, grid: [u32; 3]) -> Result<[u32; 3], GpuError> {
         let limit = self.device.limits.max_compute_workgroups_per_dimension;
         match grid.into_iter().find(|&size| size > limit) {

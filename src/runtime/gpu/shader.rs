@@ -104,13 +104,21 @@ pub struct Dispatch {
     pub workgroups: u64,
     /// Regions of the arena that it touches: the first word and the number of words.
     pub regions: Vec<(u32, u64)>,
+    /// About how many rounds the loops of a thread make together.
+    pub rounds: u64,
 }
 
 impl Dispatch {
     /// A call without weights and constants.
     pub fn new(shader: Shader, parameters: Parameters, workgroups: u64) -> Dispatch {
         let (constants, regions) = (Vec::new(), Vec::new());
-        Dispatch { shader, constants, weights: 0, parameters, workgroups, regions }
+        Dispatch { shader, constants, weights: 0, parameters, workgroups, regions, rounds: 0 }
+    }
+
+    /// Notes that the loops of a thread make about `rounds` rounds together.
+    #[must_use]
+    pub fn rounds(self, rounds: u64) -> Dispatch {
+        Dispatch { rounds, ..self }
     }
 
     /// Notes that it touches `words` words from `offset` on.
@@ -130,6 +138,7 @@ impl Recorder<'_> {
         for (offset, words) in op.regions {
             self.touch(label, offset, words)?;
         }
+        self.check_rounds(label, op.rounds)?;
         let workgroups = u32::try_from(op.workgroups).map_err(|_| GpuError::Limit {
             what: label.to_owned(),
             needed: op.workgroups,

@@ -160,6 +160,7 @@ fn rows_kernel(
         .word(input)
         .word(output);
     let mut call = Dispatch::new(rows_shader(), parameters, count.div_ceil(256) as u64);
+    call.rounds = if kind == 1 { (width * (width + 2)) as u64 } else { 0 };
     call.constants.push(("KIND", kind));
     let read = if kind == 1 { elements } else { 2 * elements };
     lowering.dispatch(call.touching(input, read).touching(output, elements))

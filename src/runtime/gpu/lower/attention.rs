@@ -67,8 +67,23 @@ impl GpuOp for Attention {
             .word(window.map_or(NONE, |window| window as u32))
             .word(masked_row(self.masked_row))
             .aligned(strides);
-        lowering.dispatch(call)
+        let reach = window.map_or(keys, |window| keys.min(2 * window + QUERIES));
+        lowering.dispatch(call.rounds(rounds(keys, reach, dim, block)))
     }
+}
+
+/// How many rounds the loops of a thread make, over tiles of 32 keys and chunks of 32 features.
+fn rounds(keys: usize, reach: usize, dim: usize, block: usize) -> u64 {
+    let elements = elements(block);
+    let products = dim.div_ceil(32) * (2 + 8 + 32 + 1);
+    let tile = 1 + products + 16 + 32 + elements * (1 + 32);
+    // A query without keys gets the mean of all values.
+    (reach.div_ceil(32) * tile + elements * (1 + keys) + keys.div_ceil(16)) as u64
+}
+
+/// Elements of the output that fall to a thread.
+fn elements(block: usize) -> usize {
+    (QUERIES * block).div_ceil(THREADS).next_power_of_two()
 }
 
 impl Attention {
@@ -99,6 +114,6 @@ fn masked_row(row: MaskedRow) -> u32 {
 }
 
 fn shader(block: usize) -> Shader {
-    let elements = (QUERIES * block).div_ceil(THREADS).next_power_of_two();
+    let elements = elements(block);
     Shader::new("attention", &[&format!("const ACC: u32 = {elements}u;\n"), wgsl::ATTENTION])
 }

@@ -119,7 +119,13 @@ impl GpuOp for Conv {
         }
         call.parameters = parameters;
         lowering.size(x.len.max(y.len).max(kernel.len))?;
-        lowering.dispatch(call.touching(a, x.len as u64).touching(output, y.len as u64))?;
+        let [lines, taps] = axes.map(|axis| axis.window.size);
+        let rounds = match tiles {
+            true => (lines * taps * depth).div_ceil(16) * (1 + 4 + 16) + 20,
+            false => lines * (1 + taps * (1 + depth)),
+        };
+        let call = call.touching(a, x.len as u64).touching(output, y.len as u64);
+        lowering.dispatch(call.rounds(rounds as u64))?;
         if fused {
             return Ok(());
         }
@@ -184,7 +190,8 @@ impl GpuOp for WindowPool {
             .touching(input, x.len as u64)
             .touching(output, y.len as u64);
         call.constants.push(("AVERAGE", (self.kind == PoolKind::Average).into()));
-        lowering.dispatch(call)
+        let [lines, taps] = axes.map(|axis| axis.window.size);
+        lowering.dispatch(call.rounds((lines * (1 + taps)) as u64))
     }
 }
 

@@ -19,6 +19,8 @@ use crate::runtime::gpu::{
 const ALIGNMENT: usize = 64;
 /// Planes of the state (see the kernel).
 const PLANES: usize = 4;
+/// Threads of a workgroup (`THREADS` of the kernel).
+const THREADS: usize = 256;
 /// Units whose state workgroup memory holds, with some to spare.
 const MOST_UNITS: usize = 1000;
 
@@ -183,7 +185,15 @@ impl Form {
             .word(self.backward.into())
             .word(self.zero_output_for_mask.into());
         call.regions.push((workspace, self.workspace(batch, time) as u64 / 4));
-        lowering.dispatch(call)
+        lowering.dispatch(call.rounds(self.rounds(time)))
+    }
+
+    /// How many rounds the loops of a thread make.
+    fn rounds(&self, time: usize) -> u64 {
+        let passes = if matches!(self.cell, RecurrentCell::Gru { .. }) { 2 } else { 1 };
+        let own = self.units.div_ceil(THREADS);
+        let step = 1 + passes * own * (1 + self.units);
+        time.saturating_mul(step).saturating_add(2 * own) as u64
     }
 
     /// The products of the inputs of all steps with the kernel.

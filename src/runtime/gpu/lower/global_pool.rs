@@ -12,6 +12,8 @@ use crate::runtime::gpu::{Dispatch, Parameters, Shader};
 
 /// Features of a workgroup (`LANES` of the kernel).
 const LANES: usize = 32;
+/// Slices of time (`SLICES` of the kernel).
+const SLICES: usize = 8;
 
 impl GpuOp for GlobalPool {
     fn check(&self, _: &Node, _: &Graph) -> Result<(), String> {
@@ -31,6 +33,7 @@ impl GpuOp for GlobalPool {
         let blocks = features.div_ceil(LANES);
         let groups = lowering.size(batch * blocks)?;
         let mut call = Dispatch::new(shader(), Parameters::new(), groups.into())
+            .rounds((time.div_ceil(SLICES) + SLICES) as u64)
             .touching(input, x.len as u64)
             .touching(output, y.len as u64);
         call.constants.push(("AVERAGE", (self.kind == PoolKind::Average).into()));

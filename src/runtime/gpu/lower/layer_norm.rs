@@ -56,6 +56,7 @@ impl GpuOp for LayerNorm {
             .word(places[1])
             .float(self.epsilon);
         let mut call = Dispatch::new(shader(), parameters, lines.workgroups());
+        call.rounds = lines.rounds();
         let form = match self.form {
             NormForm::Standard => 0,
             NormForm::VarianceScaling => 1,

@@ -59,12 +59,17 @@ impl Lines {
         for &word in words {
             parameters = parameters.word(word);
         }
-        Ok(Dispatch::new(shader, parameters, self.workgroups()))
+        Ok(Dispatch::new(shader, parameters, self.workgroups()).rounds(self.rounds()))
     }
 
     /// How many workgroups work on all lines.
     pub fn workgroups(&self) -> u64 {
         self.count().div_ceil(256 / self.threads()) as u64
+    }
+
+    /// How many rounds a kernel of up to four passes over a line makes.
+    pub fn rounds(&self) -> u64 {
+        4 * (self.axis.div_ceil(self.threads()) + 8) as u64
     }
 
     /// How many elements all lines have.

@@ -71,6 +71,7 @@ impl GpuOp for Bincount {
         let groups = y.len.div_ceil(256) as u64;
         let mut call = Dispatch::new(bincount_shader(), parameters, groups);
         call.constants.push(("BINARY", self.binary.into()));
+        call.rounds = x.shape.last().copied().unwrap_or(0) as u64;
         call.regions.extend(weights.map(|place| (place, x.len as u64)));
         lowering.dispatch(call.touching(classes, x.len as u64).touching(output, y.len as u64))
     }
@@ -145,6 +146,7 @@ impl GpuOp for TopK {
         let mut call = Dispatch::new(top_k_shader(), parameters, groups);
         call.constants.push(("LARGEST", self.largest.into()));
         call.constants.push(("INTEGERS", (x.ty.dtype != DType::F32).into()));
+        call.rounds = axis as u64;
         call.regions.extend(places.into_iter().flatten().map(|place| (place, y.len as u64)));
         lowering.dispatch(call.touching(input, x.len as u64))
     }

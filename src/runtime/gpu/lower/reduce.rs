@@ -143,7 +143,9 @@ impl GpuOp for Cumsum {
             _ => 0,
         };
         let lines = Lines::along(&x.shape, self.axis, 1);
-        let call = lines.call(lowering, cumsum_shader(x.ty.dtype), &[input, output, status])?;
+        let mut call = lines.call(lowering, cumsum_shader(x.ty.dtype), &[input, output, status])?;
+        // A scan of all threads for each pass.
+        call.rounds *= 3;
         lowering.dispatch(call.touching(input, x.len as u64).touching(output, y.len as u64))
     }
 }

@@ -76,6 +76,7 @@ impl Scatter<'_> {
             ("WIDE", (dtype == DType::I64).into()),
         ];
         call.regions = regions;
+        call.rounds = (self.count * (1 + self.form as usize * self.shape.len())) as u64;
         lowering.dispatch(call)
     }
 }

@@ -43,7 +43,7 @@ pub fn shader() -> Shader {
 }
 
 /// Copies what `from` shows of input `slot` to where `to` shows the only output; the two have one
-/// shape. Where `add` is not 0 it is that many words further in the output.
+/// shape.
 ///
 /// # Errors
 /// If sizes or strides are beyond what the device counts.
@@ -83,6 +83,30 @@ pub fn copy(
         parameters = parameters.aligned(padded(words.into_iter()));
     }
     lowering.dispatch(Dispatch { parameters, ..call })
+}
+
+/// Copies `count` words of the arena.
+///
+/// # Errors
+/// If there are more than the device counts.
+pub fn words(
+    lowering: &mut Lowering<'_>,
+    count: usize,
+    input: u32,
+    output: u32,
+) -> Result<(), RunError> {
+    let one = || padded(std::iter::once(1));
+    let size = lowering.size(count)?;
+    let parameters = Parameters::new()
+        .word(size)
+        .word(1)
+        .word(input)
+        .word(output)
+        .aligned(padded(std::iter::once(size)))
+        .aligned(one())
+        .aligned(one());
+    let call = Dispatch::new(shader(), parameters, count.div_ceil(256) as u64);
+    lowering.dispatch(call.touching(input, count as u64).touching(output, count as u64))
 }
 
 /// Words for up to 8 axes, the missing ones 0.
