@@ -56,6 +56,24 @@ pub const LAYOUT_COPY: &str = include_str!("layout/copy.wgsl");
 /// A value around a tensor; goes after [`PRELUDE`].
 pub const PAD: &str = include_str!("layout/pad.wgsl");
 
+/// Attention with a running softmax; goes after [`PRELUDE`] and `const ACC: u32`.
+pub const ATTENTION: &str = include_str!("attention/attention.wgsl");
+
+/// Convolution for groups of few filters; goes after [`PRELUDE`], [`ELEMENTWISE`] and the activation
+/// `fn finish(x: f32) -> f32`.
+pub const CONV_ELEMENTS: &str =
+    concat!(include_str!("conv/conv.wgsl"), include_str!("conv/conv_elements.wgsl"));
+
+/// Convolution for groups of many filters; goes after what [`CONV_ELEMENTS`] goes after.
+pub const CONV_TILES: &str =
+    concat!(include_str!("conv/conv.wgsl"), include_str!("conv/conv_tiles.wgsl"));
+
+/// Maxima and means of windows; goes after [`PRELUDE`] and [`ELEMENTWISE`].
+pub const WINDOW_POOL: &str = include_str!("window_pool/window_pool.wgsl");
+
+/// Maxima and means over time; goes after [`PRELUDE`] and [`ELEMENTWISE`].
+pub const GLOBAL_POOL: &str = include_str!("pool1d/global_pool.wgsl");
+
 /// How kernels over lines share out their threads; goes after [`PRELUDE`].
 pub const LINES: &str = include_str!("lines.wgsl");
 
@@ -97,3 +115,7 @@ pub const BINCOUNT: &str = include_str!("bincount/bincount.wgsl");
 
 /// Numbers at equal distances; goes after [`ELEMENTWISE`].
 pub const ARANGE: &str = include_str!("arange/arange.wgsl");
+
+/// One direction of a recurrent layer in every form; goes after [`PRELUDE`], [`ELEMENTWISE`] and the
+/// functions `gate`, `candidate` and `shown` of one f32.
+pub const GENERAL_RECURRENT: &str = include_str!("recurrent/general.wgsl");

@@ -2,14 +2,18 @@
 //! without one the tests say SKIPPED, and fail if SEQFUSE_REQUIRE_GPU is 1.
 #![cfg(feature = "gpu")]
 
+#[path = "common/gpu.rs"]
+mod gpu;
+
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use seqfuse::graph::{Dim, Graph, GraphError, TensorType, ValueId, VariableKind};
+use seqfuse::graph::{Dim, Graph, GraphError, Operator, TensorType, ValueId, VariableKind};
 use seqfuse::ops::{
-    Activate, Activation, AxisSlice, Binary, BinaryKind, Cast, Concat, Dense, Direction, Embedding,
-    Gru, Lstm, Reshape, Reverse, Slice, Softmax, Transpose, Unary, UnaryKind,
+    Activate, Activation, Attention, AxisSlice, Binary, BinaryKind, Cast, Concat, Conv, Dense,
+    Direction, Embedding, GlobalPool, Gru, Lstm, MaskedRow, Padding, PoolKind, Reshape, Reverse,
+    SimpleRnn, Slice, Softmax, Transpose, Unary, UnaryKind, Window, WindowPool,
 };
-use seqfuse::runtime::gpu::GpuDevice;
+use seqfuse::runtime::gpu::{GpuDevice, OpenOptions};
 use seqfuse::{DType, Data, Device, Model, Options, Placed, RunError, Session, Tensor, Tensors};
 
 /// Largest difference, absolute plus relative, from the CPU.
@@ -18,7 +22,7 @@ const TOLERANCE: f32 = 1e-4;
 /// The device that all Sessions share, held open for the whole test run.
 fn device() -> Option<Arc<GpuDevice>> {
     static DEVICE: OnceLock<Option<Arc<GpuDevice>>> = OnceLock::new();
-    let opened = DEVICE.get_or_init(|| match GpuDevice::shared() {
+    let opened = DEVICE.get_or_init(|| match gpu::open(OpenOptions::default()) {
         Ok(device) => Some(device),
         Err(error) => {
             eprintln!("SKIPPED: no GPU adapter for the tests of Sessions: {error}");
@@ -30,7 +34,7 @@ fn device() -> Option<Arc<GpuDevice>> {
     opened.clone()
 }
 
-/// Held for writing by the test that counts pipelines, for reading by those that make some.
+/// Held for writing by the tests that count pipelines or dispatches, for reading by the others.
 static PIPELINES: RwLock<()> = RwLock::new(());
 
 fn shared() -> Option<(Arc<GpuDevice>, RwLockReadGuard<'static, ()>)> {
@@ -323,6 +327,116 @@ fn a_hundred_lengths_need_one_set_of_pipelines() {
     other.run(&[("ids", ids(200, 3))].into()).expect("it runs");
     assert_eq!(device.pipelines_created(), created);
     assert_eq!(session.plan_count(), 16);
+}
+
+/// A recurrent layer of 128 units over `x` `[batch, time, 6]`.
+fn layer(name: &str, op: Arc<dyn Operator>, gates: usize, bias: &[usize], states: usize) -> Model {
+    model(|graph| {
+        let ty = [Dim::symbol("batch"), Dim::symbol("time"), 6.into()];
+        let x = graph.add_input("x", TensorType::new(DType::F32, ty))?;
+        let mut slots = vec![Some(x), None];
+        slots.extend(cell(graph, name, [6, 128, gates], bias, &[vec![None; states]])?);
+        let found = graph.add_node(name, op, slots)?;
+        graph.add_output("sequence", found[0])?;
+        graph.add_output("last", found[1])
+    })
+}
+
+#[test]
+fn a_recurrent_layer_takes_two_dispatches_whatever_the_length() {
+    let Some((device, _guard)) = alone() else { return };
+    let gru = |reset_after| Gru {
+        units: 128,
+        direction: Direction::Forward,
+        activation: Activation::Tanh,
+        recurrent_activation: Activation::Sigmoid,
+        reset_after,
+        zero_output_for_mask: false,
+        dropout: 0.0,
+        recurrent_dropout: 0.0,
+        implementation: 2,
+    };
+    let plain = SimpleRnn {
+        units: 128,
+        direction: Direction::Forward,
+        activation: Activation::Tanh,
+        zero_output_for_mask: false,
+        dropout: 0.0,
+        recurrent_dropout: 0.0,
+    };
+    let models = [
+        layer("lstm", Arc::new(lstm(128, Direction::Forward, false)), 4, &[512], 2),
+        layer("gru", Arc::new(gru(true)), 3, &[2, 384], 1),
+        layer("gru_before", Arc::new(gru(false)), 3, &[384], 1),
+        layer("simple_rnn", Arc::new(plain), 1, &[128], 1),
+    ];
+    for model in &models {
+        let mut session = gpu(model);
+        for (batch, time) in [(1, 1), (1, 7), (3, 100), (1, 400)] {
+            let x = Tensor::new([batch, time, 6], numbers(batch * time * 6, 1)).expect("it fits");
+            let before = device.dispatches();
+            session.run(&[("x", x)].into()).expect("it runs");
+            // The product of the inputs of all steps with the kernel, and the recurrence.
+            assert_eq!(device.dispatches() - before, 2, "{batch} sequences of {time} steps");
+            assert_eq!(session.moved_stages(), 0);
+        }
+    }
+}
+
+/// A convolution, pools, a plain recurrent layer and attention over `x` `[batch, time, 6]`.
+fn layers() -> Model {
+    model(|graph| {
+        let ty = [Dim::symbol("batch"), Dim::symbol("time"), 6.into()];
+        let x = graph.add_input("x", TensorType::new(DType::F32, ty))?;
+        let window = Window { size: 3, padding: Padding::Same, ..Window::UNIT };
+        let conv = |groups| Conv {
+            windows: vec![window],
+            groups,
+            transposed: false,
+            activation: Activation::Relu,
+        };
+        let (wide, narrow) = (weight(graph, "wide", &[3, 6, 40])?, weight(graph, "n", &[3, 1, 6])?);
+        let wide = graph.add_one("wide", conv(1), &[x, wide])?;
+        let x = graph.add_one("narrow", conv(6), &[x, narrow])?;
+        let kind = PoolKind::Average;
+        let wide = graph.add_one("pool", WindowPool { kind, windows: vec![window] }, &[wide])?;
+        let wide = graph.add_one("global", GlobalPool { kind: PoolKind::Max }, &[wide])?;
+        graph.add_output("global", wide)?;
+        let dims = vec![Dim::symbol("batch"), Dim::symbol("time"), 2.into(), 3.into()];
+        let heads = graph.add_one("heads", Reshape { dims, inferred: None }, &[x])?;
+        let attention = Attention {
+            scale: 0.5,
+            causal: true,
+            sliding_window: None,
+            masked_row: MaskedRow::Uniform,
+            dropout: 0.0,
+            dropped_scores: false,
+        };
+        let slots = vec![Some(heads); 3];
+        let found = graph.add_node("attention", Arc::new(attention), slots)?;
+        graph.add_output("attention", found[0])
+    })
+}
+
+#[test]
+fn a_hundred_lengths_of_other_layers_need_one_set_of_pipelines() {
+    let Some((device, _guard)) = alone() else { return };
+    let model = layers();
+    let (mut session, mut cpu) = (gpu(&model), cpu(&model));
+    let x = |batch: usize, time: usize| -> Tensors {
+        let values = numbers(batch * time * 6, time);
+        [("x", Tensor::new([batch, time, 6], values).expect("the count fits"))].into()
+    };
+    session.run(&x(1, 1)).expect("it runs");
+    let (created, before) = (device.pipelines_created(), device.dispatches());
+    for length in 1..=100 {
+        session.run(&x(2, length)).expect("it runs");
+        assert_eq!(session.moved_stages(), 0, "length {length}");
+    }
+    assert_eq!(device.pipelines_created(), created);
+    assert_eq!((device.dispatches() - before) % 100, 0);
+    let (found, expected) = (session.run(&x(3, 77)), cpu.run(&x(3, 77)));
+    assert_same("layers", &found.expect("it runs"), &expected.expect("it runs"));
 }
 
 #[test]

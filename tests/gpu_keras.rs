@@ -3,6 +3,8 @@
 #![cfg(feature = "gpu")]
 
 mod common;
+#[path = "common/gpu.rs"]
+mod gpu;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,11 +29,8 @@ const WHOLE: [&str; 2] = ["documented/sentiment-lstm", "documented/sentiment-gru
 fn device() -> Option<Arc<GpuDevice>> {
     static DEVICE: OnceLock<Option<Arc<GpuDevice>>> = OnceLock::new();
     let options = OpenOptions { poison: true, ..OpenOptions::default() };
-    let opened = DEVICE.get_or_init(|| match GpuDevice::open_with(&options) {
-        Ok(device) => {
-            device.share();
-            Some(device)
-        }
+    let opened = DEVICE.get_or_init(|| match gpu::open(options) {
+        Ok(device) => Some(device),
         Err(error) => {
             eprintln!("SKIPPED: no GPU adapter for Keras's models: {error}");
             None

@@ -69,6 +69,10 @@ impl StageState {
             StageState::Host(_) => 0,
         }
     }
+
+    fn was_moved(&self) -> bool {
+        matches!(self, StageState::Device { runner, .. } if runner.was_moved())
+    }
 }
 
 impl std::fmt::Debug for Session {
@@ -365,6 +369,12 @@ impl Session {
     /// run so far needed. Weights, inputs and outputs are not among them.
     pub fn buffer_bytes(&self) -> usize {
         self.stages.iter().map(StageState::memory).sum()
+    }
+
+    /// How many stages of the GPU the processor ran in the last run, because sizes, integers above 32
+    /// bits or a lack of memory kept the device from it.
+    pub fn moved_stages(&self) -> usize {
+        self.stages.iter().filter(|stage| stage.was_moved()).count()
     }
 
     fn execute(

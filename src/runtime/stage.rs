@@ -87,6 +87,11 @@ pub trait StageRunner: Send + Sync {
 
     /// How many bytes the buffers of the stage hold, which all of its plans share.
     fn memory(&self) -> usize;
+
+    /// Whether the processor ran the stage last, because its own device could not.
+    fn was_moved(&self) -> bool {
+        false
+    }
 }
 
 /// The device that a Session runs on.

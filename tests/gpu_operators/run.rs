@@ -6,20 +6,19 @@ use seqfuse::graph::{Graph, Operator, TensorType, ValueId, VariableKind};
 use seqfuse::runtime::gpu::{GpuDevice, OpenOptions};
 use seqfuse::{DType, Data, Device, Model, Options, Placed, RunError, Session, Tensor, Tensors};
 
+use crate::gpu;
+
 /// Largest difference, absolute plus relative, from the CPU.
 pub const TOLERANCE: f32 = 1e-4;
 
 /// The device that all Sessions share, held open for the whole test run; `None`, and a line that says
-/// so, where there is none.
+/// so, where there is none. See [`gpu::open`] for its limits.
 pub fn device() -> Option<Arc<GpuDevice>> {
     static DEVICE: OnceLock<Option<Arc<GpuDevice>>> = OnceLock::new();
     // The least limits that an adapter may have, and NaN in all memory before each run.
     let options = OpenOptions { default_limits: true, poison: true, ..OpenOptions::default() };
-    let opened = DEVICE.get_or_init(|| match GpuDevice::open_with(&options) {
-        Ok(device) => {
-            device.share();
-            Some(device)
-        }
+    let opened = DEVICE.get_or_init(|| match gpu::open(options) {
+        Ok(device) => Some(device),
         Err(error) => {
             eprintln!("SKIPPED: no GPU adapter for the tests of operators: {error}");
             None
@@ -103,23 +102,40 @@ pub fn feed(inputs: &[Tensor]) -> Tensors {
 
 /// Runs the Graph on both devices and holds one against the other; every node must be on the GPU.
 pub fn check(what: &str, graph: &Graph, inputs: &[Tensor]) {
+    check_placed(what, graph);
+    check_anywhere(what, graph, inputs);
+}
+
+fn check_placed(what: &str, graph: &Graph) {
     let gpu = session(graph, Device::Gpu);
     for placement in gpu.placements() {
         let on_gpu = placement.place.is_none_or(|place| place == Placed::Gpu);
         assert!(on_gpu, "{what}: {placement:?}");
     }
-    check_anywhere(what, graph, inputs);
 }
 
 /// The same, wherever the nodes are.
 pub fn check_anywhere(what: &str, graph: &Graph, inputs: &[Tensor]) {
+    compare(what, graph, inputs, false);
+}
+
+/// As [`check`], and no stage may have gone over to the CPU when it ran.
+pub fn check_stays(what: &str, graph: &Graph, inputs: &[Tensor]) {
+    check_placed(what, graph);
+    compare(what, graph, inputs, true);
+}
+
+fn compare(what: &str, graph: &Graph, inputs: &[Tensor], stays: bool) {
     let (mut gpu, mut cpu) = (session(graph, Device::Gpu), session(graph, Device::Cpu));
     let inputs = feed(inputs);
     match (gpu.run(&inputs), cpu.run(&inputs)) {
-        (Ok(found), Ok(expected)) => same(what, &found, &expected),
+        (Ok(found), Ok(expected)) => {
+            same(what, &found, &expected);
+            assert!(!stays || gpu.moved_stages() == 0, "{what}: it ran on the CPU");
+        }
         (found, expected) => {
-            let text = |result: Result<Tensors, RunError>| result.err().map(|e| e.to_string());
-            assert_eq!(text(found), text(expected), "{what}");
+            let text = |error: Option<RunError>| error.map(|error| error.to_string());
+            assert_eq!(text(found.err()), text(expected.err()), "{what}");
         }
     }
 }
@@ -139,11 +155,19 @@ fn same(what: &str, found: &Tensors, expected: &Tensors) {
     }
 }
 
+/// One operator on inputs, all of its outputs; it must stay on the GPU.
+pub fn check_op_stays(what: &str, op: impl Operator + Clone, inputs: &[Tensor]) {
+    check_stays(what, &graph_of(op, inputs), inputs);
+}
+
 /// One operator on inputs, all of its outputs.
 pub fn check_op(what: &str, op: impl Operator + Clone, inputs: &[Tensor]) {
-    let graph = graph(inputs, |graph, values| {
+    check(what, &graph_of(op, inputs), inputs);
+}
+
+fn graph_of(op: impl Operator + Clone, inputs: &[Tensor]) -> Graph {
+    graph(inputs, |graph, values| {
         let slots = values.iter().copied().map(Some).collect();
         graph.add_node("node", Arc::new(op), slots).expect("operands that fit")
-    });
-    check(what, &graph, inputs);
+    })
 }

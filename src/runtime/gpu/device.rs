@@ -133,6 +133,7 @@ pub struct GpuDevice {
     pub(super) modules: Mutex<HashMap<Shader, wgpu::ShaderModule>>,
     pub(super) pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     pub(super) created: AtomicUsize,
+    pub(super) dispatched: AtomicUsize,
     pub(super) poison: bool,
     /// See [`GpuDevice::max_rounds`].
     max_rounds: u64,
@@ -246,6 +247,7 @@ impl GpuDevice {
             modules: Mutex::default(),
             pipelines: Mutex::default(),
             created: AtomicUsize::new(0),
+            dispatched: AtomicUsize::new(0),
             faults,
             poison: options.poison,
             max_rounds,
@@ -266,6 +268,11 @@ impl GpuDevice {
     /// How many pipelines this device has compiled so far.
     pub fn pipelines_created(&self) -> usize {
         self.created.load(Ordering::Relaxed)
+    }
+
+    /// How many dispatches this device has been given so far.
+    pub fn dispatches(&self) -> usize {
+        self.dispatched.load(Ordering::Relaxed)
     }
 
     /// Runs `work`, and turns what wgpu reports meanwhile on this thread into an error.

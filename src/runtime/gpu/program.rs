@@ -1,6 +1,7 @@
 //! Programs: lists of calls on the device, replayed run after run.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -123,6 +124,7 @@ impl Program {
             let commands = self.encode(bound, &staging, outputs);
             self.device.queue.submit([commands]);
         })?;
+        self.device.dispatched.fetch_add(self.calls.len(), Ordering::Relaxed);
         if checks * 4 + read == 0 {
             return self.device.wait();
         }

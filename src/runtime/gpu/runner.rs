@@ -208,6 +208,10 @@ impl StageRunner for GpuRunner {
     fn memory(&self) -> usize {
         self.workspace.bytes() + self.cpu.memory()
     }
+
+    fn was_moved(&self) -> bool {
+        self.on_cpu
+    }
 }
 
 fn fill<T>(into: &mut [T], words: &[u32], convert: impl Fn(u32) -> T) {

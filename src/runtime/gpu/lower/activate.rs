@@ -48,8 +48,15 @@ impl GpuOp for Activate {
     }
 }
 
-/// An element-wise activation as WGSL; none where it works on rows.
-fn expression(activation: Activation) -> Option<String> {
+/// A WGSL function of one f32 that applies an element-wise activation; the identity for one that
+/// works on rows. Needs [`wgsl::ELEMENTWISE`](seqfuse_kernels::wgsl::ELEMENTWISE).
+pub fn function(name: &str, activation: Activation) -> String {
+    let text = expression(activation).unwrap_or_else(|| "{0}".to_owned()).replace("{0}", "x");
+    format!("fn {name}(x: f32) -> f32 {{ return {text}; }}\n")
+}
+
+/// An element-wise activation as WGSL, of `{0}`; none where it works on rows.
+pub fn expression(activation: Activation) -> Option<String> {
     if let Some(known) = elementwise(activation) {
         return call_of(known);
     }

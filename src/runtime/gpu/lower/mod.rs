@@ -7,12 +7,16 @@ mod lowering;
 mod table;
 
 mod activate;
+mod attention;
 mod binary;
 mod broadcast;
 mod cast;
+mod conv;
 mod dense;
 mod embedding;
+mod global_pool;
 mod gather;
+mod general_recurrent;
 mod layer_norm;
 mod layout;
 mod lines;

@@ -62,11 +62,13 @@ table!(
     Activate,
     Arange,
     ArgReduce,
+    Attention,
     Bincount,
     Binary,
     BroadcastTo,
     Cast,
     Concat,
+    Conv,
     Crop,
     Cumsum,
     Dense,
@@ -74,6 +76,8 @@ table!(
     Expand,
     FullLike,
     GatherNd,
+    GeneralRecurrent,
+    GlobalPool,
     Gru,
     LayerNorm,
     Lstm,
@@ -86,6 +90,7 @@ table!(
     ScatterElements,
     ScatterNd,
     Select,
+    SimpleRnn,
     Slice,
     Softmax,
     Take,
@@ -94,6 +99,7 @@ table!(
     TopK,
     Transpose,
     Unary,
+    WindowPool,
 );
 
 /// Samples of the kernels that operators bring along.
