@@ -10,8 +10,9 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWrite
 use seqfuse::graph::{Dim, Graph, GraphError, Operator, TensorType, ValueId, VariableKind};
 use seqfuse::ops::{
     Activate, Activation, Attention, AxisSlice, Binary, BinaryKind, Cast, Concat, Conv, Dense,
-    Direction, Embedding, GlobalPool, Gru, Lstm, MaskedRow, Padding, PoolKind, Reshape, Reverse,
-    SimpleRnn, Slice, Softmax, Transpose, Unary, UnaryKind, Window, WindowPool,
+    Direction, Embedding, GlobalPool, Gru, LayerNorm, Lstm, MaskedRow, MatMul, NormForm, Padding,
+    PoolKind, Reduce, ReduceKind, Reshape, Reverse, SimpleRnn, Slice, Softmax, Transpose, Unary,
+    UnaryKind, Window, WindowPool,
 };
 use seqfuse::runtime::gpu::{GpuDevice, OpenOptions};
 use seqfuse::{DType, Data, Device, Model, Options, Placed, RunError, Session, Tensor, Tensors};
@@ -512,6 +513,52 @@ fn token_ids_outside_the_vocabulary_are_refused_as_on_the_cpu() {
             assert!(matches!(found, RunError::TokenId { position: 2, .. }), "{found}");
         }
         gpu.run(&[("ids", ids(1, 4))].into()).expect("a Session runs again after an error");
+    }
+}
+
+/// Scores of all pairs of steps, a normalization and a chain of functions.
+fn block() -> Model {
+    model(|graph| {
+        let ty = TensorType::new(DType::F32, [Dim::symbol("batch"), Dim::symbol("time"), 6.into()]);
+        let x = graph.add_input("x", ty)?;
+        let turned = graph.add_one("turn", Transpose { permutation: vec![0, 2, 1] }, &[x])?;
+        let scores = graph.add_one("scores", MatMul, &[x, turned])?;
+        let half = graph.constant(Tensor::scalar(0.5f32));
+        let multiply = Binary { kind: BinaryKind::Multiply };
+        let scaled = graph.add_one("scale", multiply, &[scores, half])?;
+        let weights = graph.add_one("softmax", Softmax { axis: 2, log: false }, &[scaled])?;
+        let mixed = graph.add_one("mix", MatMul, &[weights, x])?;
+        let add = Binary { kind: BinaryKind::Add };
+        let sum = graph.add_one("sum", add, &[mixed, x])?;
+        let norm = LayerNorm { axes: 1, epsilon: 1e-3, form: NormForm::Standard };
+        let (gamma, beta) = (weight(graph, "gamma", &[6])?, weight(graph, "beta", &[6])?);
+        let normal = graph.add_one("norm", norm, &[sum, gamma, beta])?;
+        let gelu = Activate { activation: Activation::Gelu { approximate: false } };
+        let act = graph.add_one("act", gelu, &[normal])?;
+        let mean = Reduce { kind: ReduceKind::Mean, first: 1, count: 1, keepdims: true };
+        let mean = graph.add_one("mean", mean, &[act])?;
+        let centred =
+            graph.add_one("centre", Binary { kind: BinaryKind::Subtract }, &[act, mean])?;
+        let y = graph.add_one("square", Unary { kind: UnaryKind::Square }, &[centred])?;
+        graph.add_output("y", y)
+    })
+}
+
+#[test]
+fn operators_of_every_length_share_their_pipelines() {
+    let Some((device, _guard)) = alone() else { return };
+    let model = block();
+    let (mut session, mut cpu) = (gpu(&model), cpu(&model));
+    let mut created = 0;
+    for length in (2..=60).chain([1, 61]) {
+        let x = Tensor::new([2, length, 6], numbers(2 * length * 6, length)).expect("it fits");
+        let inputs: Tensors = [("x", x)].into();
+        let found = session.run(&inputs).expect("it runs");
+        assert_same("block", &found, &cpu.run(&inputs).expect("it runs"));
+        if length == 2 {
+            created = device.pipelines_created();
+        }
+        assert_eq!(device.pipelines_created(), created, "length {length}");
     }
 }
 

@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 
-use crate::graph::{Dim, Graph, Node, NodeId, Source, Symbol, ValueId, VariableId};
+use crate::graph::{Dim, Graph, NodeId, Source, Symbol, ValueId, VariableId};
 
 /// What runs a node. The order is that of the stages of one level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StagePlace {
+    /// The processor's kernels, for nodes that wait for nothing that the device computes, such as
+    /// arithmetic of sizes.
+    Early,
     /// The Session's device.
     Device,
     /// The processor's kernels, where the Session's device is another and lacks one.
@@ -52,14 +55,15 @@ impl Program {
     /// Cuts `graph` into stages for a device that has kernels for the nodes for which `on_device`
     /// holds; the processor runs others, in stages between those of the device. Views are not asked
     /// about: they stay with the value that they show.
-    pub fn placed(graph: Graph, on_device: impl Fn(&Graph, &Node) -> bool) -> Program {
+    pub fn placed(graph: Graph, on_device: impl Fn(&Graph, NodeId) -> bool) -> Program {
         let places = places(&graph, on_device);
         let levels = levels(&graph, &places);
         let mut stages: Vec<(StagePlace, Vec<NodeId>)> = Vec::new();
-        for level in 0..=levels.iter().copied().max().unwrap_or(0) {
-            for place in [StagePlace::Device, StagePlace::Cpu, StagePlace::Host] {
+        use StagePlace::{Cpu, Device, Early, Host};
+        for level in 0..=levels.iter().map(|(level, _)| *level).max().unwrap_or(0) {
+            for place in [Early, Device, Cpu, Host] {
                 let nodes: Vec<NodeId> = (0..graph.nodes().len())
-                    .filter(|&index| levels[index] == level && places[index] == place)
+                    .filter(|&index| levels[index] == (level, place))
                     .map(NodeId)
                     .collect();
                 if !nodes.is_empty() {
@@ -113,7 +117,7 @@ impl Stage {
 
 /// What runs each node. A view stays with the node whose value it shows; one of a value from outside
 /// goes where its first reader is, so that nothing is moved for it.
-fn places(graph: &Graph, on_device: impl Fn(&Graph, &Node) -> bool) -> Vec<StagePlace> {
+fn places(graph: &Graph, on_device: impl Fn(&Graph, NodeId) -> bool) -> Vec<StagePlace> {
     let nodes = graph.nodes();
     let mut places: Vec<StagePlace> = Vec::with_capacity(nodes.len());
     let mut readers: HashMap<ValueId, usize> = HashMap::new();
@@ -123,7 +127,7 @@ fn places(graph: &Graph, on_device: impl Fn(&Graph, &Node) -> bool) -> Vec<Stage
         });
         places.push(if graph.on_host(node) {
             StagePlace::Host
-        } else if node.op.is_view() || on_device(graph, node) {
+        } else if node.op.is_view() || on_device(graph, NodeId(index)) {
             StagePlace::Device
         } else {
             StagePlace::Cpu
@@ -153,23 +157,30 @@ fn places(graph: &Graph, on_device: impl Fn(&Graph, &Node) -> bool) -> Vec<Stage
 }
 
 /// The level of each node: what it needs is there when the stages of the levels before have run, and
-/// those of its own level that stand before its own.
-fn levels(graph: &Graph, places: &[StagePlace]) -> Vec<usize> {
-    let mut levels: Vec<usize> = Vec::with_capacity(graph.nodes().len());
+/// those of its own level that stand before its own. With it stands what runs the node: what the
+/// processor runs goes in front of the device's stage of the level where it can.
+fn levels(graph: &Graph, places: &[StagePlace]) -> Vec<(usize, StagePlace)> {
+    let mut levels: Vec<(usize, StagePlace)> = Vec::with_capacity(graph.nodes().len());
     // From which level on the sizes are there that no input but a host stage tells.
     let given = graph.input_symbols();
     let mut measured: HashMap<Symbol, usize> = HashMap::new();
     for (node, &place) in graph.nodes().iter().zip(places) {
-        let inputs = node.inputs.iter().flatten().map(|id| match graph.value(*id).source {
-            Source::Node { node, .. } => {
-                let from = places[node.index()];
-                // A host stage's results are there one level later.
-                let later = from == StagePlace::Host || from > place;
-                levels[node.index()] + usize::from(later)
-            }
-            _ => 0,
-        });
-        let mut level = inputs.max().unwrap_or(0);
+        let from = |place: StagePlace| {
+            let inputs = node.inputs.iter().flatten().map(|id| match graph.value(*id).source {
+                Source::Node { node, .. } => {
+                    let (level, from) = levels[node.index()];
+                    // A host stage's results are there one level later.
+                    level + usize::from(from == StagePlace::Host || from > place)
+                }
+                _ => 0,
+            });
+            inputs.max().unwrap_or(0)
+        };
+        let mut level = from(place);
+        let mut place = place;
+        if place == StagePlace::Cpu && from(StagePlace::Early) == level {
+            place = StagePlace::Early;
+        }
         let on_host = place == StagePlace::Host;
         let mut symbols = Vec::new();
         node.op.symbols(&mut symbols);
@@ -190,7 +201,7 @@ fn levels(graph: &Graph, places: &[StagePlace]) -> Vec<usize> {
                 }
             }
         }
-        levels.push(level);
+        levels.push((level, place));
     }
     levels
 }

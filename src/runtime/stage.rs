@@ -235,7 +235,14 @@ impl StageDevice {
 
     /// Cuts a Graph into stages.
     pub(crate) fn program(self, graph: Graph) -> Program {
-        Program::placed(graph, |graph, node| self.lacks(graph, node).is_none())
+        let sized = match self {
+            StageDevice::Cpu => vec![false; graph.nodes().len()],
+            #[cfg(feature = "gpu")]
+            StageDevice::Gpu => sizes_only(&graph),
+        };
+        Program::placed(graph, |graph, id| {
+            !sized[id.index()] && self.lacks(graph, graph.node(id)).is_none()
+        })
     }
 
     /// What runs the nodes of a stage.
@@ -255,9 +262,12 @@ impl StageDevice {
             let place = self.place_of(stage.place);
             stage.nodes.clone().into_iter().map(move |id| {
                 let node = graph.node(id);
-                let reason = match place {
-                    Placed::Cpu => self.lacks(graph, node),
-                    _ => None,
+                let reason = match (self, place) {
+                    (StageDevice::Cpu, _) | (_, Placed::Gpu | Placed::Host) => None,
+                    #[cfg(feature = "gpu")]
+                    (StageDevice::Gpu, Placed::Cpu) => {
+                        self.lacks(graph, node).or_else(|| Some(OF_SIZES.to_owned()))
+                    }
                 };
                 let is_view = node.op.is_view() && place != Placed::Host;
                 let place = (!is_view).then_some(place);
@@ -266,6 +276,41 @@ impl StageDevice {
         };
         program.stages().iter().flat_map(of).collect()
     }
+}
+
+/// Why a node of whose kernels the GPU lacks none runs on the processor.
+#[cfg(feature = "gpu")]
+const OF_SIZES: &str = "arithmetic of sizes";
+/// The most elements that arithmetic of sizes gives.
+#[cfg(feature = "gpu")]
+const FEW: usize = 64;
+
+/// The nodes that compute a few elements of nothing but the sizes of a run and constants: what they
+/// give is often wanted on the host, and not worth a call of the device.
+#[cfg(feature = "gpu")]
+fn sizes_only(graph: &Graph) -> Vec<bool> {
+    let mut sized: Vec<bool> = Vec::with_capacity(graph.nodes().len());
+    for node in graph.nodes() {
+        let is_small = |id: &ValueId| {
+            let dims = &graph.ty(*id).dims;
+            let count = dims.iter().try_fold(1usize, |n, dim| n.checked_mul(dim.known()?));
+            count.is_some_and(|count| count <= FEW)
+        };
+        let is_sized = |id: &ValueId| match graph.value(*id).source {
+            Source::Node { node, .. } => sized[node.index()],
+            _ => graph.fixed(*id).is_some(),
+        };
+        let inputs = || node.inputs.iter().flatten();
+        let follows = node.inputs.is_empty()
+            || inputs().any(|id| matches!(graph.value(*id).source, Source::Node { .. }));
+        sized.push(
+            follows
+                && !graph.on_host(node)
+                && node.outputs.iter().all(is_small)
+                && inputs().all(is_sized),
+        );
+    }
+    sized
 }
 
 #[cfg(feature = "gpu")]

@@ -7,12 +7,8 @@ use seqfuse::ops::{Activation, Conv, GlobalPool, Padding, PoolKind, Window, Wind
 
 use crate::run::*;
 
-const PADDINGS: [Padding; 4] = [
-    Padding::Valid,
-    Padding::Same,
-    Padding::Causal,
-    Padding::Explicit { before: 1, after: 3 },
-];
+const PADDINGS: [Padding; 4] =
+    [Padding::Valid, Padding::Same, Padding::Causal, Padding::Explicit { before: 1, after: 3 }];
 
 fn window(size: usize, stride: usize, dilation: usize, padding: Padding) -> Window {
     Window { size, stride, dilation, input_dilation: 1, padding }
@@ -101,7 +97,10 @@ fn images() {
     for (first, second) in [
         (window(3, 1, 1, Padding::Same), window(2, 2, 1, Padding::Valid)),
         (window(1, 1, 1, Padding::Valid), window(4, 1, 2, Padding::Same)),
-        (window(2, 3, 2, Padding::Explicit { before: 2, after: 0 }), window(3, 1, 1, Padding::Same)),
+        (
+            window(2, 3, 2, Padding::Explicit { before: 2, after: 0 }),
+            window(3, 1, 1, Padding::Same),
+        ),
     ] {
         for (features, filters, groups) in [(3, 5, 1), (4, 64, 2), (5, 5, 5)] {
             let op = conv(&[first, second], groups);
@@ -113,7 +112,8 @@ fn images() {
 #[test]
 fn transposed() {
     let Some(_device) = device() else { return };
-    for (size, stride, dilation, before) in [(3, 2, 1, 1), (2, 3, 1, 1), (4, 2, 3, 0), (1, 1, 1, 0)] {
+    for (size, stride, dilation, before) in [(3, 2, 1, 1), (2, 3, 1, 1), (4, 2, 3, 0), (1, 1, 1, 0)]
+    {
         let padding = Padding::Explicit { before, after: 2 };
         let window = Window { size, stride: 1, dilation, input_dilation: stride, padding };
         for filters in [3, 33] {
@@ -128,11 +128,8 @@ fn transposed() {
 #[test]
 fn activations_of_convolutions() {
     let Some(_device) = device() else { return };
-    let bounded = Activation::BoundedRelu {
-        negative_slope: 0.2,
-        max_value: Some(1.0),
-        threshold: 0.25,
-    };
+    let bounded =
+        Activation::BoundedRelu { negative_slope: 0.2, max_value: Some(1.0), threshold: 0.25 };
     let threshold = Activation::Threshold { threshold: 0.1, value: 0.5 };
     let others = [bounded, threshold, Activation::Softmax, Activation::Gelu { approximate: false }];
     for activation in [Activation::Relu, Activation::Tanh].into_iter().chain(others) {

@@ -309,12 +309,8 @@ fn check_general(op: &GeneralRecurrent, [batch, time, features]: [usize; 3]) {
 #[test]
 fn general_layers() {
     let Some(_device) = device() else { return };
-    let scaled = ScaledActivation {
-        function: Activation::HardTanh,
-        scale: 0.5,
-        offset: -0.25,
-        factor: 1.5,
-    };
+    let scaled =
+        ScaledActivation { function: Activation::HardTanh, scale: 0.5, offset: -0.25, factor: 1.5 };
     for cell in CELLS {
         for (sizes, units) in [([1, 1, 1], 1), ([3, 5, 4], 17), ([0, 2, 3], 4), ([2, 0, 3], 4)] {
             check_general(&general(cell, units), sizes);

@@ -21,11 +21,11 @@ fn reductions() {
     for shape in shapes() {
         for kind in [Sum, Mean, Max, Min] {
             let reduce = Reduce { kind, first: 1, count: 1, keepdims: false };
-            check_op(&format!("{kind:?} of {shape:?}"), reduce, &[floats(&shape, 1)]);
+            check_op_stays(&format!("{kind:?} of {shape:?}"), reduce, &[floats(&shape, 1)]);
         }
         for kind in [Any, All] {
             let reduce = Reduce { kind, first: 1, count: 1, keepdims: true };
-            check_op(&format!("{kind:?} of {shape:?}"), reduce, &[truths(&shape, 1)]);
+            check_op_stays(&format!("{kind:?} of {shape:?}"), reduce, &[truths(&shape, 1)]);
         }
     }
     for (first, count) in [(0, 0), (0, 1), (1, 2), (0, 4), (3, 1)] {
@@ -33,16 +33,21 @@ fn reductions() {
             for dtype in [DType::F32, DType::I32, DType::I64] {
                 let reduce = Reduce { kind, first, count, keepdims: first == 1 };
                 let what = format!("{kind:?} of {dtype:?} {first} {count}");
-                check_op(&what, reduce, &[of(dtype, &[3, 4, 2, 5], 2)]);
+                // Products of 64 bits leave 32.
+                let inputs = [of(dtype, &[3, 4, 2, 5], 2)];
+                match kind {
+                    Prod => check_op(&what, reduce, &inputs),
+                    _ => check_op_stays(&what, reduce, &inputs),
+                }
             }
         }
     }
     let special = vec![1.0, f32::NAN, 3.0, f32::INFINITY, -1.0, 2.0, f32::NEG_INFINITY, 0.0, 1.0];
     for kind in [Sum, Mean, Max, Min, Prod] {
         let reduce = Reduce { kind, first: 1, count: 1, keepdims: false };
-        check_op(kind.name(), reduce, &[Tensor::new([3, 3], special.clone()).expect("nine")]);
+        check_op_stays(kind.name(), reduce, &[Tensor::new([3, 3], special.clone()).expect("nine")]);
         let reduce = Reduce { kind, first: 1, count: 1, keepdims: false };
-        check_op("of nothing", reduce, &[floats(&[3, 0, 2], 1)]);
+        check_op_stays("of nothing", reduce, &[floats(&[3, 0, 2], 1)]);
     }
 }
 
@@ -53,20 +58,20 @@ fn sums_of_integers_beyond_32_bits_are_right() {
         Tensor::new([2, 3], vec![2_000_000_000i64, 2_000_000_000, 5, 1, 2, 3]).expect("six");
     for kind in [ReduceKind::Sum, ReduceKind::Prod, ReduceKind::Mean] {
         let reduce = Reduce { kind, first: 1, count: 1, keepdims: false };
-        check_op(kind.name(), reduce, std::slice::from_ref(&large));
+        check_op_moves(kind.name(), reduce, std::slice::from_ref(&large));
     }
-    check_op("cumsum", Cumsum { axis: 1 }, &[large]);
+    check_op_moves("cumsum", Cumsum { axis: 1 }, &[large]);
 }
 
 #[test]
 fn running_sums() {
     let Some(_device) = device() else { return };
     for shape in shapes() {
-        check_op(&format!("cumsum {shape:?}"), Cumsum { axis: 1 }, &[floats(&shape, 3)]);
+        check_op_stays(&format!("cumsum {shape:?}"), Cumsum { axis: 1 }, &[floats(&shape, 3)]);
     }
     for axis in 0..3 {
         for dtype in [DType::F32, DType::I32, DType::I64] {
-            check_op("cumsum", Cumsum { axis }, &[of(dtype, &[7, 300, 5], 4)]);
+            check_op_stays("cumsum", Cumsum { axis }, &[of(dtype, &[7, 300, 5], 4)]);
         }
     }
 }
@@ -77,14 +82,14 @@ fn softmax_over_every_axis() {
     for shape in shapes() {
         for log in [false, true] {
             let what = format!("softmax {shape:?} {log}");
-            check_op(&what, Softmax { axis: 1, log }, &[floats(&shape, 3)]);
+            check_op_stays(&what, Softmax { axis: 1, log }, &[floats(&shape, 3)]);
         }
     }
     let inf = f32::INFINITY;
     let special = vec![-inf, 0.0, 1.0, -inf, -inf, -inf, 100.0, -100.0, 3.0, f32::NAN, 0.0, 1.0];
     for log in [false, true] {
         let x = Tensor::new([4, 3], special.clone()).expect("twelve");
-        check_op("special numbers", Softmax { axis: 1, log }, &[x]);
+        check_op_stays("special numbers", Softmax { axis: 1, log }, &[x]);
     }
 }
 
@@ -96,6 +101,7 @@ fn activations_of_rows() {
             [Activation::Softmax, Activation::LogSoftmax, Activation::Sparsemax, Activation::Glu]
         {
             let what = format!("{activation:?} {width}");
+            // llvmpipe has not the rounds for long rows.
             check_op(&what, Activate { activation }, &[floats(&[5, 3, width], 2)]);
         }
     }
@@ -113,7 +119,7 @@ fn layer_normalizations() {
                 let inputs: Vec<Tensor> =
                     [x, floats(&[width], 2), floats(&[width], 3)][..given].to_vec();
                 let norm = LayerNorm { axes: 1, epsilon: 1e-3, form };
-                check_op(&format!("{form:?} {width}"), norm, &inputs);
+                check_op_stays(&format!("{form:?} {width}"), norm, &inputs);
             }
         }
     }
@@ -124,7 +130,7 @@ fn layer_normalizations() {
         let norm = LayerNorm { axes: 2, epsilon: 1e-5, form: NormForm::Standard };
         vec![graph.add_one("norm", norm, &[x[0], gamma, beta]).expect("it fits")]
     });
-    check("two axes and weights", &fixed, &inputs);
+    check_stays("two axes and weights", &fixed, &inputs);
 }
 
 #[test]
@@ -133,10 +139,10 @@ fn places_of_extrema() {
     for shape in shapes().into_iter().filter(|shape| shape[1] > 0) {
         for largest in [true, false] {
             let what = format!("arg_reduce {shape:?} {largest}");
-            check_op(&what, ArgReduce { largest, axis: 1 }, &[floats(&shape, 3)]);
+            check_op_stays(&what, ArgReduce { largest, axis: 1 }, &[floats(&shape, 3)]);
             // Many equal ones: the first counts.
             let equal = integers(&shape, 4, DType::I64);
-            check_op(&what, ArgReduce { largest, axis: 1 }, &[equal]);
+            check_op_stays(&what, ArgReduce { largest, axis: 1 }, &[equal]);
         }
     }
     let inf = f32::INFINITY;
@@ -144,6 +150,6 @@ fn places_of_extrema() {
         vec![f32::NAN, 1.0, 2.0, f32::NAN, f32::NAN, f32::NAN, inf, -inf, inf, -inf, -inf, 0.0];
     for largest in [true, false] {
         let x = Tensor::new([4, 3], special.clone()).expect("twelve");
-        check_op("special numbers", ArgReduce { largest, axis: 1 }, &[x]);
+        check_op_stays("special numbers", ArgReduce { largest, axis: 1 }, &[x]);
     }
 }

@@ -160,6 +160,15 @@ pub fn check_op_stays(what: &str, op: impl Operator + Clone, inputs: &[Tensor]) 
     check_stays(what, &graph_of(op, inputs), inputs);
 }
 
+/// One operator on inputs that it has a kernel for, which finds that the processor has to run it.
+pub fn check_op_moves(what: &str, op: impl Operator + Clone, inputs: &[Tensor]) {
+    let graph = graph_of(op, inputs);
+    check(what, &graph, inputs);
+    let mut session = session(&graph, Device::Gpu);
+    session.run(&feed(inputs)).expect("it runs on the CPU");
+    assert!(session.moved_stages() > 0, "{what}: it stayed on the GPU");
+}
+
 /// One operator on inputs, all of its outputs.
 pub fn check_op(what: &str, op: impl Operator + Clone, inputs: &[Tensor]) {
     check(what, &graph_of(op, inputs), inputs);

@@ -150,8 +150,11 @@ fn plan(
             let shapes: Vec<Vec<usize>> = shapes.collect::<Result<_, _>>()?;
             let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
             let packs = PackCache::new();
-            let workspace =
-                |node: &NodeShapes<'_>| cpu::workspace(node, graph, &packs, Isa::detect());
+            // What the GPU's kernels need beside the values depends on the adapter.
+            let workspace = |node: &NodeShapes<'_>| match device.place_of(stage.place) {
+                Placed::Gpu => 0,
+                _ => cpu::workspace(node, graph, &packs, Isa::detect()),
+            };
             StagePlan::new(program, stage, bindings, &shapes, &workspace)?.buffers
         }
     };

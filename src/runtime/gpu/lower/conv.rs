@@ -82,8 +82,7 @@ impl GpuOp for Conv {
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
-        let (x, kernel, (output, y)) =
-            (lowering.input(0)?, lowering.input(1)?, lowering.result()?);
+        let (x, kernel, (output, y)) = (lowering.input(0)?, lowering.input(1)?, lowering.result()?);
         let filters = kernel.shape.iter().rev().nth(self.transposed.into()).copied();
         let (Some((batch, axes, inputs)), Some(filters)) = (axes(&self.windows, &x.shape), filters)
         else {
@@ -101,8 +100,7 @@ impl GpuOp for Conv {
         };
         let fused = activate::expression(self.activation).is_some();
         let inside = if fused { self.activation } else { Activation::Linear };
-        let mut call =
-            Dispatch::new(shader(inside, tiles), Parameters::new(), workgroups as u64);
+        let mut call = Dispatch::new(shader(inside, tiles), Parameters::new(), workgroups as u64);
         let a = lowering.arena(0)?;
         let [kernel_at, bias_at] = weights(lowering, &mut call)?;
         if self.transposed {
@@ -137,7 +135,8 @@ impl GpuOp for Conv {
 /// Where kernel and bias lie; one that is computed lies in the arena.
 fn weights(lowering: &mut Lowering<'_>, call: &mut Dispatch) -> Result<[u32; 2], RunError> {
     let mut at = [NONE; 2];
-    let slots = || [1, 2].into_iter().filter(|&slot| slot == 1 || lowering.optional(slot).is_some());
+    let slots =
+        || [1, 2].into_iter().filter(|&slot| slot == 1 || lowering.optional(slot).is_some());
     let (fixed, computed): (Vec<usize>, Vec<usize>) =
         slots().partition(|&slot| lowering.is_fixed(slot));
     if !fixed.is_empty() {

@@ -11,9 +11,7 @@ use crate::ops::{Activation, GeneralRecurrent, RecurrentCell, ScaledActivation};
 use crate::plan::NodeShapes;
 use crate::runtime::RunError;
 use crate::runtime::gpu::recorder::NONE;
-use crate::runtime::gpu::{
-    BMatrix, Dispatch, GpuDevice, MatMul, Parameters, Shader, WeightRef,
-};
+use crate::runtime::gpu::{BMatrix, Dispatch, GpuDevice, MatMul, Parameters, Shader, WeightRef};
 
 /// Words between the products and the scratch memory behind them: 256 bytes.
 const ALIGNMENT: usize = 64;

@@ -152,11 +152,17 @@ impl<'a> Chain<'a> {
         let (lines, fails) = (Vec::new(), Vec::new());
         let mut chain = Chain { steps, shape, loads: Vec::new(), lines, fails, stores: Vec::new() };
         let mut made: Vec<ValueId> = Vec::new();
+        // Sizes that are equal in this run alone do not count, so that all runs have the same chains.
+        let dims = |step: &Step| {
+            let output = graph.node(step.node).outputs.first();
+            output.map(|id| &graph.ty(*id).dims)
+        };
+        let own = steps.first().and_then(dims);
         for (index, step) in steps.iter().enumerate() {
             let node = graph.node(step.node);
             let expression = table::expression(graph, node)?;
             let output = step.outputs.first()?.as_ref()?;
-            if output.shape != shape || node.outputs.len() != 1 {
+            if output.shape != shape || dims(step) != own || node.outputs.len() != 1 {
                 return None;
             }
             let (mut text, mut fails) = (expression.text.clone(), expression.fails.clone());

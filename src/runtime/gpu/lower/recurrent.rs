@@ -7,9 +7,7 @@ use super::general_recurrent::{self, Form};
 use super::lowering::{GpuOp, Lowering, floats};
 use crate::graph::{Graph, Node, Tensor};
 use crate::ops::recurrent::{CellSlots, MASK};
-use crate::ops::{
-    Activation, Direction, Gru, Lstm, RecurrentCell, ScaledActivation, SimpleRnn,
-};
+use crate::ops::{Activation, Direction, Gru, Lstm, RecurrentCell, ScaledActivation, SimpleRnn};
 use crate::plan::NodeShapes;
 use crate::runtime::RunError;
 use crate::runtime::gpu::packing::{InputWeights, pack_projection, pack_recurrent};
