@@ -116,6 +116,11 @@ pub const BINCOUNT: &str = include_str!("bincount/bincount.wgsl");
 /// Numbers at equal distances; goes after [`ELEMENTWISE`].
 pub const ARANGE: &str = include_str!("arange/arange.wgsl");
 
-/// One direction of a recurrent layer in every form; goes after [`PRELUDE`], [`ELEMENTWISE`] and the
-/// functions `gate`, `candidate` and `shown` of one f32.
-pub const GENERAL_RECURRENT: &str = include_str!("recurrent/general.wgsl");
+/// One direction of a recurrent layer in every form, with activations of elements; goes after
+/// [`PRELUDE`], [`ELEMENTWISE`] and the functions `gate`, `candidate` and `shown` of one f32.
+pub const GENERAL_RECURRENT: &str =
+    concat!(include_str!("recurrent/general.wgsl"), include_str!("recurrent/general_elements.wgsl"));
+
+/// The same with activations of rows; goes after what [`GENERAL_RECURRENT`] goes after.
+pub const GENERAL_RECURRENT_ROWS: &str =
+    concat!(include_str!("recurrent/general.wgsl"), include_str!("recurrent/general_rows.wgsl"));

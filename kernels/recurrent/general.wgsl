@@ -10,7 +10,9 @@
 //
 // Gates stand in Keras's order, [gate][unit]. Masks and outputs are those of recurrent.wgsl.
 //
-// Goes after the prelude, ELEMENTWISE and the functions of one f32 `gate`, `candidate` and `shown`.
+// Goes after the prelude, ELEMENTWISE and the functions of one f32 `gate`, `candidate` and `shown`. This
+// part is shared by the kernels for activations of elements (general_elements.wgsl) and of rows
+// (general_rows.wgsl).
 //
 // Bindings: 0 arena, 1 weights, 2 parameters. Workgroup: 256 threads, each of which takes units 256
 // apart.
@@ -32,7 +34,7 @@ struct Params {
     last_stride: u32,
     final_h: u32,
     final_c: u32,
-    scratch: u32,        // 4 UNITS words for each workgroup, where STATE_IN_ARENA
+    scratch: u32,        // PLANES UNITS words for each workgroup, where STATE_IN_ARENA
     backward: u32,       // 1: time runs from the end
     zero_for_mask: u32,  // 1: masked steps of the sequence are zero
 }
@@ -50,21 +52,21 @@ override KERNEL_FROM_ARENA: bool = false;
 override BIAS_FROM_ARENA: bool = false;
 override PEEPHOLES_FROM_ARENA: bool = false;
 override STATE_IN_ARENA: bool = false;
-override STATE_WORDS: u32 = 16u; // 4 UNITS, or 1 where STATE_IN_ARENA
+override PLANES: u32 = 4u;       // rows of UNITS that the state takes
+override STATE_WORDS: u32 = 16u; // PLANES UNITS, or 1 where STATE_IN_ARENA
 
-// Planes of UNITS: 0 and 1 h of even and odd steps, 2 c or r h, 3 z.
 var<workgroup> state: array<f32, STATE_WORDS>;
 
 fn load_state(row: u32, plane: u32, unit: u32) -> f32 {
     let at = plane * UNITS + unit;
-    if STATE_IN_ARENA { return float(arena[p.scratch + row * 4u * UNITS + at]); }
+    if STATE_IN_ARENA { return float(arena[p.scratch + row * PLANES * UNITS + at]); }
     return state[at];
 }
 
 fn store_state(row: u32, plane: u32, unit: u32, value: f32) {
     let at = plane * UNITS + unit;
     if STATE_IN_ARENA {
-        arena[p.scratch + row * 4u * UNITS + at] = bits(value);
+        arena[p.scratch + row * PLANES * UNITS + at] = bits(value);
     } else {
         state[at] = value;
     }
@@ -122,115 +124,33 @@ fn product(row: u32, plane: u32, column: u32) -> f32 {
     return sum;
 }
 
-fn lstm_step(row: u32, t: u32, plane: u32, u: u32) -> f32 {
-    var sums = vec4<f32>(
-        input_part(row, t, u),
-        input_part(row, t, UNITS + u),
-        input_part(row, t, 2u * UNITS + u),
-        input_part(row, t, 3u * UNITS + u),
-    );
-    for (var k = 0u; k < UNITS; k++) {
-        let w = vec4<f32>(
-            kernel_at(k, u),
-            kernel_at(k, UNITS + u),
-            kernel_at(k, 2u * UNITS + u),
-            kernel_at(k, 3u * UNITS + u),
-        );
-        sums += load_state(row, plane, k) * w;
-    }
-    let before = load_state(row, 2u, u);
-    var look = vec3<f32>();
-    if p.peepholes != NONE {
-        look = vec3<f32>(peephole(0u, u) * before, peephole(1u, u) * before, peephole(2u, u));
-    }
-    let i = gate(sums.x + look.x);
-    var f = 1.0 - i;
-    if !COUPLED { f = gate(sums.y + look.y); }
-    let c = f * before + i * candidate(sums.z);
-    if p.peepholes != NONE { sums.w += look.z * c; }
-    store_state(row, 2u, u, c);
-    return gate(sums.w) * shown(c);
+// The product of the input and the state in `plane` with a column of the kernels.
+fn sum_of(row: u32, t: u32, plane: u32, column: u32) -> f32 {
+    return input_part(row, t, column) + product(row, plane, column);
 }
 
-// A GRU's gates z and r.
-fn gru_gates(row: u32, t: u32, plane: u32, u: u32) -> vec2<f32> {
-    var sums = vec2<f32>(input_part(row, t, u), input_part(row, t, UNITS + u));
-    if RESET_AFTER { sums += vec2<f32>(bias_at(3u * UNITS + u), bias_at(4u * UNITS + u)); }
-    for (var k = 0u; k < UNITS; k++) {
-        sums += load_state(row, plane, k) * vec2<f32>(kernel_at(k, u), kernel_at(k, UNITS + u));
-    }
-    return vec2<f32>(gate(sums.x), gate(sums.y));
+// What a step shows of h: nothing at a masked step before the first that is not.
+fn output_of(h: f32, live: bool, seen: bool) -> f32 {
+    return select(0.0, h, live || (seen && p.zero_for_mask == 0u));
 }
 
-// The new h of a GRU from its update gate and the recurrent part of its candidate.
-fn gru_state(row: u32, t: u32, plane: u32, u: u32, z: f32, recurrent: f32) -> f32 {
-    let n = candidate(input_part(row, t, 2u * UNITS + u) + recurrent);
-    return z * load_state(row, plane, u) + (1.0 - z) * n;
+fn store_sequence(row: u32, t: u32, unit: u32, value: f32) {
+    if p.sequence != NONE {
+        arena[p.sequence + (row * p.time + t) * p.sequence_stride + unit] = bits(value);
+    }
 }
 
-// The new h of a unit; of a GRU without RESET_AFTER, whose planes 2 and 3 are there.
-fn unit_step(row: u32, t: u32, plane: u32, u: u32) -> f32 {
-    if CELL == LSTM { return lstm_step(row, t, plane, u); }
-    if CELL == GRU {
-        if !RESET_AFTER {
-            let recurrent = product(row, 2u, 2u * UNITS + u);
-            return gru_state(row, t, plane, u, load_state(row, 3u, u), recurrent);
-        }
-        let found = gru_gates(row, t, plane, u);
-        let recurrent = bias_at(5u * UNITS + u) + product(row, plane, 2u * UNITS + u);
-        return gru_state(row, t, plane, u, found.x, found.y * recurrent);
-    }
-    return candidate(input_part(row, t, u) + product(row, plane, u));
+fn time_of(step: u32) -> u32 {
+    return select(step, p.time - 1u - step, p.backward != 0u);
 }
 
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let row = group.y * p.row_width + group.x;
-    if row >= p.batch {
-        return;
-    }
-    for (var u = thread; u < UNITS; u += THREADS) {
-        store_state(row, 0u, u, initial(p.initial_h, row * UNITS + u));
-        store_state(row, 2u, u, initial(p.initial_c, row * UNITS + u));
-    }
-    state_barrier();
+fn is_live(row: u32, t: u32) -> bool {
+    if p.mask == NONE { return true; }
+    return arena[p.mask + row * p.time + t] != 0u;
+}
 
-    var plane = 0u;
-    var live = false;
-    var seen = false;
-    for (var step = 0u; step < p.time; step++) {
-        let t = select(step, p.time - 1u - step, p.backward != 0u);
-        live = true;
-        if p.mask != NONE { live = arena[p.mask + row * p.time + t] != 0u; }
-        seen = seen || live;
-        if CELL == GRU && !RESET_AFTER {
-            for (var u = thread; u < UNITS; u += THREADS) {
-                let found = gru_gates(row, t, plane, u);
-                store_state(row, 2u, u, found.y * load_state(row, plane, u));
-                store_state(row, 3u, u, found.x);
-            }
-            state_barrier();
-        }
-        for (var u = thread; u < UNITS; u += THREADS) {
-            var h = load_state(row, plane, u);
-            if live { h = unit_step(row, t, plane, u); }
-            store_state(row, 1u - plane, u, h);
-            if p.sequence != NONE {
-                let shows = live || (seen && p.zero_for_mask == 0u);
-                let at = p.sequence + (row * p.time + t) * p.sequence_stride + u;
-                arena[at] = bits(select(0.0, h, shows));
-            }
-        }
-        state_barrier();
-        plane = 1u - plane;
-    }
-    for (var u = thread; u < UNITS; u += THREADS) {
-        let h = load_state(row, plane, u);
-        if p.last != NONE {
-            let shows = live || (seen && p.zero_for_mask == 0u);
-            arena[p.last + row * p.last_stride + u] = bits(select(0.0, h, shows));
-        }
-        if p.final_h != NONE { arena[p.final_h + row * UNITS + u] = bits(h); }
-        if p.final_c != NONE { arena[p.final_c + row * UNITS + u] = bits(load_state(row, 2u, u)); }
-    }
+fn store_results(row: u32, unit: u32, h: f32, c: f32, output: f32) {
+    if p.last != NONE { arena[p.last + row * p.last_stride + unit] = bits(output); }
+    if p.final_h != NONE { arena[p.final_h + row * UNITS + unit] = bits(h); }
+    if p.final_c != NONE { arena[p.final_c + row * UNITS + unit] = bits(c); }
 }

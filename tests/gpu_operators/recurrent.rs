@@ -215,6 +215,29 @@ fn other_activations_and_no_bias() {
 }
 
 #[test]
+fn activations_of_rows() {
+    let Some(_device) = device() else { return };
+    let rows = [Activation::Softmax, Activation::LogSoftmax, Activation::Sparsemax];
+    for cell in CELLS {
+        for row in rows {
+            for activations in [[row, Activation::Sigmoid], [Activation::Tanh, row], [row, row]] {
+                for direction in [Direction::Forward, Direction::Bidirectional] {
+                    // With logarithms for gates the states square at each step.
+                    let time = if row == Activation::LogSoftmax { 2 } else { 5 };
+                    let case = Case::new(cell, [3, time, 3, 6]);
+                    let [mask, states] = [direction == Direction::Forward; 2];
+                    Case { activations, direction, mask, states, ..case }.check();
+                }
+            }
+        }
+        for units in [1, 300, 600] {
+            let activations = [Activation::Tanh, Activation::Softmax];
+            Case { activations, ..Case::new(cell, [2, 3, 2, units]) }.check();
+        }
+    }
+}
+
+#[test]
 fn each_output_alone() {
     let Some(_device) = device() else { return };
     for cell in CELLS {

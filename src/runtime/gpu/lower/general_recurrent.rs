@@ -7,7 +7,7 @@ use super::activate;
 use super::lowering::{GpuOp, Lowering};
 use super::pointwise::literal;
 use crate::graph::{Graph, Node};
-use crate::ops::{GeneralRecurrent, RecurrentCell, ScaledActivation};
+use crate::ops::{Activation, GeneralRecurrent, RecurrentCell, ScaledActivation};
 use crate::plan::NodeShapes;
 use crate::runtime::RunError;
 use crate::runtime::gpu::recorder::NONE;
@@ -15,12 +15,10 @@ use crate::runtime::gpu::{BMatrix, Dispatch, GpuDevice, MatMul, Parameters, Shad
 
 /// Words between the products and the scratch memory behind them: 256 bytes.
 const ALIGNMENT: usize = 64;
-/// Planes of the state (see the kernel).
-const PLANES: usize = 4;
 /// Threads of a workgroup (`THREADS` of the kernel).
 const THREADS: usize = 256;
-/// Units whose state workgroup memory holds, with some to spare.
-const MOST_UNITS: usize = 1000;
+/// Words of the state that workgroup memory holds, with some to spare.
+const STATE_WORDS: usize = 4000;
 
 /// What one direction computes.
 #[derive(Clone, Copy, Debug)]
@@ -79,15 +77,26 @@ impl Form {
         self.cell.gates() * self.units
     }
 
+    /// Words of a row's state.
+    fn state(&self) -> usize {
+        let planes = if self.has_rows() { 7 } else { 4 };
+        planes * self.units
+    }
+
     fn state_in_arena(&self) -> bool {
-        self.units > MOST_UNITS
+        self.state() > STATE_WORDS
+    }
+
+    fn has_rows(&self) -> bool {
+        let all = [self.gate, self.candidate, self.output];
+        all.iter().any(|activation| rows(activation.function) != 0)
     }
 
     /// Bytes of the workspace of a batch.
     pub fn workspace(&self, batch: usize, time: usize) -> usize {
         let products = batch.saturating_mul(time).saturating_mul(self.columns());
         let scratch = match self.state_in_arena() {
-            true => batch.saturating_mul(PLANES * self.units),
+            true => batch.saturating_mul(self.state()),
             false => 0,
         };
         products.saturating_add(ALIGNMENT).saturating_add(scratch).saturating_mul(4)
@@ -99,14 +108,21 @@ impl Form {
         for (name, activation) in places {
             functions.push_str(&self.function(name, activation)?);
         }
-        let parts = [wgsl::ELEMENTWISE, &functions, wgsl::GENERAL_RECURRENT];
-        Ok(Shader::new("general_recurrent", &parts))
+        let (name, text) = match self.has_rows() {
+            true => ("general_recurrent_rows", wgsl::GENERAL_RECURRENT_ROWS),
+            false => ("general_recurrent", wgsl::GENERAL_RECURRENT),
+        };
+        Ok(Shader::new(name, &[wgsl::ELEMENTWISE, &functions, text]))
     }
 
-    /// The WGSL function of an activation, its argument clipped.
+    /// The WGSL function of an activation, its argument clipped; the identity for one of rows.
     fn function(&self, name: &str, activation: ScaledActivation) -> Result<String, String> {
         let ScaledActivation { function, scale, offset, factor } = activation;
-        let known = activate::expression(function);
+        let known = match rows(function) {
+            0 => activate::expression(function),
+            _ if self.clip.is_some() || activation != ScaledActivation::plain(function) => None,
+            _ => Some("{0}".to_owned()),
+        };
         let text =
             known.ok_or_else(|| format!("activation {function:?} has no GPU kernel in a cell"))?;
         let number = |value: f32| {
@@ -190,7 +206,14 @@ impl Form {
     fn rounds(&self, time: usize) -> u64 {
         let passes = if matches!(self.cell, RecurrentCell::Gru { .. }) { 2 } else { 1 };
         let own = self.units.div_ceil(THREADS);
-        let step = 1 + passes * own * (1 + self.units);
+        let mut step = 1 + passes * own * (1 + self.units);
+        if self.has_rows() {
+            // Up to five rows, each of passes over all units.
+            let all = [self.gate, self.candidate, self.output];
+            let is_sparse = all.iter().any(|own| own.function == Activation::Sparsemax);
+            let passes = if is_sparse { 3 + self.units } else { 3 };
+            step += 4 * own * (1 + self.units) + 5 * passes * (1 + self.units);
+        }
         time.saturating_mul(step).saturating_add(2 * own) as u64
     }
 
@@ -221,7 +244,7 @@ impl Form {
             RecurrentCell::Lstm => (1, false),
             RecurrentCell::Gru { reset_after } => (2, reset_after),
         };
-        let words = if self.state_in_arena() { 1 } else { PLANES * self.units };
+        let words = if self.state_in_arena() { 1 } else { self.state() };
         call.constants.extend([
             ("CELL", cell),
             ("UNITS", self.units as u32),
@@ -229,7 +252,23 @@ impl Form {
             ("COUPLED", self.coupled.into()),
             ("STATE_IN_ARENA", self.state_in_arena().into()),
             ("STATE_WORDS", words as u32),
+            ("PLANES", (self.state() / self.units.max(1)) as u32),
         ]);
+        if self.has_rows() {
+            let kinds = [self.gate, self.candidate, self.output].map(|own| rows(own.function));
+            let names = ["GATE_ROWS", "CANDIDATE_ROWS", "SHOWN_ROWS"];
+            call.constants.extend(names.into_iter().zip(kinds));
+        }
+    }
+}
+
+/// The kernel's number of an activation that works on rows; 0 for one that works on elements.
+fn rows(activation: Activation) -> u32 {
+    match activation {
+        Activation::Softmax => 1,
+        Activation::LogSoftmax => 2,
+        Activation::Sparsemax => 3,
+        _ => 0,
     }
 }
 
@@ -290,7 +329,6 @@ impl GpuOp for GeneralRecurrent {
 
     #[cfg(test)]
     fn shaders() -> Vec<Shader> {
-        use crate::ops::Activation;
         let plain = ScaledActivation::plain(Activation::Tanh);
         let scaled = ScaledActivation {
             function: Activation::Threshold { threshold: 0.5, value: 0.25 },
@@ -309,7 +347,13 @@ impl GpuOp for GeneralRecurrent {
             backward: false,
             zero_output_for_mask: false,
         };
-        let forms = [form(plain, None), form(plain, Some(0.5)), form(scaled, Some(0.0))];
+        let softmax = ScaledActivation::plain(Activation::Softmax);
+        let forms = [
+            form(plain, None),
+            form(plain, Some(0.5)),
+            form(scaled, Some(0.0)),
+            form(softmax, None),
+        ];
         forms.iter().filter_map(|form| form.shader().ok()).collect()
     }
 
