@@ -118,8 +118,10 @@ pub const ARANGE: &str = include_str!("arange/arange.wgsl");
 
 /// One direction of a recurrent layer in every form, with activations of elements; goes after
 /// [`PRELUDE`], [`ELEMENTWISE`] and the functions `gate`, `candidate` and `shown` of one f32.
-pub const GENERAL_RECURRENT: &str =
-    concat!(include_str!("recurrent/general.wgsl"), include_str!("recurrent/general_elements.wgsl"));
+pub const GENERAL_RECURRENT: &str = concat!(
+    include_str!("recurrent/general.wgsl"),
+    include_str!("recurrent/general_elements.wgsl")
+);
 
 /// The same with activations of rows; goes after what [`GENERAL_RECURRENT`] goes after.
 pub const GENERAL_RECURRENT_ROWS: &str =
