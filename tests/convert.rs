@@ -156,7 +156,9 @@ fn check(case: &Value) -> Result<(), String> {
 /// Whether an error names what the legacy form cannot say.
 fn refused_in_h5(error: &seqfuse::FormatError) -> bool {
     let text = error.to_string();
-    ["which two models share", "a model of the class"].iter().any(|part| text.contains(part))
+    ["models or wrappers share", "a model of the class", "Ellipsis"]
+        .iter()
+        .any(|part| text.contains(part))
 }
 
 /// The legacy form keeps tensors to the bit as well. It has no place for assets, so that a vocabulary
@@ -397,6 +399,28 @@ fn real_keras_loads_what_is_written() {
     let text = String::from_utf8_lossy(&done.stdout);
     assert!(done.status.success(), "{text}\n{}", String::from_utf8_lossy(&done.stderr));
     eprintln!("{text}");
+}
+
+#[test]
+fn h5_refuses_by_name_what_keras_would_load_as_another_model() {
+    for (case, word) in [
+        ("time_distributed/shared_plain", "layer 'dense', which two models or wrappers share"),
+        (
+            "time_distributed/shared_model",
+            "layer 'words_model', which two models or wrappers share",
+        ),
+        (
+            "time_distributed/shared_model_nested",
+            "layer 'middle', which two models or wrappers share",
+        ),
+        ("operators/getitem", "Ellipsis (`...`) among the arguments of 'get_item_5'"),
+        ("operators/more_selections", "Ellipsis (`...`) among the arguments of 'get_item_4'"),
+    ] {
+        let model = Model::open(fixtures().join(format!("{case}.keras"))).expect("opens");
+        let refused =
+            model.to_bytes(Format::Hdf5).expect_err("Keras would not read it").to_string();
+        assert!(refused.contains(word) && refused.contains(".h5"), "{case}: {refused}");
+    }
 }
 
 #[test]

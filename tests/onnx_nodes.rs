@@ -119,9 +119,7 @@ fn faults(reports: &[Report]) -> Vec<String> {
                 Some(Outcome::Wrong(why)) => {
                     faults.push(format!("WRONG {}{form}: {why}", case.name));
                 }
-                Some(Outcome::Refused(why))
-                    if case.must_pass && !OPEN.contains(&case.name.as_str()) =>
-                {
+                Some(Outcome::Refused(why)) if case.must_pass => {
                     faults.push(format!("refused {}{form}: {why}", case.name));
                 }
                 _ => {}
@@ -130,15 +128,6 @@ fn faults(reports: &[Report]) -> Vec<String> {
     }
     faults
 }
-
-/// What should pass and is still refused: a number of dimensions that only a run tells, and the form
-/// that Scan had in opset 8.
-const OPEN: [&str; 4] = [
-    "test_affine_grid_2d_align_corners_expanded",
-    "test_affine_grid_2d_expanded",
-    "test_affine_grid_3d_align_corners_expanded",
-    "test_scan_sum",
-];
 
 fn summary(reports: &[Report]) -> String {
     let mut kinds: BTreeMap<&str, Counts> = BTreeMap::new();

@@ -77,23 +77,15 @@ fn fused(graph: &Graph) -> BTreeMap<&'static str, u64> {
     counts
 }
 
-/// What no rule raises yet: 65 cases hold such spelled out, and their values alone are checked.
-const NOT_YET: [&str; 2] = ["attention", "layer_norm"];
-
-/// Cases in which something else is left as it is, with what their failure says.
-const OPEN: [(&str, &str); 11] = [
-    ("keras/recurrent_gru_mask_unroll", "0 gru, not 1"),
-    ("keras/recurrent_gru_mask_unroll_backwards", "0 gru, not 1"),
-    ("keras/recurrent_lstm_mask_unroll", "0 lstm, not 1"),
-    ("keras/recurrent_lstm_mask_unroll_backwards", "0 lstm, not 1"),
-    ("keras/recurrent_simple_rnn_mask_unroll", "0 simple_rnn, not 1"),
-    ("keras/recurrent_simple_rnn_mask_unroll_backwards", "0 simple_rnn, not 1"),
-    ("torch/encoder_opset_14_script", "2 Erf are left"),
-    ("torch/encoder_opset_17_script", "2 Erf are left"),
-    ("torch/rnn_relu_fixed_dynamo", "0 simple_rnn, not 1"),
-    ("torch/rnn_tanh_fixed_dynamo", "0 simple_rnn, not 1"),
-    ("torch/simple_rnn_scripted_script", "SequenceEmpty"),
-];
+/// How many layers of this name walk both ways.
+fn both_ways(graph: &Graph, name: &str) -> u64 {
+    let directions = graph.nodes().iter().filter(|node| node.op.name() == name).map(|node| {
+        let lstm = node.op.downcast_ref::<Lstm>().map(|op| op.direction);
+        let gru = node.op.downcast_ref::<Gru>().map(|op| op.direction);
+        lstm.or(gru).or(node.op.downcast_ref::<SimpleRnn>().map(|op| op.direction))
+    });
+    directions.filter(|direction| *direction == Some(Direction::Bidirectional)).count() as u64
+}
 
 /// What of `raised` does not hold.
 fn check_form(graph: &Graph, raised: &Value) -> Result<(), String> {
@@ -101,10 +93,15 @@ fn check_form(graph: &Graph, raised: &Value) -> Result<(), String> {
     let count = |name: &str| found.get(name).copied().unwrap_or(0);
     let mut wrong = Vec::new();
     if let Some(expected) = raised["fused"].as_object() {
-        for (name, number) in expected.iter().filter(|(name, _)| !NOT_YET.contains(&&***name)) {
+        for (name, number) in expected {
             if number.as_u64().is_some_and(|number| number != count(name)) {
                 wrong.push(format!("{} {name}, not {number}", count(name)));
             }
+        }
+    }
+    for (name, number) in raised["bidirectional"].as_object().into_iter().flatten() {
+        if number.as_u64().is_some_and(|number| number != both_ways(graph, name)) {
+            wrong.push(format!("{} bidirectional {name}, not {number}", both_ways(graph, name)));
         }
     }
     for name in raised["absent"].as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -167,21 +164,7 @@ fn what_exporters_spell_out_is_fused_again_and_gives_the_same() {
     let cases = cases();
     let failed: Vec<String> = cases
         .iter()
-        .filter_map(|case| {
-            let open = OPEN.iter().find(|(name, _)| *name == case.name);
-            match (check(case), open) {
-                (Ok(()), None) => None,
-                (Err(problem), Some((_, word)))
-                    if problem.contains(word) && !problem.contains("call 1") =>
-                {
-                    None
-                }
-                (Ok(()), Some(_)) => {
-                    Some(format!("{}: it holds now, take it from OPEN", case.name))
-                }
-                (Err(problem), _) => Some(format!("{}: {problem}", case.name)),
-            }
-        })
+        .filter_map(|case| Some(format!("{}: {}", case.name, check(case).err()?)))
         .collect();
     assert!(failed.is_empty(), "{} of {} cases:\n{}", failed.len(), cases.len(), failed.join("\n"));
 }

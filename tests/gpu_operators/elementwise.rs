@@ -148,7 +148,7 @@ fn shape_len(shape: &[usize]) -> usize {
 fn integers_that_leave_32_bits_are_left_to_the_processor() {
     let Some(_device) = device() else { return };
     let large = Tensor::new([3], vec![2_000_000_000i64, -2_000_000_000, 7]).expect("three");
-    for kind in [BinaryKind::Add, BinaryKind::Multiply, BinaryKind::Subtract] {
+    for kind in [BinaryKind::Add, BinaryKind::Multiply] {
         check_op_moves(kind.name(), Binary { kind }, &[large.clone(), large.clone()]);
     }
     let beyond = Tensor::new([2], vec![1i64 << 40, 3]).expect("two");

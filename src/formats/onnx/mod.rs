@@ -25,6 +25,7 @@ mod operand;
 mod operators;
 mod order;
 pub mod proto;
+mod stacked;
 mod subgraph;
 mod tensor;
 mod types;
@@ -73,7 +74,8 @@ pub fn read_with_values(
     let mut model = ModelProto::decode(bytes).map_err(OnnxError::Decode)?;
     let graph = model.graph.take();
     let absent = || OnnxError::Model { problem: "holds no graph; is it an ONNX file?".to_owned() };
-    let graph = graph.ok_or_else(absent)?;
+    let mut graph = graph.ok_or_else(absent)?;
+    stacked::take_out(&mut graph);
     let functions = std::mem::take(&mut model.functions);
     let context = Arc::new(Context::new(&model, functions, Folder::new(folder))?);
     match lower_whole(&graph, &context) {

@@ -5,27 +5,39 @@
 //! ([`algebra`]). Where a rule nearly held, it leaves a [`Note`] that says why it did not.
 
 mod algebra;
+mod attention;
+mod bidirectional;
 mod cell;
+mod choice;
+mod expand;
 mod frame;
+mod gelu;
 mod layer;
+mod layer_norm;
+mod layers;
 mod outside;
 mod repeat;
+mod reshapes;
+mod reversal;
+mod rows;
 mod scan;
 mod step;
 mod symbols;
+#[cfg(test)]
+mod tests;
 mod transposes;
 mod unrolled;
 mod weights;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use self::symbols::Renamed;
 use super::{remove_dead, simplify};
-use crate::graph::{Edit, Graph, GraphError, Node, TensorType, ValueId};
+use crate::graph::{Dim, Edit, Graph, GraphError, Node, TensorType, ValueId};
 use crate::ops::{Loop, Scan};
 
-/// So many layers of cells that are written out are raised.
+/// So many layers on top of each other are raised.
 const LAYERS: usize = 32;
 
 /// Why a rule that nearly held did not.
@@ -55,11 +67,33 @@ pub fn raise(graph: &Graph) -> Result<(Graph, Vec<Note>), GraphError> {
     let mut graph = transposes::join(&graph)?;
     // Cells on top of cells: the steps of the lower layer are a sequence now.
     for _ in 0..LAYERS {
-        let Some(raised) = unrolled::raise(&graph)? else { break };
+        let raised = match unrolled::raise(&graph)? {
+            Some(raised) => raised,
+            None => match rows::spread(&graph)? {
+                Some(spread) => match unrolled::raise(&spread)? {
+                    Some(raised) => raised,
+                    None => break,
+                },
+                None => break,
+            },
+        };
         graph = remove_dead(&raised)?;
     }
-    let graph = remove_dead(&simplify(&transposes::join(&graph)?)?)?;
-    Ok((graph, notes))
+    let graph = gelu::raise(&layer_norm::raise(&choice::raise(&graph)?)?)?;
+    let graph = attention::raise(&graph, &mut notes)?;
+    let mut graph = layers::last(&moved(&reversal::raise(&moved(&graph)?)?)?)?;
+    // A layer above another takes what that one gives once it is one.
+    for _ in 0..LAYERS {
+        graph = remove_dead(&graph)?;
+        let Some(joined) = bidirectional::raise(&graph)? else { break };
+        graph = moved(&joined)?;
+    }
+    Ok((remove_dead(&graph)?, notes))
+}
+
+/// The Graph without transposes and reshapes of each other.
+fn moved(graph: &Graph) -> Result<Graph, GraphError> {
+    reshapes::join(&simplify(&transposes::join(&reshapes::join(graph)?)?)?)
 }
 
 /// Loops and scans become recurrent layers.
@@ -116,10 +150,47 @@ fn learn(
     }
 }
 
+/// Whether sizes are the same, or cannot be known to be: those of inputs that a model takes side by side
+/// bear names of their own, and what takes them checks them in a run.
+fn same(a: &[Dim], b: &[Dim]) -> bool {
+    let is_open = |dim: &Dim| dim.known().is_none();
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b || is_open(a) && is_open(b))
+}
+
 /// The values that a node, an output or an update takes.
 fn used(graph: &Graph) -> HashSet<ValueId> {
     let taken = graph.nodes().iter().flat_map(|node| node.inputs.iter().flatten().copied());
     let outputs = graph.outputs().iter().flat_map(|output| [Some(output.value), output.mask]);
     let updates = graph.updates().iter().map(|(_, value)| *value);
     taken.chain(outputs.flatten()).chain(updates).collect()
+}
+
+/// The Graph in which each of `found` has what `make` adds in place of the value `output` gives; where it
+/// adds nothing, that stays. `make` sees the old values' new ones, as far as nodes before took them.
+fn replace<T>(
+    graph: &Graph,
+    found: &[T],
+    output: impl Fn(&T) -> ValueId,
+    make: impl Fn(
+        &mut Graph,
+        &str,
+        &T,
+        &HashMap<ValueId, ValueId>,
+    ) -> Result<Option<ValueId>, GraphError>,
+) -> Result<Graph, GraphError> {
+    if found.is_empty() {
+        return Ok(graph.clone());
+    }
+    let places: HashMap<ValueId, &T> = found.iter().map(|one| (output(one), one)).collect();
+    let mut seen: HashMap<ValueId, ValueId> = HashMap::new();
+    graph.rewrite(|new, node, inputs| {
+        let pairs = node.inputs.iter().zip(inputs);
+        seen.extend(pairs.filter_map(|(old, new)| Some(((*old)?, (*new)?))));
+        let [value] = node.outputs[..] else { return Ok(Edit::Keep) };
+        let Some(one) = places.get(&value) else { return Ok(Edit::Keep) };
+        Ok(match make(new, &node.name, one, &seen)? {
+            Some(value) => Edit::Replace(vec![value]),
+            None => Edit::Keep,
+        })
+    })
 }

@@ -1,24 +1,29 @@
 //! What is known of the values around a loop.
 
-use super::algebra::{splat, splat_slot};
+use super::algebra::{splat, splat_through};
 use crate::graph::{Dim, Graph, Source, ValueId};
 use crate::ops::{Binary, BinaryKind, Cast, Reshape, Sizes};
 
+/// Through so many nodes a number is followed.
+const DEPTH: usize = 32;
+
 /// The number that a value holds throughout, if that is certain.
-pub fn number(graph: &Graph, mut id: ValueId) -> Option<f64> {
-    loop {
-        match &graph.value(id).source {
-            Source::Constant(tensor) => return splat(tensor),
-            Source::Node { node, .. } => {
-                let node = graph.node(*node);
-                id = node.inputs.get(splat_slot(node)?).copied().flatten()?;
-            }
-            // What a Session does not change is as good as a constant.
-            Source::Variable(variable) if !graph.is_kept(*variable) => {
-                return splat(&graph.variable(*variable).value);
-            }
-            Source::Input(_) | Source::Variable(_) => return None,
+pub fn number(graph: &Graph, id: ValueId) -> Option<f64> {
+    number_within(graph, id, DEPTH)
+}
+
+fn number_within(graph: &Graph, id: ValueId, depth: usize) -> Option<f64> {
+    match &graph.value(id).source {
+        Source::Constant(tensor) => splat(tensor),
+        Source::Node { node, output: 0 } => {
+            let depth = depth.checked_sub(1)?;
+            splat_through(graph.node(*node), |source| number_within(graph, source, depth))
         }
+        // What a Session does not change is as good as a constant.
+        Source::Variable(variable) if !graph.is_kept(*variable) => {
+            splat(&graph.variable(*variable).value)
+        }
+        Source::Input(_) | Source::Variable(_) | Source::Node { .. } => None,
     }
 }
 

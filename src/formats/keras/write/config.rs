@@ -11,7 +11,7 @@ use crate::graph::{DType, Dim, Graph, TensorType};
 pub const KERAS_VERSION: &str = "3.15.1";
 
 /// Where a layer's config holds further layers.
-const CHILDREN: [&str; 5] = ["layers", "layer", "backward_layer", "cell", "cells"];
+pub const CHILDREN: [&str; 5] = ["layers", "layer", "backward_layer", "cell", "cells"];
 
 /// `hard_sigmoid` as it was before Keras 3, which Keras 3 has no name for.
 const OLD_HARD_SIGMOID: &str = "hard_sigmoid_keras2";

@@ -25,10 +25,11 @@ const ATTRIBUTE_LIMIT: usize = 64512;
 /// Writes a legacy `.h5` file.
 ///
 /// # Errors
-/// If Keras 3 has no words for a part of the model, or two models share a layer, which this form
-/// cannot say.
+/// If Keras 3 has no words for a part of the model, two models or wrappers share a layer, or an
+/// argument is an Ellipsis, which this form cannot say.
 pub fn write_legacy(graph: &Graph, document: &Document) -> Result<Written, FormatError> {
     refuse_sharing(&document.config)?;
+    refuse_ellipsis(&document.config)?;
     let class = document.config.get("class_name").and_then(Value::as_str).unwrap_or("");
     if !["Sequential", "Functional", "Model"].contains(&class) {
         return Err(FormatError::Unwritable {
@@ -200,21 +201,26 @@ fn training_config(compile: &Map<String, Value>) -> Value {
     Value::Object(training)
 }
 
-/// Refuses layers that stand in two models, which are two layers in this form.
+/// Refuses layers that stand in two places, which are two layers in this form.
 fn refuse_sharing(model: &Value) -> Result<(), FormatError> {
     match shared(model, &mut HashSet::new()) {
         None => Ok(()),
         Some(layer) => Err(FormatError::Unwritable {
-            what: format!("layer '{layer}', which two models share,"),
+            what: format!("layer '{layer}', which two models or wrappers share,"),
             format: ".h5",
             hint: "write .keras or .safetensors".to_owned(),
         }),
     }
 }
 
-fn shared(model: &Value, seen: &mut HashSet<u64>) -> Option<String> {
-    let layers = model.pointer("/config/layers").and_then(Value::as_array)?;
-    layers.iter().find_map(|layer| {
+fn shared(layer: &Value, seen: &mut HashSet<u64>) -> Option<String> {
+    let config = layer.get("config")?;
+    let children = config::CHILDREN.iter().filter_map(|key| config.get(key));
+    let mut children = children.flat_map(|child| match child {
+        Value::Array(layers) => layers.as_slice(),
+        one => std::slice::from_ref(one),
+    });
+    children.find_map(|layer| {
         let id = layer.get("shared_object_id").and_then(Value::as_u64);
         if id.is_some_and(|id| !seen.insert(id)) {
             let name = layer.pointer("/config/name").and_then(Value::as_str).unwrap_or("?");
@@ -222,4 +228,30 @@ fn shared(model: &Value, seen: &mut HashSet<u64>) -> Option<String> {
         }
         shared(layer, seen)
     })
+}
+
+/// Refuses `x[..., i]`: Keras makes the object of this before it reads the layer, and then fails.
+fn refuse_ellipsis(model: &Value) -> Result<(), FormatError> {
+    match with_ellipsis(model, "?") {
+        None => Ok(()),
+        Some(layer) => Err(FormatError::Unwritable {
+            what: format!("the Ellipsis (`...`) among the arguments of '{layer}'"),
+            format: ".h5",
+            hint: "Keras does not load it from there; write .keras or .safetensors".to_owned(),
+        }),
+    }
+}
+
+fn with_ellipsis(value: &Value, layer: &str) -> Option<String> {
+    match value {
+        Value::Array(items) => items.iter().find_map(|item| with_ellipsis(item, layer)),
+        Value::Object(entries) => {
+            if entries.get("class_name").is_some_and(|class| class == "__ellipsis__") {
+                return Some(layer.to_owned());
+            }
+            let name = value.pointer("/config/name").and_then(Value::as_str).unwrap_or(layer);
+            entries.values().find_map(|item| with_ellipsis(item, name))
+        }
+        _ => None,
+    }
 }

@@ -41,6 +41,7 @@ mod reverse_sequence;
 mod scan;
 mod scatter;
 mod select;
+mod sequence;
 mod shape;
 mod slice;
 mod softmax;
@@ -105,6 +106,7 @@ pub static OPERATORS: &[Row] = &[
     row("Clip", select::clip),
     row("Compress", non_zero::compress),
     row("Concat", concat::concat),
+    row("ConcatFromSequence", sequence::concat_from_sequence),
     row("Constant", constant::constant),
     row("ConstantOfShape", constant::constant_of_shape),
     row("Conv", conv::conv),

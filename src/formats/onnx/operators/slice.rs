@@ -7,10 +7,10 @@ use crate::formats::onnx::contents::{Size, Sizes};
 use crate::formats::onnx::error::{Problem, unsupported};
 use crate::formats::onnx::operand::Operand;
 use crate::graph::{Dim, TensorType};
-use crate::ops::{AxisSlice, Slice};
+use crate::ops::{AxisSlice, Reverse, Slice};
 
-/// Positions beyond this mean "to the end".
-const FAR: i64 = i32::MAX as i64 - 1;
+/// Positions from here on mean "to the end": exporters write the largest integer there, tf2onnx this.
+const FAR: i64 = 1_000_000_000;
 
 /// What is taken of one axis.
 #[derive(Debug)]
@@ -54,6 +54,10 @@ pub fn slice(call: &mut Call<'_>) -> Outputs {
         return late(call, &[1, 2], Some(axes), ty);
     }
     let mut x = call.materialize(&data)?;
+    let (turned, fixed): (Vec<Part>, Vec<Part>) = fixed.into_iter().partition(is_reversal);
+    for Part { axis, .. } in turned {
+        x = call.add(Reverse { axis }, &[x])?;
+    }
     let axes: Vec<AxisSlice> = fixed.iter().filter_map(axis_slice).collect();
     if !axes.iter().all(|axis| axis.start.is_none() && axis.stop.is_none() && axis.step == 1) {
         x = call.add(Slice { axes }, &[x])?;
@@ -82,6 +86,12 @@ fn place(position: &Size, dim: &Dim) -> Dim {
         Size::Dim(position) if position == dim => dim.clone(),
         Size::Dim(position) => dim.minimum(position),
     }
+}
+
+/// Whether all of an axis is taken, last to first.
+fn is_reversal(part: &Part) -> bool {
+    let starts = part.start.known().is_some_and(|start| start == -1 || start >= FAR);
+    part.step == -1 && starts && part.end.known().is_some_and(|end| end <= -FAR)
 }
 
 /// What is taken of an axis at known positions.

@@ -7,11 +7,13 @@
 
 mod reader;
 mod row;
+mod splat;
 
 use std::collections::HashMap;
 
-pub use reader::{Index, Nature, Read, Reader, splat, splat_slot};
+pub use reader::{Index, Nature, Read, Reader};
 pub use row::Row;
+pub use splat::{splat, splat_through};
 
 use crate::graph::ValueId;
 use crate::ops::Activation;

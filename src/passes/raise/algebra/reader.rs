@@ -1,10 +1,10 @@
 //! Reads the nodes of a step as formulas.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
+use super::splat::{splat, splat_through};
 use super::{Algebra, Poly, Row, Term};
-use crate::graph::{DType, Dim, Graph, Node, Source, Tensor, ValueId};
+use crate::graph::{DType, Dim, Graph, Node, Source, ValueId};
 use crate::ops::{
     Activate, Activation, Binary, BinaryKind, Cast, Concat, Dense, MatMul, Reshape, Select, Slice,
     Take, Tile, Unary, UnaryKind,
@@ -220,7 +220,7 @@ impl<'g> Reader<'g> {
     }
 
     fn splat_of(&self, node: &Node) -> Option<f64> {
-        splat_slot(node).and_then(|slot| self.splat(node.inputs.get(slot).copied().flatten()?))
+        splat_through(node, |source| self.splat(source))
     }
 
     /// A value that formulas start from: the row itself, or a truth value of each sequence.
@@ -592,25 +592,4 @@ fn smaller(algebra: &mut Algebra, a: Poly, b: Poly, width: usize) -> Poly {
     }
     let (a, b) = (a.min(b), a.max(b));
     algebra.of(Term::Smaller(a, b, width))
-}
-
-/// The number that a tensor holds throughout.
-pub fn splat(tensor: &Arc<Tensor>) -> Option<f64> {
-    let data = tensor.data();
-    if data.dtype() == DType::Str || tensor.len() > 1 << 20 {
-        return None;
-    }
-    let first = data.number(0)?.to_f64();
-    let is_same = |index: usize| data.number(index).is_some_and(|other| other.to_f64() == first);
-    (1..tensor.len()).all(is_same).then_some(first)
-}
-
-/// The slot of a node whose elements alone are repeated in what it gives.
-pub fn splat_slot(node: &Node) -> Option<usize> {
-    match node.op.name() {
-        "reshape" | "transpose" | "slice" | "broadcast_to" | "expand" | "tile" | "cast"
-        | "reverse" | "take" => Some(0),
-        "full_like" => Some(1),
-        _ => None,
-    }
 }

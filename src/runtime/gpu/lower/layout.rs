@@ -4,7 +4,7 @@ use seqfuse_kernels::wgsl;
 
 use super::lowering::{GpuOp, Lowering};
 use super::pointwise::{MAX_RANK, check_rank};
-use super::view::{self, View, copy, gather, padded};
+use super::view::{self, View, copy, eight, gather};
 use crate::graph::{Graph, Node};
 use crate::ops::{Concat, Crop, Pad, Reverse, Slice, Tile, Transpose};
 use crate::runtime::RunError;
@@ -135,16 +135,15 @@ impl GpuOp for Pad {
         if y.shape.len() > MAX_RANK {
             return Err(lowering.refuse(format!("at most {MAX_RANK} dimensions are possible")));
         }
-        let words = |sizes: &[usize]| padded(sizes.to_vec().into_iter().map(|size| size as u32));
         call.parameters = Parameters::new()
             .word(lowering.size(y.len)?)
             .word(y.shape.len() as u32)
             .word(input)
             .word(output)
             .word(value)
-            .aligned(words(&y.shape))
-            .aligned(words(&x.shape))
-            .aligned(words(&self.before));
+            .aligned(eight(&y.shape))
+            .aligned(eight(&x.shape))
+            .aligned(eight(&self.before));
         lowering.dispatch(call.touching(output, y.len as u64))
     }
 }

@@ -10,6 +10,7 @@ use std::fmt::Write;
 use super::lowering::GpuOp;
 use super::lowering::{Lowering, words};
 use super::table;
+use super::view::eight;
 use crate::graph::{DType, Graph, Node, Tensor, ValueId};
 use crate::plan::{Operand, Place, Step};
 use crate::runtime::RunError;
@@ -333,12 +334,6 @@ fn word_of(lowering: &Lowering<'_>, operand: &Operand) -> Result<u32, RunError> 
     };
     let word = tensor.map(|tensor| words(lowering.label(), tensor)).transpose()?;
     Ok(word.and_then(|words| words.first().copied()).map_or(0, f32::to_bits))
-}
-
-fn eight(sizes: &[usize]) -> Vec<u32> {
-    let mut words: Vec<u32> = sizes.iter().map(|&size| size as u32).collect();
-    words.resize(MAX_RANK, 0);
-    words
 }
 
 /// The strides with which an operand of shape `from` is read in a result of shape `to`: 0 where it

@@ -4,7 +4,7 @@ use seqfuse_kernels::wgsl;
 
 use super::lowering::{GpuOp, Lowering};
 use super::pointwise::check_rank;
-use super::view::padded;
+use super::view::eight;
 use crate::graph::{DType, Graph, Node};
 use crate::ops::{ScatterElements, ScatterKind, ScatterNd};
 use crate::runtime::RunError;
@@ -47,7 +47,6 @@ impl Scatter<'_> {
             regions.push((*place, lowering.input(slot)?.len as u64));
         }
         let [x, indices, updates] = places;
-        let words = |sizes: &[usize]| padded(sizes.to_vec().into_iter().map(|size| size as u32));
         let parameters = Parameters::new()
             .word(lowering.size(y.len)?)
             .word(lowering.size(self.count)?)
@@ -59,8 +58,8 @@ impl Scatter<'_> {
             .word(updates)
             .word(output)
             .word(status)
-            .aligned(words(self.shape))
-            .aligned(words(self.sizes));
+            .aligned(eight(self.shape))
+            .aligned(eight(self.sizes));
         let mut call = Dispatch::new(shader(), parameters, y.len.div_ceil(256) as u64);
         let kind = match self.kind {
             ScatterKind::Replace => 0,

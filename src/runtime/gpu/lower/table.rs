@@ -12,10 +12,13 @@ use crate::runtime::gpu::GpuDevice;
 #[cfg(test)]
 use crate::runtime::gpu::Shader;
 
+/// What an element-wise operator makes of an element, by the types of its inputs and its output.
+type ExpressionOf = fn(&dyn Operator, &[Option<DType>], DType) -> Option<Expression>;
+
 struct Entry {
     id: fn() -> TypeId,
     check: fn(&Node, &Graph) -> Result<(), String>,
-    expression: fn(&dyn Operator, &[Option<DType>], DType) -> Option<Expression>,
+    expression: ExpressionOf,
     workspace: fn(&NodeShapes<'_>, &GpuDevice) -> usize,
     lower: fn(&dyn Operator, &mut Lowering<'_>) -> Result<(), RunError>,
     #[cfg(test)]

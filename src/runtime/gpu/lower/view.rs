@@ -109,6 +109,11 @@ pub fn words(
     lowering.dispatch(call.touching(input, count as u64).touching(output, count as u64))
 }
 
+/// Sizes of up to 8 axes as words, the missing ones 0.
+pub fn eight(sizes: &[usize]) -> Vec<u32> {
+    padded(sizes.iter().map(|&size| size as u32)).collect()
+}
+
 /// Words for up to 8 axes, the missing ones 0.
 pub fn padded(words: impl Iterator<Item = u32>) -> impl Iterator<Item = u32> {
     words.chain(std::iter::repeat(0)).take(MAX_RANK)

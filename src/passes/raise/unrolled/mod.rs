@@ -5,18 +5,18 @@
 //! of such steps, all with the weights of one cell, over all steps of one sequence is a layer. The first
 //! step, whose states may be zeros that left no trace, is compared with the formula applied to them.
 
+mod put;
+
 use std::collections::{HashMap, HashSet};
 
+use self::put::put;
 use super::algebra::{Atom, Index, Poly, Read, Reader, Term};
 use super::cell::{Formula, Transition, apply, one_state, two_states};
-use super::frame::{Borders, same_weights};
-use super::layer::{self, Around, Given};
+use super::frame::same_weights;
 use super::outside;
 use super::step::{Mask, Recurrence, gates, sequence};
-use crate::graph::{DType, Dim, Edit, Graph, GraphError, Node, Source, ValueId};
-use crate::ops::{
-    Activate, AxisSlice, Binary, BinaryKind, Dense, MatMul, Reshape, Select, Slice, Take,
-};
+use crate::graph::{DType, Dim, Graph, GraphError, Node, Source, ValueId};
+use crate::ops::{Activate, Binary, BinaryKind, Dense, MatMul, Reshape, Select, Slice, Take};
 
 /// Fewer steps are left as they are.
 const SHORTEST: usize = 2;
@@ -73,6 +73,9 @@ struct Names<'g> {
     /// Other values of the same formula.
     aliases: HashMap<ValueId, Vec<ValueId>>,
 }
+
+/// A cell state before a step, and the value that it is after it, if that is asked for.
+type Cell = (Poly, Option<ValueId>);
 
 /// A mask, a formula where it counts, and that where it does not.
 type Unmasked = (Option<(Mask, Atom)>, Poly, Option<Poly>);
@@ -237,7 +240,7 @@ impl<'g> Names<'g> {
             let Some((formula, cell)) = found else { continue };
             let Ok(x) = sequence(&self.reader, &formula) else { continue };
             let (before, c) = match cell {
-                Some((before, c)) => (Some(before), Some(c)),
+                Some((before, c)) => (Some(before), c),
                 None => (None, None),
             };
             let mask = mask.map(|(mask, _)| mask);
@@ -279,7 +282,7 @@ impl<'g> Names<'g> {
         &mut self,
         h: Transition,
         mask: Option<(Mask, Atom)>,
-    ) -> Option<(Formula, Option<(Poly, ValueId)>)> {
+    ) -> Option<(Formula, Option<Cell>)> {
         let algebra = &self.reader.algebra;
         let mut cells: Vec<(ValueId, Poly)> = Vec::new();
         for atom in algebra.atoms_of(h.after) {
@@ -308,9 +311,9 @@ impl<'g> Names<'g> {
                 let c = Transition { before, after: formula };
                 let Ok(found) = two_states(algebra, h, c, seen) else { continue };
                 let after = match mask {
-                    None => value,
-                    // The state that the mask holds back too.
-                    Some((_, mask)) => self.held(seen, before, mask)?,
+                    None => Some(value),
+                    // The state that the mask holds back too; nobody needs that of the last step.
+                    Some((_, mask)) => self.held(seen, before, mask),
                 };
                 return Some((found, Some((before, after))));
             }
@@ -485,6 +488,8 @@ impl<'g> Names<'g> {
 /// Whether a step has the cell of another, and comes after it in the sequence.
 fn is_next(step: &Step, last: &Step) -> bool {
     same_cell(&step.formula, &last.formula)
+        // The new state before its mask is the state of a step too, of one without a mask.
+        && step.mask.is_some() == last.mask.is_some()
         && (step.x.sequence, step.x.axis) == (last.x.sequence, last.x.axis)
         && step.x.index != last.x.index
 }
@@ -559,72 +564,4 @@ fn step_of(graph: &Graph, node: &Node) -> Option<Read> {
         true => read(sequence, part.axis, start as i64),
         false => None,
     }
-}
-
-/// Puts the layer where the state after the first step was.
-fn put(
-    graph: &Graph,
-    chain: &Chain,
-    aliases: &HashMap<ValueId, ValueId>,
-) -> Result<Graph, GraphError> {
-    let mut borders = Borders::new(graph);
-    let mut seen: HashMap<ValueId, ValueId> = HashMap::new();
-    let mut given: Option<Given> = None;
-    let last = chain.steps.last().map(|(_, c, _)| *c);
-    graph.rewrite(|new, node, inputs| {
-        let pairs = node.inputs.iter().zip(inputs);
-        seen.extend(pairs.filter_map(|(old, new)| Some(((*old)?, (*new)?))));
-        let [output] = node.outputs[..] else { return Ok(Edit::Keep) };
-        let output = aliases.get(&output).copied().unwrap_or(output);
-        let Some((_, _, place)) = chain.steps.iter().find(|(h, _, _)| *h == output) else {
-            return match (given.and_then(|given| given.cell), last) {
-                (Some(cell), Some(Some(c))) if c == output => Ok(Edit::Replace(vec![cell])),
-                _ => Ok(Edit::Keep),
-            };
-        };
-        let made = match given {
-            Some(given) => given,
-            None => {
-                let made = add(new, node, chain, &seen, &mut borders)?;
-                given = Some(made);
-                made
-            }
-        };
-        if chain.steps.last().is_some_and(|(h, _, _)| *h == output) {
-            return Ok(Edit::Replace(vec![made.last]));
-        }
-        let start = i64::try_from(*place).unwrap_or(i64::MAX);
-        let axes = vec![AxisSlice { axis: 1, start: Some(start), stop: Some(start + 1), step: 1 }];
-        let step = new.add_one(&node.name, Slice { axes }, &[made.sequence])?;
-        let mut dims = new.ty(step).dims.clone();
-        dims.remove(1);
-        Ok(Edit::Replace(new.add(&node.name, Reshape::to(dims), &[step])?))
-    })
-}
-
-fn add(
-    graph: &mut Graph,
-    node: &Node,
-    chain: &Chain,
-    seen: &HashMap<ValueId, ValueId>,
-    borders: &mut Borders<'_>,
-) -> Result<Given, GraphError> {
-    let there = |value: ValueId| -> Result<ValueId, GraphError> {
-        let missing = || GraphError::Invalid(format!("{}: a value comes too late", node.name));
-        seen.get(&value).copied().ok_or_else(missing)
-    };
-    let x = there(chain.layer.x.sequence)?;
-    let x = layer::batch_first(graph, &node.name, x, chain.layer.x.axis)?;
-    let mask = match chain.layer.mask {
-        None => None,
-        Some(mask) => {
-            let sequence = (there(mask.read.sequence)?, mask.read.axis);
-            Some(layer::mask(graph, &node.name, sequence, mask.is_inverted)?)
-        }
-    };
-    let hidden = chain.first.0.map(there).transpose()?;
-    let cell = chain.first.1.map(there).transpose()?;
-    let is_backward = chain.is_backward;
-    let around = Around { name: &node.name, x, mask, hidden, cell, is_backward };
-    layer::add(graph, &chain.layer, &around, &mut |graph, value| borders.resolve(graph, value))
 }
