@@ -275,8 +275,12 @@ fn general(cell: RecurrentCell, units: usize) -> GeneralRecurrent {
     }
 }
 
-/// With everything that there is to give, weights first and then computed.
-fn check_general(op: &GeneralRecurrent, [batch, time, features]: [usize; 3]) {
+/// Slots that hold weights: all that may, some, and none, so that all are computed.
+const WEIGHTS: [&[usize]; 3] = [&[2, 3, 4, 7], &[3, 7], &[]];
+
+/// With everything that there is to give, and with nothing that may be left out.
+fn check_general(op: &GeneralRecurrent, sizes: [usize; 3], weights: &[&[usize]]) {
+    let [batch, time, features] = sizes;
     let (units, columns) = (op.units, op.cell.gates() * op.units);
     let is_lstm = op.cell == RecurrentCell::Lstm;
     let two = op.cell == RecurrentCell::Gru { reset_after: true };
@@ -297,12 +301,11 @@ fn check_general(op: &GeneralRecurrent, [batch, time, features]: [usize; 3]) {
     }
     let outputs: &[usize] = if is_lstm { &[0, 1, 2, 3] } else { &[0, 1, 2] };
     for tensors in [full, bare] {
-        let of = |weights: &'static [usize]| move |slot: usize| !weights.contains(&slot);
-        let what = format!("{op:?} of {batch}, {time}, {features}");
-        let op = || Arc::new(op.clone());
-        check_node(&what, op(), &tensors, of(&[2, 3, 4, 7]), Some(outputs));
-        check_node(&what, op(), &tensors, of(&[3, 7]), Some(outputs));
-        check_node(&what, op(), &tensors, of(&[]), Some(outputs));
+        let what = format!("{op:?} of {sizes:?}");
+        for weights in weights {
+            let is_input = |slot: usize| !weights.contains(&slot);
+            check_node(&what, Arc::new(op.clone()), &tensors, is_input, Some(outputs));
+        }
     }
 }
 
@@ -312,18 +315,21 @@ fn general_layers() {
     let scaled =
         ScaledActivation { function: Activation::HardTanh, scale: 0.5, offset: -0.25, factor: 1.5 };
     for cell in CELLS {
-        for (sizes, units) in [([1, 1, 1], 1), ([3, 5, 4], 17), ([0, 2, 3], 4), ([2, 0, 3], 4)] {
-            check_general(&general(cell, units), sizes);
+        check_general(&general(cell, 17), [3, 5, 4], &WEIGHTS);
+        for (sizes, units) in [([1, 1, 1], 1), ([0, 2, 3], 4), ([2, 0, 3], 4), ([2, 2, 3], 257)] {
+            check_general(&general(cell, units), sizes, &WEIGHTS[..1]);
         }
-        let sizes = [3, 5, 4];
         let base = general(cell, 6);
-        check_general(&GeneralRecurrent { backward: true, ..base.clone() }, sizes);
-        check_general(&GeneralRecurrent { zero_output_for_mask: true, ..base.clone() }, sizes);
-        check_general(&GeneralRecurrent { clip: Some(0.3), ..base.clone() }, sizes);
-        check_general(&GeneralRecurrent { coupled: true, ..base.clone() }, sizes);
-        let other = ScaledActivation::plain(Activation::Relu);
-        let op = GeneralRecurrent { gate: scaled, output: other, clip: Some(1.0), ..base.clone() };
-        check_general(&op, sizes);
-        check_general(&GeneralRecurrent { candidate: scaled, ..base }, sizes);
+        let relu = ScaledActivation::plain(Activation::Relu);
+        for op in [
+            GeneralRecurrent { backward: true, ..base.clone() },
+            GeneralRecurrent { zero_output_for_mask: true, ..base.clone() },
+            GeneralRecurrent { clip: Some(0.3), ..base.clone() },
+            GeneralRecurrent { coupled: true, ..base.clone() },
+            GeneralRecurrent { gate: scaled, output: relu, clip: Some(1.0), ..base.clone() },
+            GeneralRecurrent { candidate: scaled, ..base.clone() },
+        ] {
+            check_general(&op, [3, 5, 4], &WEIGHTS[1..2]);
+        }
     }
 }
