@@ -42,7 +42,7 @@ pub use formats::{
 };
 pub use graph::{DType, Data, Tensor};
 pub use model::Model;
-pub use runtime::{Device, Options, RunError, Session, Tensors};
+pub use runtime::{Device, Options, Placed, Placement, RunError, Session, Tensors};
 
 /// The README's program compiles and runs.
 #[cfg(doctest)]

@@ -228,6 +228,28 @@ fn the_table_of_layers_is_that_of_keras() {
     insta::assert_snapshot!("inspect_compiled", done(&["inspect", TEXT_MODEL, "--compiled"]));
 }
 
+#[cfg(feature = "gpu")]
+#[test]
+fn stages_for_the_gpu_name_what_the_cpu_runs_and_why() {
+    let gpu = |model: &str| done(&["inspect", model, "--compiled", "--device", "gpu"]);
+    let whole = gpu("models/sentiment-lstm.json");
+    assert!(whole.contains("Stage 1 (gpu)") && !whole.contains("because the GPU"), "{whole}");
+    let text = gpu(TEXT_MODEL);
+    assert!(text.contains("Stage 1 (host)") && text.contains("Stage 2 (gpu)"), "{text}");
+    let mixed = gpu("tests/fixtures/onnx/microsoft/MatMulInteger.onnx");
+    assert!(mixed.contains("(cpu)") && mixed.contains("no GPU kernel for u8"), "{mixed}");
+    let document = json(&[
+        "inspect",
+        "models/sentiment-lstm.json",
+        "--compiled",
+        "--device",
+        "gpu",
+        "--format",
+        "json",
+    ]);
+    assert_eq!(document["compiled"]["stages"][0]["device"], "gpu");
+}
+
 #[test]
 fn sizes_that_are_fixed_cannot_be_given() {
     let error = refused(&["inspect", "models/sentiment-lstm.json", "--length", "5"]);

@@ -2,15 +2,20 @@
 //! without one the tests say SKIPPED, and fail if SEQFUSE_REQUIRE_GPU is 1.
 #![cfg(feature = "gpu")]
 
+#[path = "common/gpu.rs"]
+mod gpu;
+
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use seqfuse::graph::{Dim, Graph, GraphError, TensorType, ValueId, VariableKind};
+use seqfuse::graph::{Dim, Graph, GraphError, Operator, TensorType, ValueId, VariableKind};
 use seqfuse::ops::{
-    Activate, Activation, AxisSlice, Binary, BinaryKind, Concat, Dense, Direction, Embedding,
-    GlobalPool, Gru, Lstm, PoolKind, Reshape, Reverse, Slice, Softmax, Transpose,
+    Activate, Activation, Attention, AxisSlice, Binary, BinaryKind, Cast, Concat, Conv, Dense,
+    Direction, Embedding, GlobalPool, Gru, LayerNorm, Lstm, MaskedRow, MatMul, NormForm, Padding,
+    PoolKind, Reduce, ReduceKind, Reshape, Reverse, SimpleRnn, Slice, Softmax, Transpose, Unary,
+    UnaryKind, Window, WindowPool,
 };
-use seqfuse::runtime::gpu::GpuDevice;
-use seqfuse::{DType, Data, Device, Model, Options, RunError, Session, Tensor, Tensors};
+use seqfuse::runtime::gpu::{GpuDevice, OpenOptions};
+use seqfuse::{DType, Data, Device, Model, Options, Placed, RunError, Session, Tensor, Tensors};
 
 /// Largest difference, absolute plus relative, from the CPU.
 const TOLERANCE: f32 = 1e-4;
@@ -18,7 +23,7 @@ const TOLERANCE: f32 = 1e-4;
 /// The device that all Sessions share, held open for the whole test run.
 fn device() -> Option<Arc<GpuDevice>> {
     static DEVICE: OnceLock<Option<Arc<GpuDevice>>> = OnceLock::new();
-    let opened = DEVICE.get_or_init(|| match GpuDevice::shared() {
+    let opened = DEVICE.get_or_init(|| match gpu::open(OpenOptions::default()) {
         Ok(device) => Some(device),
         Err(error) => {
             eprintln!("SKIPPED: no GPU adapter for the tests of Sessions: {error}");
@@ -30,7 +35,7 @@ fn device() -> Option<Arc<GpuDevice>> {
     opened.clone()
 }
 
-/// Held for writing by the test that counts pipelines, for reading by those that make some.
+/// Held for writing by the tests that count pipelines or dispatches, for reading by the others.
 static PIPELINES: RwLock<()> = RwLock::new(());
 
 fn shared() -> Option<(Arc<GpuDevice>, RwLockReadGuard<'static, ()>)> {
@@ -260,9 +265,8 @@ fn element_wise_operators_and_copies_agree_with_the_cpu() {
 }
 
 #[test]
-fn activations_agree_with_the_cpu_or_are_refused() {
+fn activations_agree_with_the_cpu() {
     let Some((_device, _guard)) = shared() else { return };
-    let mut refused = Vec::new();
     for name in [
         "relu",
         "leaky_relu",
@@ -300,21 +304,14 @@ fn activations_agree_with_the_cpu_or_are_refused() {
             let y = graph.add_one("act", Activate { activation }, &[x])?;
             graph.add_output("y", y)
         });
-        match model.session(&Options::new().device(Device::Gpu)) {
-            Ok(mut gpu) => {
-                let x: Vec<f32> = (0..90).map(|i| (i as f32 - 45.0) / 9.0).collect();
-                let inputs: Tensors =
-                    [("x", Tensor::new([3, 30], x).expect("the count fits"))].into();
-                let found = gpu.run(&inputs).expect("it runs on the GPU");
-                assert_same(name, &found, &cpu(&model).run(&inputs).expect("it runs"));
-            }
-            Err(RunError::Unsupported { node, device: "gpu", .. }) if node == "act" => {
-                refused.push(name);
-            }
-            Err(error) => panic!("{name}: {error}"),
-        }
+        let mut gpu = gpu(&model);
+        let places: Vec<_> = gpu.placements().into_iter().map(|own| own.place).collect();
+        assert_eq!(places, [Some(Placed::Gpu)], "{name}");
+        let x: Vec<f32> = (0..90).map(|i| (i as f32 - 45.0) / 9.0).collect();
+        let inputs: Tensors = [("x", Tensor::new([3, 30], x).expect("the count fits"))].into();
+        let found = gpu.run(&inputs).expect("it runs on the GPU");
+        assert_same(name, &found, &cpu(&model).run(&inputs).expect("it runs"));
     }
-    assert_eq!(refused, ["log_softmax", "sparsemax"]);
 }
 
 #[test]
@@ -331,6 +328,116 @@ fn a_hundred_lengths_need_one_set_of_pipelines() {
     other.run(&[("ids", ids(200, 3))].into()).expect("it runs");
     assert_eq!(device.pipelines_created(), created);
     assert_eq!(session.plan_count(), 16);
+}
+
+/// A recurrent layer of 128 units over `x` `[batch, time, 6]`.
+fn layer(name: &str, op: Arc<dyn Operator>, gates: usize, bias: &[usize], states: usize) -> Model {
+    model(|graph| {
+        let ty = [Dim::symbol("batch"), Dim::symbol("time"), 6.into()];
+        let x = graph.add_input("x", TensorType::new(DType::F32, ty))?;
+        let mut slots = vec![Some(x), None];
+        slots.extend(cell(graph, name, [6, 128, gates], bias, &[vec![None; states]])?);
+        let found = graph.add_node(name, op, slots)?;
+        graph.add_output("sequence", found[0])?;
+        graph.add_output("last", found[1])
+    })
+}
+
+#[test]
+fn a_recurrent_layer_takes_two_dispatches_whatever_the_length() {
+    let Some((device, _guard)) = alone() else { return };
+    let gru = |reset_after| Gru {
+        units: 128,
+        direction: Direction::Forward,
+        activation: Activation::Tanh,
+        recurrent_activation: Activation::Sigmoid,
+        reset_after,
+        zero_output_for_mask: false,
+        dropout: 0.0,
+        recurrent_dropout: 0.0,
+        implementation: 2,
+    };
+    let plain = SimpleRnn {
+        units: 128,
+        direction: Direction::Forward,
+        activation: Activation::Tanh,
+        zero_output_for_mask: false,
+        dropout: 0.0,
+        recurrent_dropout: 0.0,
+    };
+    let models = [
+        layer("lstm", Arc::new(lstm(128, Direction::Forward, false)), 4, &[512], 2),
+        layer("gru", Arc::new(gru(true)), 3, &[2, 384], 1),
+        layer("gru_before", Arc::new(gru(false)), 3, &[384], 1),
+        layer("simple_rnn", Arc::new(plain), 1, &[128], 1),
+    ];
+    for model in &models {
+        let mut session = gpu(model);
+        for (batch, time) in [(1, 1), (1, 7), (3, 100), (1, 400)] {
+            let x = Tensor::new([batch, time, 6], numbers(batch * time * 6, 1)).expect("it fits");
+            let before = device.dispatches();
+            session.run(&[("x", x)].into()).expect("it runs");
+            // The product of the inputs of all steps with the kernel, and the recurrence.
+            assert_eq!(device.dispatches() - before, 2, "{batch} sequences of {time} steps");
+            assert_eq!(session.moved_stages(), 0);
+        }
+    }
+}
+
+/// A convolution, pools, a plain recurrent layer and attention over `x` `[batch, time, 6]`.
+fn layers() -> Model {
+    model(|graph| {
+        let ty = [Dim::symbol("batch"), Dim::symbol("time"), 6.into()];
+        let x = graph.add_input("x", TensorType::new(DType::F32, ty))?;
+        let window = Window { size: 3, padding: Padding::Same, ..Window::UNIT };
+        let conv = |groups| Conv {
+            windows: vec![window],
+            groups,
+            transposed: false,
+            activation: Activation::Relu,
+        };
+        let (wide, narrow) = (weight(graph, "wide", &[3, 6, 40])?, weight(graph, "n", &[3, 1, 6])?);
+        let wide = graph.add_one("wide", conv(1), &[x, wide])?;
+        let x = graph.add_one("narrow", conv(6), &[x, narrow])?;
+        let kind = PoolKind::Average;
+        let wide = graph.add_one("pool", WindowPool { kind, windows: vec![window] }, &[wide])?;
+        let wide = graph.add_one("global", GlobalPool { kind: PoolKind::Max }, &[wide])?;
+        graph.add_output("global", wide)?;
+        let dims = vec![Dim::symbol("batch"), Dim::symbol("time"), 2.into(), 3.into()];
+        let heads = graph.add_one("heads", Reshape { dims, inferred: None }, &[x])?;
+        let attention = Attention {
+            scale: 0.5,
+            causal: true,
+            sliding_window: None,
+            masked_row: MaskedRow::Uniform,
+            dropout: 0.0,
+            dropped_scores: false,
+        };
+        let slots = vec![Some(heads); 3];
+        let found = graph.add_node("attention", Arc::new(attention), slots)?;
+        graph.add_output("attention", found[0])
+    })
+}
+
+#[test]
+fn a_hundred_lengths_of_other_layers_need_one_set_of_pipelines() {
+    let Some((device, _guard)) = alone() else { return };
+    let model = layers();
+    let (mut session, mut cpu) = (gpu(&model), cpu(&model));
+    let x = |batch: usize, time: usize| -> Tensors {
+        let values = numbers(batch * time * 6, time);
+        [("x", Tensor::new([batch, time, 6], values).expect("the count fits"))].into()
+    };
+    session.run(&x(1, 1)).expect("it runs");
+    let (created, before) = (device.pipelines_created(), device.dispatches());
+    for length in 1..=100 {
+        session.run(&x(2, length)).expect("it runs");
+        assert_eq!(session.moved_stages(), 0, "length {length}");
+    }
+    assert_eq!(device.pipelines_created(), created);
+    assert_eq!((device.dispatches() - before) % 100, 0);
+    let (found, expected) = (session.run(&x(3, 77)), cpu.run(&x(3, 77)));
+    assert_same("layers", &found.expect("it runs"), &expected.expect("it runs"));
 }
 
 #[test]
@@ -409,21 +516,85 @@ fn token_ids_outside_the_vocabulary_are_refused_as_on_the_cpu() {
     }
 }
 
+/// Scores of all pairs of steps, a normalization and a chain of functions.
+fn block() -> Model {
+    model(|graph| {
+        let ty = TensorType::new(DType::F32, [Dim::symbol("batch"), Dim::symbol("time"), 6.into()]);
+        let x = graph.add_input("x", ty)?;
+        let turned = graph.add_one("turn", Transpose { permutation: vec![0, 2, 1] }, &[x])?;
+        let scores = graph.add_one("scores", MatMul, &[x, turned])?;
+        let half = graph.constant(Tensor::scalar(0.5f32));
+        let multiply = Binary { kind: BinaryKind::Multiply };
+        let scaled = graph.add_one("scale", multiply, &[scores, half])?;
+        let weights = graph.add_one("softmax", Softmax { axis: 2, log: false }, &[scaled])?;
+        let mixed = graph.add_one("mix", MatMul, &[weights, x])?;
+        let add = Binary { kind: BinaryKind::Add };
+        let sum = graph.add_one("sum", add, &[mixed, x])?;
+        let norm = LayerNorm { axes: 1, epsilon: 1e-3, form: NormForm::Standard };
+        let (gamma, beta) = (weight(graph, "gamma", &[6])?, weight(graph, "beta", &[6])?);
+        let normal = graph.add_one("norm", norm, &[sum, gamma, beta])?;
+        let gelu = Activate { activation: Activation::Gelu { approximate: false } };
+        let act = graph.add_one("act", gelu, &[normal])?;
+        let mean = Reduce { kind: ReduceKind::Mean, first: 1, count: 1, keepdims: true };
+        let mean = graph.add_one("mean", mean, &[act])?;
+        let centred =
+            graph.add_one("centre", Binary { kind: BinaryKind::Subtract }, &[act, mean])?;
+        let y = graph.add_one("square", Unary { kind: UnaryKind::Square }, &[centred])?;
+        graph.add_output("y", y)
+    })
+}
+
 #[test]
-fn an_operator_without_a_gpu_kernel_is_refused_by_name_before_the_first_run() {
+fn operators_of_every_length_share_their_pipelines() {
+    let Some((device, _guard)) = alone() else { return };
+    let model = block();
+    let (mut session, mut cpu) = (gpu(&model), cpu(&model));
+    let mut created = 0;
+    for length in (2..=60).chain([1, 61]) {
+        let x = Tensor::new([2, length, 6], numbers(2 * length * 6, length)).expect("it fits");
+        let inputs: Tensors = [("x", x)].into();
+        let found = session.run(&inputs).expect("it runs");
+        assert_same("block", &found, &cpu.run(&inputs).expect("it runs"));
+        if length == 2 {
+            created = device.pipelines_created();
+        }
+        assert_eq!(device.pipelines_created(), created, "length {length}");
+    }
+}
+
+#[test]
+fn what_has_no_gpu_kernel_runs_on_the_cpu_in_the_same_session_and_is_named() {
     let Some((_device, _guard)) = shared() else { return };
     let model = model(|graph| {
-        let ty = TensorType::new(DType::F32, [Dim::symbol("batch"), 4.into(), 6.into()]);
+        let ty = TensorType::new(DType::F32, [Dim::symbol("batch"), 6.into()]);
         let x = graph.add_input("x", ty)?;
-        let pool = GlobalPool { kind: PoolKind::Max };
-        let y = graph.add_one("the_pool", pool, &[x])?;
+        let square = Unary { kind: UnaryKind::Square };
+        let y = graph.add_one("before", square.clone(), &[x])?;
+        let y = graph.add_one("widen", Cast { to: DType::F64 }, &[y])?;
+        let y = graph.add_one("wide", square.clone(), &[y])?;
+        let y = graph.add_one("narrow", Cast { to: DType::F32 }, &[y])?;
+        let y = graph.add_one("after", square, &[y])?;
         graph.add_output("y", y)
     });
-    let error = model.session(&Options::new().device(Device::Gpu)).expect_err("refused");
-    let text = error.to_string();
-    assert!(text.starts_with("node `the_pool` (global_max_pool) cannot run on gpu"), "{text}");
-    assert!(text.contains("run the model on the CPU"), "{text}");
-    model.session(&Options::new().device(Device::Auto)).expect("by itself it runs on the CPU");
+    let (mut gpu, mut cpu) = (gpu(&model), cpu(&model));
+    let places: Vec<_> = gpu.placements().into_iter().map(|p| (p.node, p.place)).collect();
+    let expected = [
+        ("before", Placed::Gpu),
+        ("widen", Placed::Cpu),
+        ("wide", Placed::Cpu),
+        ("narrow", Placed::Cpu),
+        ("after", Placed::Gpu),
+    ];
+    assert_eq!(places, expected.map(|(node, place)| (node.to_owned(), Some(place))));
+    let reasons: Vec<_> = gpu.placements().into_iter().filter_map(|p| p.reason).collect();
+    assert!(reasons.len() == 3 && reasons[0].contains("f64"), "{reasons:?}");
+    assert!(cpu.placements().iter().all(|p| p.place == Some(Placed::Cpu) && p.reason.is_none()));
+    for batch in [1, 3, 0, 70] {
+        let x = Tensor::new([batch, 6], numbers(batch * 6, batch)).expect("the count fits");
+        let inputs: Tensors = [("x", x)].into();
+        let (found, expected) = (gpu.run(&inputs), cpu.run(&inputs));
+        assert_same("both", &found.expect("it runs"), &expected.expect("it runs"));
+    }
 }
 
 #[test]

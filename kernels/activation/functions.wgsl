@@ -80,7 +80,10 @@ fn activate(kind: u32, alpha: f32, x: f32) -> f32 {
         }
         case 22u: { return select(0.0, x, abs(x) > alpha); }                // hard_shrink
         case 23u: { return max(x, 0.0) + alpha * expm1_negative(min(x, 0.0) / alpha); } // celu
-        case 24u: { return 0.5 * (x + sqrt(x * x + alpha)); }               // squareplus
+        case 24u: {                                                         // squareplus
+            let root = select(sqrt(x * x + alpha), abs(x), abs(x) > 1e15);
+            return select(0.5 * (x + root), 0.5 * alpha / (root - x), x < 0.0);
+        }
         case 25u: {                                                         // sparse_plus
             return select(select(0.25 * (x + 1.0) * (x + 1.0), x, x >= 1.0), 0.0, x <= -1.0);
         }

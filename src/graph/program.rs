@@ -295,6 +295,17 @@ impl Graph {
         &self.values[id.0]
     }
 
+    /// The tensor of a constant, or of a Variable that no run changes.
+    pub fn fixed(&self, id: ValueId) -> Option<&Arc<Tensor>> {
+        match &self.value(id).source {
+            Source::Constant(tensor) => Some(tensor),
+            Source::Variable(variable) if !self.is_kept(*variable) => {
+                Some(&self.variable(*variable).value)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether a node runs on the host: its operator does, or it takes or gives text.
     pub fn on_host(&self, node: &Node) -> bool {
         let mut values = node.inputs.iter().flatten().chain(&node.outputs);

@@ -14,4 +14,4 @@ pub use cache::PlanCache;
 pub use memory::BufferId;
 pub use packing::{PackCache, WeightId};
 pub use specialize::{NodeShapes, Operand, Place, PlanError, StagePlan, Step};
-pub use stages::{Program, Stage};
+pub use stages::{Program, Stage, StagePlace};

@@ -54,6 +54,19 @@ pub enum Place {
     Constant(Arc<Tensor>),
 }
 
+impl Place {
+    /// Whether both name one tensor or buffer.
+    pub fn is(&self, other: &Place) -> bool {
+        match (self, other) {
+            (Place::Buffer(a), Place::Buffer(b)) => a == b,
+            (Place::Input(a), Place::Input(b)) | (Place::Carried(a), Place::Carried(b)) => a == b,
+            (Place::Variable(a), Place::Variable(b)) | (Place::State(a), Place::State(b)) => a == b,
+            (Place::Constant(a), Place::Constant(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
 /// A value with its shape and place.
 #[derive(Clone, Debug)]
 pub struct Operand {

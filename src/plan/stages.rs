@@ -4,11 +4,25 @@ use std::collections::HashMap;
 
 use crate::graph::{Dim, Graph, NodeId, Source, Symbol, ValueId, VariableId};
 
+/// What runs a node. The order is that of the stages of one level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StagePlace {
+    /// The processor's kernels, for nodes that wait for nothing that the device computes, such as
+    /// arithmetic of sizes.
+    Early,
+    /// The Session's device.
+    Device,
+    /// The processor's kernels, where the Session's device is another and lacks one.
+    Cpu,
+    /// The host: work on text, and nodes that run Graphs of their own.
+    Host,
+}
+
 /// Nodes that can be planned together: all of their sizes are known when the stage begins.
 #[derive(Clone, Debug)]
 pub struct Stage {
-    /// Whether it runs on the host instead of on the device.
-    pub on_host: bool,
+    /// What runs it.
+    pub place: StagePlace,
     /// The nodes, in order.
     pub nodes: Vec<NodeId>,
     /// Values from outside whose shapes the plan depends on: inputs of the Graph and what earlier
@@ -30,22 +44,30 @@ pub struct Program {
 }
 
 impl Program {
-    /// Cuts `graph` into stages.
+    /// Cuts `graph` into stages for a device that has a kernel for every node.
     ///
     /// Work on the host (on text, and what runs Graphs of its own) is a stage of its own, and what
     /// follows it begins a new one, because its sizes may depend on data.
     pub fn new(graph: Graph) -> Program {
-        let levels = levels(&graph);
-        let mut stages: Vec<(bool, Vec<NodeId>)> = Vec::new();
-        for level in 0..=levels.iter().copied().max().unwrap_or(0) {
-            for on_host in [false, true] {
+        Program::placed(graph, |_, _| true)
+    }
+
+    /// Cuts `graph` into stages for a device that has kernels for the nodes for which `on_device`
+    /// holds; the processor runs others, in stages between those of the device. Views are not asked
+    /// about: they stay with the value that they show.
+    pub fn placed(graph: Graph, on_device: impl Fn(&Graph, NodeId) -> bool) -> Program {
+        let places = places(&graph, on_device);
+        let levels = levels(&graph, &places);
+        let mut stages: Vec<(StagePlace, Vec<NodeId>)> = Vec::new();
+        use StagePlace::{Cpu, Device, Early, Host};
+        for level in 0..=levels.iter().map(|(level, _)| *level).max().unwrap_or(0) {
+            for place in [Early, Device, Cpu, Host] {
                 let nodes: Vec<NodeId> = (0..graph.nodes().len())
-                    .filter(|&index| levels[index] == level)
-                    .filter(|&index| graph.on_host(&graph.nodes()[index]) == on_host)
+                    .filter(|&index| levels[index] == (level, place))
                     .map(NodeId)
                     .collect();
                 if !nodes.is_empty() {
-                    stages.push((on_host, nodes));
+                    stages.push((place, nodes));
                 }
             }
         }
@@ -53,7 +75,7 @@ impl Program {
         let in_place = in_place(&graph, &order);
         let stages: Vec<Stage> = stages
             .into_iter()
-            .map(|(on_host, nodes)| nodes_to_stage(&graph, on_host, nodes, &in_place))
+            .map(|(place, nodes)| nodes_to_stage(&graph, place, nodes, &in_place))
             .collect();
         let carried = stages.iter().flat_map(|stage| stage.outputs.iter().copied());
         let carried = carried.enumerate().map(|(index, id)| (id, index)).collect();
@@ -86,22 +108,80 @@ impl Program {
     }
 }
 
-/// The level of each node: what it needs is there when the stages of the levels before have run.
-fn levels(graph: &Graph) -> Vec<usize> {
-    let mut levels: Vec<usize> = Vec::with_capacity(graph.nodes().len());
+impl Stage {
+    /// Whether it runs on the host.
+    pub fn on_host(&self) -> bool {
+        self.place == StagePlace::Host
+    }
+}
+
+/// What runs each node. A view stays with the node whose value it shows; one of a value from outside
+/// goes where its first reader is, so that nothing is moved for it.
+fn places(graph: &Graph, on_device: impl Fn(&Graph, NodeId) -> bool) -> Vec<StagePlace> {
+    let nodes = graph.nodes();
+    let mut places: Vec<StagePlace> = Vec::with_capacity(nodes.len());
+    let mut readers: HashMap<ValueId, usize> = HashMap::new();
+    for (index, node) in nodes.iter().enumerate() {
+        node.inputs.iter().flatten().for_each(|id| {
+            readers.entry(*id).or_insert(index);
+        });
+        places.push(if graph.on_host(node) {
+            StagePlace::Host
+        } else if node.op.is_view() || on_device(graph, NodeId(index)) {
+            StagePlace::Device
+        } else {
+            StagePlace::Cpu
+        });
+    }
+    let is_view = |index: usize| nodes[index].op.is_view() && !graph.on_host(&nodes[index]);
+    let producer = |index: usize| match nodes[index].inputs.first().copied().flatten() {
+        Some(id) => match graph.value(id).source {
+            Source::Node { node, .. } => Some(node.index()),
+            _ => None,
+        },
+        None => None,
+    };
+    // From the back, so that a chain of views learns of its reader.
+    for index in (0..nodes.len()).rev().filter(|&index| is_view(index)) {
+        let reader = nodes[index].outputs.first().and_then(|id| readers.get(id));
+        if reader.is_some_and(|&reader| places[reader] == StagePlace::Cpu) {
+            places[index] = StagePlace::Cpu;
+        }
+    }
+    for index in (0..nodes.len()).filter(|&index| is_view(index)) {
+        if let Some(from) = producer(index).filter(|&from| places[from] != StagePlace::Host) {
+            places[index] = places[from];
+        }
+    }
+    places
+}
+
+/// The level of each node: what it needs is there when the stages of the levels before have run, and
+/// those of its own level that stand before its own. With it stands what runs the node: what the
+/// processor runs goes in front of the device's stage of the level where it can.
+fn levels(graph: &Graph, places: &[StagePlace]) -> Vec<(usize, StagePlace)> {
+    let mut levels: Vec<(usize, StagePlace)> = Vec::with_capacity(graph.nodes().len());
     // From which level on the sizes are there that no input but a host stage tells.
     let given = graph.input_symbols();
     let mut measured: HashMap<Symbol, usize> = HashMap::new();
-    for node in graph.nodes() {
-        let inputs = node.inputs.iter().flatten().map(|id| match graph.value(*id).source {
-            // A host stage's results are there one level later.
-            Source::Node { node, .. } => {
-                levels[node.index()] + usize::from(graph.on_host(graph.node(node)))
-            }
-            _ => 0,
-        });
-        let mut level = inputs.max().unwrap_or(0);
-        let on_host = graph.on_host(node);
+    for (node, &place) in graph.nodes().iter().zip(places) {
+        let from = |place: StagePlace| {
+            let inputs = node.inputs.iter().flatten().map(|id| match graph.value(*id).source {
+                Source::Node { node, .. } => {
+                    let (level, from) = levels[node.index()];
+                    // A host stage's results are there one level later.
+                    level + usize::from(from == StagePlace::Host || from > place)
+                }
+                _ => 0,
+            });
+            inputs.max().unwrap_or(0)
+        };
+        let mut level = from(place);
+        let mut place = place;
+        if place == StagePlace::Cpu && from(StagePlace::Early) == level {
+            place = StagePlace::Early;
+        }
+        let on_host = place == StagePlace::Host;
         let mut symbols = Vec::new();
         node.op.symbols(&mut symbols);
         if !on_host {
@@ -121,7 +201,7 @@ fn levels(graph: &Graph) -> Vec<usize> {
                 }
             }
         }
-        levels.push(level);
+        levels.push((level, place));
     }
     levels
 }
@@ -174,7 +254,7 @@ fn variable_behind(graph: &Graph, mut id: ValueId) -> Option<VariableId> {
 
 fn nodes_to_stage(
     graph: &Graph,
-    on_host: bool,
+    place: StagePlace,
     nodes: Vec<NodeId>,
     in_place: &HashMap<ValueId, VariableId>,
 ) -> Stage {
@@ -211,10 +291,11 @@ fn nodes_to_stage(
         }
         node.op.symbols(&mut symbols);
         // A host stage's own outputs are measured after it ran, not planned by.
+        let on_host = place == StagePlace::Host;
         let outputs = if on_host { &[] } else { &node.outputs[..] };
         for value in node.inputs.iter().flatten().chain(outputs) {
             graph.ty(*value).dims.iter().for_each(|dim| dim.symbols(&mut symbols));
         }
     }
-    Stage { on_host, nodes, inputs, outputs, symbols }
+    Stage { place, nodes, inputs, outputs, symbols }
 }

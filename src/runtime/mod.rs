@@ -22,4 +22,6 @@ pub(crate) use evaluate::evaluate;
 pub use options::{Device, Options};
 pub use profile::{Profile, ProfileEntry};
 pub use session::Session;
+pub(crate) use stage::StageDevice;
+pub use stage::{Placed, Placement};
 pub use tensors::Tensors;

@@ -10,7 +10,7 @@ use super::host::{self, HostCall, HostOp, Nested};
 use super::profile::{Profile, ProfileEntry, microseconds};
 use super::select::select_outputs;
 use super::stage::{Backend, Given, StageCall, StageRunner};
-use super::{Options, RunError, Tensors, bind, fold};
+use super::{Options, Placed, Placement, RunError, Tensors, bind, fold};
 use crate::graph::{
     Bindings, DType, Dim, Graph, Node, Output, Source, Tensor, TensorType, ValueId, VariableId,
     VariableKind,
@@ -55,11 +55,23 @@ impl StageState {
         }
     }
 
+    /// The nodes of Graphs inside of each host node.
+    fn placements(&self) -> Vec<Vec<Placement>> {
+        match self {
+            StageState::Device { .. } => Vec::new(),
+            StageState::Host(nodes) => nodes.iter().map(|node| node.placements()).collect(),
+        }
+    }
+
     fn memory(&self) -> usize {
         match self {
             StageState::Device { runner, .. } => runner.memory(),
             StageState::Host(_) => 0,
         }
+    }
+
+    fn was_moved(&self) -> bool {
+        matches!(self, StageState::Device { runner, .. } if runner.was_moved())
     }
 }
 
@@ -150,14 +162,14 @@ impl Session {
         let states = states
             .map(|(index, variable)| kept(index).then(|| (*variable.value).clone()))
             .collect();
-        let program = Program::new(graph);
+        let program = backend.program(graph);
         let nested = Nested::new(&backend, options);
         let mut stages = Vec::with_capacity(program.stages().len());
         for (index, stage) in program.stages().iter().enumerate() {
-            stages.push(match stage.on_host {
+            stages.push(match stage.on_host() {
                 false => {
                     let carries = carries(&program, index);
-                    StageState::Device { runner: backend.runner(options), carries }
+                    StageState::Device { runner: backend.runner(stage, options), carries }
                 }
                 true => {
                     let nodes = stage.nodes.iter().map(|id| program.graph().node(*id));
@@ -191,6 +203,29 @@ impl Session {
     /// The Graph that runs, after all passes.
     pub fn graph(&self) -> &Graph {
         self.program.graph()
+    }
+
+    /// What runs each node of the Graph, in the order in which they run, and what the device lacks
+    /// where another runs it. Nodes of Graphs inside of a node follow it, under names that begin with
+    /// its own; those of Graphs that a run builds are among them from then on.
+    pub fn placements(&self) -> Vec<Placement> {
+        let mut all = Vec::new();
+        let mut inside = self.stages.iter().flat_map(StageState::placements);
+        for placement in self.backend.device().placements(&self.program) {
+            let is_host = placement.place == Some(Placed::Host);
+            let name = placement.node.clone();
+            all.push(placement);
+            if is_host {
+                let nested = inside.next().unwrap_or_default().into_iter();
+                all.extend(nested.map(|Placement { node, op, place, reason }| Placement {
+                    node: format!("{name}/{node}"),
+                    op,
+                    place,
+                    reason,
+                }));
+            }
+        }
+        all
     }
 
     /// Runs the model on named tensors and returns its outputs.
@@ -336,6 +371,12 @@ impl Session {
         self.stages.iter().map(StageState::memory).sum()
     }
 
+    /// How many stages of the GPU the processor ran in the last run, because sizes, integers above 32
+    /// bits or a lack of memory kept the device from it.
+    pub fn moved_stages(&self) -> usize {
+        self.stages.iter().filter(|stage| stage.was_moved()).count()
+    }
+
     fn execute(
         &mut self,
         fed: &dyn Inputs,
@@ -344,7 +385,7 @@ impl Session {
         let started = Instant::now();
         for index in 0..self.program.stages().len() {
             let from = started.elapsed();
-            if self.program.stages()[index].on_host {
+            if self.program.stages()[index].on_host() {
                 self.run_host(index, fed)?;
                 if let Some(profile) = profile.as_deref_mut() {
                     let id = self.program.stages()[index].nodes[0];
@@ -551,7 +592,7 @@ impl Origin {
     fn of(program: &Program, id: ValueId) -> Origin {
         for (index, stage) in program.stages().iter().enumerate() {
             if let Some(output) = stage.outputs.iter().position(|output| *output == id) {
-                return match (stage.on_host, program.carried(id)) {
+                return match (stage.on_host(), program.carried(id)) {
                     (true, Some(slot)) => Origin::Carried(slot),
                     _ => Origin::Stage { stage: index, output },
                 };
@@ -564,7 +605,7 @@ impl Origin {
 /// The outputs of a device stage that later stages take, with their carried positions.
 fn carries(program: &Program, index: usize) -> Vec<(usize, usize)> {
     let stage = &program.stages()[index];
-    if stage.on_host {
+    if stage.on_host() {
         return Vec::new();
     }
     let later = &program.stages()[index + 1..];

@@ -29,7 +29,7 @@ fn alternating() -> Graph {
 #[test]
 fn host_work_and_device_work_take_turns() {
     let program = Program::new(alternating());
-    let places: Vec<bool> = program.stages().iter().map(|stage| stage.on_host).collect();
+    let places: Vec<bool> = program.stages().iter().map(|stage| stage.on_host()).collect();
     assert_eq!(places, [false, true, false, true, false, true]);
     let outputs = run(&mut session(alternating()), [("x", floats(&[2], &[1.0, -1.0]))]);
     assert_eq!(outputs.get("y"), Some(&floats(&[2], &[10.0, -4.0])));

@@ -11,7 +11,7 @@ use crate::cli::table::{Align, Table};
 use crate::graph::{Bindings, Cost, Graph, Node, TensorType};
 use crate::passes;
 use crate::plan::{NodeShapes, PackCache, Program, Stage, StagePlan};
-use crate::runtime::cpu;
+use crate::runtime::{Placed, StageDevice, cpu};
 
 /// A model after all passes, planned for the CPU.
 #[derive(Debug, Serialize)]
@@ -27,6 +27,8 @@ pub(super) struct Compiled {
 #[derive(Debug, Serialize)]
 struct StageRow {
     on_host: bool,
+    /// What runs it.
+    device: Placed,
     /// Whether its sizes are known before it runs.
     planned: bool,
     /// The sizes of the buffers in bytes; none on the host.
@@ -44,14 +46,21 @@ struct NodeRow {
     view: bool,
     flops: u64,
     bytes: u64,
+    /// What the device asked for lacks, so that the processor runs the node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lacking: Option<String>,
 }
 
 impl Compiled {
-    /// Plans `graph` for the sizes in `bindings`.
+    /// Plans `graph` for `device` and the sizes in `bindings`.
     ///
     /// # Errors
     /// If a size is open, or a node refuses the sizes.
-    pub fn of(graph: &Graph, bindings: &Bindings) -> Result<Compiled, CliError> {
+    pub fn of(
+        graph: &Graph,
+        bindings: &Bindings,
+        device: StageDevice,
+    ) -> Result<Compiled, CliError> {
         if let Some(open) =
             sizes::length_symbols(graph).iter().find(|symbol| bindings.get(symbol).is_none())
         {
@@ -61,18 +70,32 @@ impl Compiled {
         }
         let (graph, notes) = passes::prepare_noting(graph)?;
         let notes = notes.iter().map(ToString::to_string).collect();
-        let program = Program::new(graph);
-        let stages = program.stages().iter().map(|stage| plan(&program, stage, bindings));
+        let program = device.program(graph);
+        let stages = program.stages().iter().map(|stage| plan(&program, stage, bindings, device));
         let stages: Vec<StageRow> = stages.collect::<Result<_, _>>()?;
         let flops = stages.iter().flat_map(|stage| &stage.nodes).map(|node| node.flops).sum();
         Ok(Compiled { graph: program.graph().to_string(), stages, flops, notes })
     }
 
+    /// What runs elsewhere than asked for, and why.
+    fn lacking(&self) -> String {
+        let nodes = self.stages.iter().flat_map(|stage| &stage.nodes);
+        let lacking: Vec<String> = nodes
+            .filter_map(|node| {
+                let reason = node.lacking.as_ref()?;
+                Some(format!("- {} ({}): {reason}\n", node.name, node.op))
+            })
+            .collect();
+        match lacking.is_empty() {
+            true => String::new(),
+            false => format!("\nOn the CPU, because the GPU lacks it:\n{}", lacking.concat()),
+        }
+    }
+
     pub fn render(&self) -> String {
         let mut text = format!("\n{}", self.graph);
         for (index, stage) in self.stages.iter().enumerate() {
-            let place = if stage.on_host { "host" } else { "device" };
-            text.push_str(&format!("\nStage {} ({place})\n", index + 1));
+            text.push_str(&format!("\nStage {} ({})\n", index + 1, stage.device));
             let mut table = Table::new(&[
                 ("Node (operator)", Align::Left),
                 ("Output Shape", Align::Left),
@@ -102,6 +125,7 @@ impl Compiled {
                 text.push_str(&format!("Buffers: {count}, together {}\n", memory(total)));
             }
         }
+        text.push_str(&self.lacking());
         text.push_str(&format!("\nFLOPs of a run: {}\n", thousands(self.flops as usize)));
         if !self.notes.is_empty() {
             text.push_str("\nNot fused:\n");
@@ -111,23 +135,40 @@ impl Compiled {
     }
 }
 
-fn plan(program: &Program, stage: &Stage, bindings: &Bindings) -> Result<StageRow, CliError> {
+fn plan(
+    program: &Program,
+    stage: &Stage,
+    bindings: &Bindings,
+    device: StageDevice,
+) -> Result<StageRow, CliError> {
     let graph = program.graph();
     let planned = stage.symbols.iter().all(|symbol| bindings.get(symbol).is_some());
-    let buffers = match stage.on_host || !planned {
+    let buffers = match stage.on_host() || !planned {
         true => Vec::new(),
         false => {
             let shapes = stage.inputs.iter().map(|id| graph.ty(*id).eval(bindings));
             let shapes: Vec<Vec<usize>> = shapes.collect::<Result<_, _>>()?;
             let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
             let packs = PackCache::new();
-            let workspace =
-                |node: &NodeShapes<'_>| cpu::workspace(node, graph, &packs, Isa::detect());
+            // What the GPU's kernels need beside the values depends on the adapter.
+            let workspace = |node: &NodeShapes<'_>| match device.place_of(stage.place) {
+                Placed::Gpu => 0,
+                _ => cpu::workspace(node, graph, &packs, Isa::detect()),
+            };
             StagePlan::new(program, stage, bindings, &shapes, &workspace)?.buffers
         }
     };
-    let nodes = stage.nodes.iter().map(|id| row(graph, graph.node(*id), bindings)).collect();
-    Ok(StageRow { on_host: stage.on_host, planned, buffers, nodes })
+    let place = device.place_of(stage.place);
+    let nodes = stage.nodes.iter().map(|id| {
+        let node = graph.node(*id);
+        let lacking = match place {
+            Placed::Cpu => device.lacks(graph, node),
+            _ => None,
+        };
+        NodeRow { lacking, ..row(graph, node, bindings) }
+    });
+    let nodes = nodes.collect();
+    Ok(StageRow { on_host: stage.on_host(), device: place, planned, buffers, nodes })
 }
 
 fn row(graph: &Graph, node: &Node, bindings: &Bindings) -> NodeRow {
@@ -151,5 +192,6 @@ fn row(graph: &Graph, node: &Node, bindings: &Bindings) -> NodeRow {
         view,
         flops,
         bytes,
+        lacking: None,
     }
 }

@@ -50,6 +50,6 @@ mod window_pool;
 
 pub use env::{Buffer, Env, Inputs, Values};
 pub use lowering::{CpuOp, Kernel, Lowering, Weights};
-pub use runner::{CpuBackend, CpuRunner, check};
+pub use runner::{CpuBackend, CpuRunner, check_where};
 pub use stage::CpuStage;
 pub use table::{lower, supports, workspace};

@@ -59,12 +59,12 @@ impl CpuBackend {
     }
 }
 
-/// Checks that the CPU has a kernel for every node, or needs none.
+/// Checks that the CPU has a kernel for every node for which `asked` holds, or needs none.
 ///
 /// # Errors
 /// The first node that it has none for.
-pub fn check(graph: &Graph) -> Result<(), RunError> {
-    let lacking = |node: &&Node| !graph.on_host(node) && !table::supports(&*node.op);
+pub fn check_where(graph: &Graph, asked: impl Fn(&Node) -> bool) -> Result<(), RunError> {
+    let lacking = |node: &&Node| !graph.on_host(node) && !table::supports(&*node.op) && asked(node);
     match graph.nodes().iter().find(lacking) {
         None => Ok(()),
         Some(node) => Err(RunError::Unsupported {

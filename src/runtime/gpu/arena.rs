@@ -1,7 +1,5 @@
 //! Where the values of a planned stage lie in the arena.
 
-use std::sync::Arc;
-
 use super::error::GpuError;
 use super::recorder::NONE;
 use crate::plan::{BufferId, Operand, Place, StagePlan};
@@ -100,7 +98,7 @@ impl Arena {
             let missing = || GpuError::arguments(name, "the plan has no such buffer");
             return self.buffer(id).ok_or_else(missing);
         }
-        let found = self.uploads.iter().find(|upload| same(&upload.place, &operand.place));
+        let found = self.uploads.iter().find(|upload| upload.place.is(&operand.place));
         if let Some(upload) = found {
             return Ok(upload.offset);
         }
@@ -126,14 +124,5 @@ impl Arena {
     /// What is to be uploaded before each run.
     pub fn into_uploads(self) -> Vec<Uploaded> {
         self.uploads
-    }
-}
-
-fn same(a: &Place, b: &Place) -> bool {
-    match (a, b) {
-        (Place::Input(a), Place::Input(b)) | (Place::Carried(a), Place::Carried(b)) => a == b,
-        (Place::Variable(a), Place::Variable(b)) | (Place::State(a), Place::State(b)) => a == b,
-        (Place::Constant(a), Place::Constant(b)) => Arc::ptr_eq(a, b),
-        _ => false,
     }
 }

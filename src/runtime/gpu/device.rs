@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::GpuError;
-use super::pipeline::{Kernel, Pipeline, PipelineKey, SharedLayout};
+use super::pipeline::{Pipeline, PipelineKey, SharedLayout};
+use super::shader::Shader;
 
 /// What an adapter is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -114,7 +115,13 @@ pub struct OpenOptions {
     /// Ask for WebGPU's default limits only (256 threads and 16 KiB of memory in a workgroup),
     /// the least that every adapter has, where the adapter has more.
     pub default_limits: bool,
+    /// Fill the arena with NaN before each run, so that a test sees what reads a stale value.
+    pub poison: bool,
 }
+
+/// llvmpipe's loops end after this many rounds (`LP_MAX_TGSI_LOOP_ITERATIONS` of Mesa), some kept for
+/// short loops that nobody counts.
+const LLVMPIPE_ROUNDS: u64 = 65_000;
 
 /// An open device with its queue and its pipelines. Shared among programs.
 #[derive(Debug)]
@@ -123,9 +130,13 @@ pub struct GpuDevice {
     pub(super) queue: wgpu::Queue,
     pub(super) limits: wgpu::Limits,
     pub(super) layout: SharedLayout,
-    pub(super) modules: Mutex<HashMap<Kernel, wgpu::ShaderModule>>,
+    pub(super) modules: Mutex<HashMap<Shader, wgpu::ShaderModule>>,
     pub(super) pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     pub(super) created: AtomicUsize,
+    pub(super) dispatched: AtomicUsize,
+    pub(super) poison: bool,
+    /// See [`GpuDevice::max_rounds`].
+    max_rounds: u64,
     info: DeviceInfo,
     faults: Arc<Mutex<Faults>>,
 }
@@ -163,7 +174,7 @@ impl GpuDevice {
     /// # Errors
     /// If no adapter fits the preference, or it gives no device.
     pub fn open(preference: DevicePreference) -> Result<Arc<GpuDevice>, GpuError> {
-        GpuDevice::open_with(&OpenOptions { preference, default_limits: false })
+        GpuDevice::open_with(&OpenOptions { preference, ..OpenOptions::default() })
     }
 
     /// Opens an adapter as `options` say.
@@ -192,17 +203,17 @@ impl GpuDevice {
                 found: if names.is_empty() { "none".to_owned() } else { names.join(", ") },
             });
         };
-        GpuDevice::from_adapter(adapter, options.default_limits)
+        GpuDevice::from_adapter(adapter, options)
     }
 
     fn from_adapter(
         adapter: &wgpu::Adapter,
-        default_limits: bool,
+        options: &OpenOptions,
     ) -> Result<Arc<GpuDevice>, GpuError> {
         let name = adapter.get_info().name;
         check_limits(&name, &adapter.limits())?;
         // Some drivers state limits and then refuse them; the defaults still serve.
-        let opened = match default_limits {
+        let opened = match options.default_limits {
             true => request(adapter, wgpu::Limits::defaults()),
             false => request(adapter, adapter.limits())
                 .or_else(|_| request(adapter, wgpu::Limits::defaults())),
@@ -222,6 +233,10 @@ impl GpuDevice {
         }));
 
         let limits = device.limits();
+        let max_rounds = match adapter.get_info().name.starts_with("llvmpipe") {
+            true => LLVMPIPE_ROUNDS,
+            false => u64::MAX,
+        };
         let layout = scoped(&device, "lay out bindings", || SharedLayout::new(&device))?;
         Ok(Arc::new(GpuDevice {
             info: DeviceInfo::of(&adapter.get_info(), &limits),
@@ -232,7 +247,10 @@ impl GpuDevice {
             modules: Mutex::default(),
             pipelines: Mutex::default(),
             created: AtomicUsize::new(0),
+            dispatched: AtomicUsize::new(0),
             faults,
+            poison: options.poison,
+            max_rounds,
         }))
     }
 
@@ -241,9 +259,20 @@ impl GpuDevice {
         &self.info
     }
 
+    /// How many rounds all loops of a thread may make together. llvmpipe, the software adapter, ends
+    /// loops after so many without an error; others have no such limit.
+    pub fn max_rounds(&self) -> u64 {
+        self.max_rounds
+    }
+
     /// How many pipelines this device has compiled so far.
     pub fn pipelines_created(&self) -> usize {
         self.created.load(Ordering::Relaxed)
+    }
+
+    /// How many dispatches this device has been given so far.
+    pub fn dispatches(&self) -> usize {
+        self.dispatched.load(Ordering::Relaxed)
     }
 
     /// Runs `work`, and turns what wgpu reports meanwhile on this thread into an error.

@@ -80,6 +80,12 @@ pub enum GpuError {
         /// What does not fit.
         message: String,
     },
+    /// A kernel met numbers for which words of 32 bits have no result.
+    #[error("{what}: the result does not fit 32 bits, or there is none; run on the CPU")]
+    Unfit {
+        /// The node.
+        what: String,
+    },
     /// An id outside an embedding's table.
     #[error(
         "{what}: the id {id} at position {position} is outside the table of {vocabulary} rows; \

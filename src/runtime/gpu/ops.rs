@@ -1,10 +1,10 @@
-//! Operators without recurrence: embedding, matrix product, activation, arithmetic, copy.
+//! Operators without recurrence: embedding, matrix product, activation.
 
 use super::activation::Activation;
 use super::buffer::WeightRef;
 use super::error::GpuError;
 use super::pipeline::{Kernel, PipelineKey};
-use super::recorder::{IdCheck, NONE, Recorder};
+use super::recorder::{Check, CheckKind, NONE, Recorder};
 
 /// Threads of the kernels that take an element a thread.
 const FLAT_THREADS: u32 = 256;
@@ -87,78 +87,6 @@ impl MatMul {
     }
 }
 
-/// The operator of a [`Binary`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u32)]
-pub enum BinaryOp {
-    /// a + b
-    Add = 0,
-    /// a - b
-    Subtract = 1,
-    /// a b
-    Multiply = 2,
-    /// a / b
-    Divide = 3,
-    /// The larger.
-    Maximum = 4,
-    /// The smaller.
-    Minimum = 5,
-    /// a = b, giving 0 or 1.
-    Equal = 6,
-    /// Not a = b.
-    NotEqual = 7,
-    /// a < b
-    Less = 8,
-    /// a <= b
-    LessEqual = 9,
-    /// a > b
-    Greater = 10,
-    /// a >= b
-    GreaterEqual = 11,
-    /// Both are not 0.
-    And = 12,
-    /// One is not 0.
-    Or = 13,
-    /// Exactly one is not 0.
-    Xor = 14,
-}
-
-/// Element-wise arithmetic, comparison or logic of two operands over a shape; a stride of 0 broadcasts.
-#[derive(Clone, Debug)]
-pub struct Binary {
-    /// The operator.
-    pub op: BinaryOp,
-    /// Whether a comparison is of i32 and not of f32. Arithmetic is of f32, logic of words.
-    pub integers: bool,
-    /// The result's shape, leading dimensions 1.
-    pub shape: [u32; 4],
-    /// The left operand, in the arena.
-    pub a: u32,
-    /// Its strides in words.
-    pub a_strides: [u32; 4],
-    /// The right operand.
-    pub b: BMatrix,
-    /// Its strides in words.
-    pub b_strides: [u32; 4],
-    /// The result, contiguous.
-    pub output: u32,
-}
-
-/// A copy of words between strided views.
-#[derive(Clone, Debug)]
-pub struct StridedCopy {
-    /// The shape, leading dimensions 1.
-    pub shape: [u32; 4],
-    /// The word of the first element read.
-    pub input: u32,
-    /// Strides in words; 0 repeats, a negative one runs backwards.
-    pub input_strides: [i32; 4],
-    /// The word of the first element written.
-    pub output: u32,
-    /// Strides in words.
-    pub output_strides: [i32; 4],
-}
-
 /// Words from the first to the last of a view with these strides, plus one.
 fn extent(shape: &[u32; 4], strides: &[u32; 4]) -> u64 {
     if shape.contains(&0) {
@@ -187,11 +115,8 @@ impl Recorder<'_> {
             return Ok(());
         }
         let status = self.calls.checks.len() as u32;
-        self.calls.checks.push(IdCheck {
-            label: label.to_owned(),
-            ids: op.ids,
-            vocabulary: op.vocabulary,
-        });
+        let kind = CheckKind::Id { ids: op.ids, vocabulary: op.vocabulary };
+        self.calls.checks.push(Check { label: label.to_owned(), kind });
         let parameters = vec![
             op.count,
             op.width,
@@ -236,6 +161,7 @@ impl Recorder<'_> {
             0..=FEW_ROWS => (Kernel::MatMulRows, Kernel::MatMul, 4),
             _ => (Kernel::MatMul, Kernel::MatMulRows, 64),
         };
+        self.check_rounds(label, u64::from(op.inner) * 4)?;
         let grid = [op.columns.div_ceil(64), op.rows.div_ceil(tile), op.batch];
         let grid = self.check_grid(label, grid)?;
         let [key, other] = [kernel, other].map(|kernel| {
@@ -270,82 +196,5 @@ impl Recorder<'_> {
         let grid = self.flat_grid(label, count.div_ceil(FLAT_THREADS))?;
         let key = PipelineKey::new(Kernel::Activation).with_activation("KIND", "ALPHA", activation);
         self.call(label, &key, 0, vec![count, input, output, grid[0]], grid)
-    }
-
-    /// Records a softmax over the last axis of `[rows, width]`; `output` may be `input`.
-    ///
-    /// # Errors
-    /// If sizes are beyond what the device counts, or the kernel cannot be compiled.
-    pub fn softmax(
-        &mut self,
-        label: &str,
-        rows: u32,
-        width: u32,
-        input: u32,
-        output: u32,
-    ) -> Result<(), GpuError> {
-        let count = Self::count(label, &[rows, width])?;
-        self.touch(label, input, count.into())?;
-        self.touch(label, output, count.into())?;
-        let grid = self.flat_grid(label, if width == 0 { 0 } else { rows })?;
-        let parameters = vec![rows, width, input, output, grid[0]];
-        self.call(label, &PipelineKey::new(Kernel::Softmax), 0, parameters, grid)
-    }
-
-    /// Records a [`Binary`].
-    ///
-    /// # Errors
-    /// If sizes are beyond what the device counts, or the kernel cannot be compiled.
-    pub fn binary(&mut self, label: &str, op: &Binary) -> Result<(), GpuError> {
-        let count = Self::count(label, &op.shape)?;
-        self.touch(label, op.a, extent(&op.shape, &op.a_strides))?;
-        self.touch(label, op.output, count.into())?;
-        let (b, buffer, in_weights) = match op.b {
-            BMatrix::Weight(weight) => (weight.offset, weight.buffer, 1),
-            BMatrix::Arena(offset) => {
-                self.touch(label, offset, extent(&op.shape, &op.b_strides))?;
-                (offset, 0, 0)
-            }
-        };
-        let grid = self.flat_grid(label, count.div_ceil(FLAT_THREADS))?;
-        let key = PipelineKey::new(Kernel::Binary)
-            .with("OP", op.op as u32)
-            .with("INTEGERS", op.integers.into())
-            .with("B_IN_WEIGHTS", in_weights);
-        let mut parameters = op.shape.to_vec();
-        parameters.extend(op.a_strides);
-        parameters.extend(op.b_strides);
-        parameters.extend([count, op.a, b, op.output, grid[0]]);
-        self.call(label, &key, buffer, parameters, grid)
-    }
-
-    /// Records a [`StridedCopy`].
-    ///
-    /// # Errors
-    /// If a view begins before the arena, sizes are beyond what the device counts, or the kernel
-    /// cannot be compiled.
-    pub fn copy(&mut self, label: &str, op: &StridedCopy) -> Result<(), GpuError> {
-        let count = Self::count(label, &op.shape)?;
-        if count == 0 {
-            return Ok(());
-        }
-        let views = [(op.input, &op.input_strides), (op.output, &op.output_strides)];
-        for (offset, strides) in views {
-            let reach = |negative: bool| -> i64 {
-                let of = |(&size, &stride): (&u32, &i32)| i64::from(size - 1) * i64::from(stride);
-                let reaches = op.shape.iter().zip(strides).map(of);
-                reaches.filter(|reach| (*reach < 0) == negative).sum()
-            };
-            if i64::from(offset) + reach(true) < 0 {
-                return Err(GpuError::arguments(label, "a view begins before the arena"));
-            }
-            self.touch(label, offset, reach(false) as u64 + 1)?;
-        }
-        let grid = self.flat_grid(label, count.div_ceil(FLAT_THREADS))?;
-        let mut parameters = op.shape.to_vec();
-        parameters.extend(op.input_strides.map(|stride| stride as u32));
-        parameters.extend(op.output_strides.map(|stride| stride as u32));
-        parameters.extend([count, op.input, op.output, grid[0]]);
-        self.call(label, &PipelineKey::new(Kernel::Copy), 0, parameters, grid)
     }
 }

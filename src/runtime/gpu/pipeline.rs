@@ -8,12 +8,13 @@ use seqfuse_kernels::wgsl;
 use super::activation::Activation;
 use super::device::{GpuDevice, lock};
 use super::error::GpuError;
+use super::shader::Shader;
 
-/// Bytes of one call's parameters in the uniform buffer: the largest alignment that WebGPU lets
-/// a device ask of a dynamic offset.
-pub(super) const PARAMETER_BYTES: u64 = 256;
+/// Bytes of one call's parameters in the uniform buffer: a multiple of the largest alignment that
+/// WebGPU lets a device ask of a dynamic offset, 256.
+pub(super) const PARAMETER_BYTES: u64 = 512;
 
-/// A WGSL module.
+/// A WGSL module that stands as it is; operators bring others along, see [`Shader`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kernel {
     /// [`wgsl::EMBEDDING`]
@@ -28,26 +29,17 @@ pub enum Kernel {
     Gru,
     /// [`wgsl::ACTIVATION`]
     Activation,
-    /// [`wgsl::SOFTMAX`]
-    Softmax,
-    /// [`wgsl::BINARY`]
-    Binary,
-    /// [`wgsl::COPY`]
-    Copy,
 }
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Kernel; 9] = [
+    pub const ALL: [Kernel; 6] = [
         Kernel::Embedding,
         Kernel::MatMul,
         Kernel::MatMulRows,
         Kernel::Lstm,
         Kernel::Gru,
         Kernel::Activation,
-        Kernel::Softmax,
-        Kernel::Binary,
-        Kernel::Copy,
     ];
 
     /// The module's text.
@@ -59,10 +51,12 @@ impl Kernel {
             Kernel::Lstm => wgsl::LSTM,
             Kernel::Gru => wgsl::GRU,
             Kernel::Activation => wgsl::ACTIVATION,
-            Kernel::Softmax => wgsl::SOFTMAX,
-            Kernel::Binary => wgsl::BINARY,
-            Kernel::Copy => wgsl::COPY,
         }
+    }
+
+    /// The module with its name.
+    pub fn shader(self) -> Shader {
+        Shader::fixed(self.name(), self.source())
     }
 
     /// The kernel's name, for labels and errors.
@@ -74,9 +68,6 @@ impl Kernel {
             Kernel::Lstm => "lstm",
             Kernel::Gru => "gru",
             Kernel::Activation => "activation",
-            Kernel::Softmax => "softmax",
-            Kernel::Binary => "binary",
-            Kernel::Copy => "copy",
         }
     }
 }
@@ -86,7 +77,7 @@ impl Kernel {
 /// offsets are parameters of a call and never stand here.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PipelineKey {
-    kernel: Kernel,
+    shader: Shader,
     /// Names and the bits of their values, in the order of setting.
     constants: Vec<(&'static str, u64)>,
 }
@@ -94,12 +85,17 @@ pub struct PipelineKey {
 impl PipelineKey {
     /// The kernel with the defaults of its constants.
     pub fn new(kernel: Kernel) -> PipelineKey {
-        PipelineKey { kernel, constants: Vec::new() }
+        PipelineKey::of(kernel.shader())
     }
 
-    /// The kernel.
-    pub fn kernel(&self) -> Kernel {
-        self.kernel
+    /// A module with the defaults of its constants.
+    pub fn of(shader: Shader) -> PipelineKey {
+        PipelineKey { shader, constants: Vec::new() }
+    }
+
+    /// The module.
+    pub fn shader(&self) -> &Shader {
+        &self.shader
     }
 
     /// Sets a constant of the kernel.
@@ -127,13 +123,13 @@ impl PipelineKey {
 #[derive(Debug)]
 pub struct Pipeline {
     pub(super) pipeline: wgpu::ComputePipeline,
-    kernel: Kernel,
+    name: &'static str,
 }
 
 impl Pipeline {
-    /// The kernel that was compiled.
-    pub fn kernel(&self) -> Kernel {
-        self.kernel
+    /// The name of the kernel that was compiled.
+    pub fn name(&self) -> &'static str {
+        self.name
     }
 }
 
@@ -182,10 +178,10 @@ impl GpuDevice {
         if let Some(pipeline) = pipelines.get(key) {
             return Ok(Arc::clone(pipeline));
         }
-        let module = self.module(key.kernel)?;
+        let module = self.module(&key.shader)?;
         let constants: Vec<_> =
             key.constants.iter().map(|&(name, bits)| (name, f64::from_bits(bits))).collect();
-        let name = key.kernel.name();
+        let name = key.shader.name();
         let pipeline = self.scoped(&format!("compile the kernel '{name}'"), || {
             self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(name),
@@ -201,23 +197,23 @@ impl GpuDevice {
             })
         })?;
         self.created.fetch_add(1, Ordering::Relaxed);
-        let pipeline = Arc::new(Pipeline { pipeline, kernel: key.kernel });
+        let pipeline = Arc::new(Pipeline { pipeline, name });
         pipelines.insert(key.clone(), Arc::clone(&pipeline));
         Ok(pipeline)
     }
 
-    fn module(&self, kernel: Kernel) -> Result<wgpu::ShaderModule, GpuError> {
+    fn module(&self, shader: &Shader) -> Result<wgpu::ShaderModule, GpuError> {
         let mut modules = lock(&self.modules);
-        if let Some(module) = modules.get(&kernel) {
+        if let Some(module) = modules.get(shader) {
             return Ok(module.clone());
         }
-        let module = self.scoped(&format!("read the kernel '{}'", kernel.name()), || {
+        let module = self.scoped(&format!("read the kernel '{}'", shader.name()), || {
             self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
-                label: Some(kernel.name()),
-                source: wgpu::ShaderSource::Wgsl(kernel.source().into()),
+                label: Some(shader.name()),
+                source: wgpu::ShaderSource::Wgsl(shader.text().into()),
             })
         })?;
-        modules.insert(kernel, module.clone());
+        modules.insert(shader.clone(), module.clone());
         Ok(module)
     }
 }

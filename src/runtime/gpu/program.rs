@@ -1,6 +1,7 @@
 //! Programs: lists of calls on the device, replayed run after run.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -8,12 +9,15 @@ use super::buffer::{Weights, Workspace, create};
 use super::device::GpuDevice;
 use super::error::GpuError;
 use super::pipeline::PARAMETER_BYTES;
-use super::recorder::Calls;
+use super::recorder::{Calls, CheckKind};
 
 /// How long to wait for a callback, each time, once the device is idle.
 const CALLBACK_WAIT: Duration = Duration::from_millis(10);
 /// How many times to wait for it.
 const CALLBACK_TRIES: u32 = 1000;
+
+/// What a device that poisons fills the arena with: a NaN, and a number far above all sizes.
+const POISON: u32 = 0x7fc0_dead;
 
 /// Words to write into the arena before a run.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +80,9 @@ impl Program {
             used.for_each(|(to, from)| *to = *from);
         }
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-        let parameters = create(&device, "call parameters", words.len() as u64, usage)?;
+        // A group is bound where there is no call too.
+        let size = words.len().max(stride) as u64;
+        let parameters = create(&device, "call parameters", size, usage)?;
         device.scoped("upload call parameters", || {
             device.queue.write_buffer(&parameters, 0, bytemuck::cast_slice(&words));
         })?;
@@ -107,6 +113,10 @@ impl Program {
         let read: u64 = outputs.iter().map(|output| output.bytes.len() as u64).sum();
         let staging = workspace.staging.reserve(&self.device, checks + read / 4)?;
         self.device.scoped("run a program", || {
+            if self.device.poison {
+                let nan = vec![POISON; words as usize];
+                self.device.queue.write_buffer(&bound.arena, 0, bytemuck::cast_slice(&nan));
+            }
             for input in inputs.iter().filter(|input| !input.bytes.is_empty()) {
                 let offset = u64::from(input.offset) * 4;
                 self.device.queue.write_buffer(&bound.arena, offset, input.bytes);
@@ -114,6 +124,7 @@ impl Program {
             let commands = self.encode(bound, &staging, outputs);
             self.device.queue.submit([commands]);
         })?;
+        self.device.dispatched.fetch_add(self.calls.len(), Ordering::Relaxed);
         if checks * 4 + read == 0 {
             return self.device.wait();
         }
@@ -256,8 +267,11 @@ impl Program {
         let (Some(check), Some(bound)) = (self.calls.checks.get(check), &self.bound) else {
             return GpuError::arguments("an embedding", "an id is out of range");
         };
+        let CheckKind::Id { ids, vocabulary } = check.kind else {
+            return GpuError::Unfit { what: check.label.clone() };
+        };
         let id = workspace.staging.reserve(&self.device, 1).and_then(|staging| {
-            let from = (u64::from(check.ids) + u64::from(position)) * 4;
+            let from = (u64::from(ids) + u64::from(position)) * 4;
             self.device.scoped("read an id", || {
                 let mut encoder = self.device.device.create_command_encoder(&Default::default());
                 encoder.copy_buffer_to_buffer(&bound.arena, from, &staging, 0, 4);
@@ -271,7 +285,7 @@ impl Program {
                 what: check.label.clone(),
                 position: position as usize,
                 id,
-                vocabulary: check.vocabulary,
+                vocabulary,
             },
         }
     }

@@ -19,12 +19,19 @@ pub(super) struct Call {
     pub(super) grid: [u32; 3],
 }
 
-/// An embedding whose ids the device checks.
+/// What a kernel notes in a status word: 0 if all was well.
 #[derive(Clone, Debug)]
-pub(super) struct IdCheck {
+pub(super) struct Check {
     pub(super) label: String,
-    pub(super) ids: u32,
-    pub(super) vocabulary: u32,
+    pub(super) kind: CheckKind,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum CheckKind {
+    /// An id is out of range; the word is `u32::MAX` less its position.
+    Id { ids: u32, vocabulary: u32 },
+    /// Words of 32 bits cannot give the result, or there is none: the processor has to say.
+    Unfit,
 }
 
 /// A finished list of calls, to be made into a [`super::Program`].
@@ -32,7 +39,7 @@ pub(super) struct IdCheck {
 pub struct Calls {
     pub(super) calls: Vec<Call>,
     /// By status word.
-    pub(super) checks: Vec<IdCheck>,
+    pub(super) checks: Vec<Check>,
     pub(super) arena_words: u64,
 }
 
@@ -54,7 +61,7 @@ impl Calls {
 
     /// Each dispatch's label and kernel, in order.
     pub fn describe(&self) -> impl Iterator<Item = (&str, &'static str)> {
-        self.calls.iter().map(|call| (call.label.as_str(), call.pipeline.kernel().name()))
+        self.calls.iter().map(|call| (call.label.as_str(), call.pipeline.name()))
     }
 }
 
@@ -95,6 +102,14 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
+    /// A status word that a kernel sets to 1 where it cannot give the result; the run then is
+    /// [`GpuError::Unfit`], and a Session runs the stage on the processor.
+    pub fn checked(&mut self, label: &str) -> u32 {
+        let status = self.calls.checks.len() as u32;
+        self.calls.checks.push(Check { label: label.to_owned(), kind: CheckKind::Unfit });
+        status
+    }
+
     /// The product of sizes that a kernel counts in 32 bits.
     pub(super) fn count(what: &str, sizes: &[u32]) -> Result<u32, GpuError> {
         let product = sizes
@@ -120,6 +135,20 @@ impl<'a> Recorder<'a> {
         self.check_grid(what, [x, y, 1])
     }
 
+    /// Refuses loops that the device would not run to their end.
+    pub(super) fn check_rounds(&self, what: &str, rounds: u64) -> Result<(), GpuError> {
+        let available = self.device.max_rounds();
+        match rounds <= available {
+            true => Ok(()),
+            false => Err(GpuError::Limit {
+                what: what.to_owned(),
+                needed: rounds,
+                limit: "rounds of loops in a thread",
+                available,
+            }),
+        }
+    }
+
     pub(super) fn check_grid(&self, what: &str, grid: [u32; 3]) -> Result<[u32; 3], GpuError> {
         let limit = self.device.limits.max_compute_workgroups_per_dimension;
         match grid.into_iter().find(|&size| size > limit) {
@@ -142,7 +171,9 @@ impl<'a> Recorder<'a> {
         parameters: Vec<u32>,
         grid: [u32; 3],
     ) -> Result<(), GpuError> {
-        debug_assert!(parameters.len() as u64 * 4 <= PARAMETER_BYTES);
+        if parameters.len() as u64 * 4 > PARAMETER_BYTES {
+            return Err(GpuError::arguments(label, "its parameters are too long"));
+        }
         if grid.contains(&0) {
             return Ok(());
         }

@@ -276,6 +276,12 @@ impl Recorder<'_> {
             return Ok(());
         }
         let rows = tile_rows(shape, op.batch, count);
+        // A step reads a part of the state for each unit that falls to the thread, with a round for
+        // each row of the tile.
+        let [units, split] = [op.config.units, shape.split].map(u64::from);
+        let own = units.div_ceil(u64::from(shape.threads) / split.max(1)).max(1);
+        let each = own * units.div_ceil(split.max(1)) * (1 + u64::from(rows));
+        self.check_rounds(label, u64::from(op.time) * each)?;
         let tiles = self.flat_grid(label, op.batch.div_ceil(rows))?;
         let parameters = op.parameters(rows, tiles[0]);
         let buffer = op.directions.first().map_or(0, |d| d.recurrent.buffer);

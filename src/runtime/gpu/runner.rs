@@ -10,7 +10,7 @@ use super::stage::GpuStage;
 use super::store::{DeviceWeights, ModelWeights};
 use crate::graph::{Data, Tensor};
 use crate::plan::{NodeShapes, PackCache, Place, PlanCache, StagePlan};
-use crate::runtime::cpu::Values;
+use crate::runtime::cpu::{CpuBackend, CpuRunner, Values};
 use crate::runtime::profile::microseconds;
 use crate::runtime::stage::{Given, StageCall, StageRunner};
 use crate::runtime::{Profile, ProfileEntry, RunError};
@@ -32,6 +32,12 @@ impl GpuDevice {
         let device = GpuDevice::open(DevicePreference::Any)?;
         *shared = Arc::downgrade(&device);
         Ok(device)
+    }
+
+    /// Makes this the device that Sessions of this process share from now on, as long as somebody
+    /// holds it: one that [`GpuDevice::open_with`] opened with other limits, say.
+    pub fn share(self: &Arc<Self>) {
+        *lock(&SHARED) = Arc::downgrade(self);
     }
 }
 
@@ -79,9 +85,11 @@ impl GpuBackend {
         GpuBackend { weights: packs.device::<ModelWeights>().on(&self.weights.device) }
     }
 
-    /// A runner for one stage, which keeps `plans` plans.
-    pub fn runner(&self, plans: usize) -> GpuRunner {
+    /// A runner for one stage, which keeps `plans` plans; `cpu` runs what the device cannot hold.
+    pub fn runner(&self, plans: usize, cpu: &CpuBackend) -> GpuRunner {
         GpuRunner {
+            cpu: cpu.runner(plans),
+            on_cpu: false,
             weights: self.weights.clone(),
             plans: PlanCache::new(plans),
             workspace: Workspace::new(),
@@ -98,13 +106,29 @@ pub struct GpuRunner {
     workspace: Workspace,
     /// The outputs of the last run, a word an element.
     results: Vec<Vec<u32>>,
+    /// Runs the stage where the device cannot: integers above 32 bits, sizes above its limits.
+    cpu: CpuRunner,
+    /// Whether that did the last run.
+    on_cpu: bool,
 }
 
-impl StageRunner for GpuRunner {
-    fn run(
+/// Whether the processor can do what the GPU could not.
+fn is_for_cpu(error: &RunError) -> bool {
+    match error {
+        RunError::InputRange { .. } | RunError::Unsupported { device: "gpu", .. } => true,
+        RunError::Gpu(error) => matches!(
+            **error,
+            GpuError::Unfit { .. } | GpuError::Limit { .. } | GpuError::OutOfMemory { .. }
+        ),
+        _ => false,
+    }
+}
+
+impl GpuRunner {
+    fn run_on_device(
         &mut self,
         call: &StageCall<'_>,
-        states: &mut [Option<Tensor>],
+        states: &[Option<Tensor>],
         profile: Option<&mut Profile>,
     ) -> Result<(), RunError> {
         let StageCall { given, stage, bindings, .. } = *call;
@@ -115,9 +139,10 @@ impl StageRunner for GpuRunner {
             let shapes: Vec<&[usize]> = stage.inputs.iter().map(|id| given.shape(*id)).collect();
             let room = |node: &NodeShapes<'_>| lower::workspace(node, &weights.device);
             let plan = StagePlan::new(given.program, stage, bindings, &shapes, &room)?;
-            GpuStage::new(graph, plan, weights)
+            GpuStage::new(graph, stage, plan, weights)
         })?;
         compiled.run(&given, &mut self.workspace, &mut self.results)?;
+        self.on_cpu = false;
         if let Some(profile) = profile {
             let from = microseconds(from);
             let duration = microseconds(call.started.elapsed()) - from;
@@ -126,7 +151,40 @@ impl StageRunner for GpuRunner {
         Ok(())
     }
 
+    /// Runs the stage on the processor after `error`, if that may help.
+    fn run_on_cpu(
+        &mut self,
+        error: RunError,
+        call: &StageCall<'_>,
+        states: &mut [Option<Tensor>],
+        profile: Option<&mut Profile>,
+    ) -> Result<(), RunError> {
+        if !is_for_cpu(&error) {
+            return Err(error);
+        }
+        self.on_cpu = true;
+        self.cpu.run(call, states, profile)
+    }
+}
+
+impl StageRunner for GpuRunner {
+    fn run(
+        &mut self,
+        call: &StageCall<'_>,
+        states: &mut [Option<Tensor>],
+        profile: Option<&mut Profile>,
+    ) -> Result<(), RunError> {
+        let mut profile = profile;
+        match self.run_on_device(call, states, profile.as_deref_mut()) {
+            Ok(()) => Ok(()),
+            Err(error) => self.run_on_cpu(error, call, states, profile),
+        }
+    }
+
     fn output(&self, given: &Given<'_>, index: usize, tensor: &mut Tensor) {
+        if self.on_cpu {
+            return self.cpu.output(given, index, tensor);
+        }
         let latest = self.plans.latest().and_then(|plan| plan.plan().outputs.get(index));
         let (Some(operand), Some(words)) = (latest, self.results.get(index)) else { return };
         let Place::Buffer(_) = operand.place else {
@@ -144,11 +202,15 @@ impl StageRunner for GpuRunner {
     }
 
     fn plan_count(&self) -> usize {
-        self.plans.len()
+        self.plans.len() + self.cpu.plan_count()
     }
 
     fn memory(&self) -> usize {
-        self.workspace.bytes()
+        self.workspace.bytes() + self.cpu.memory()
+    }
+
+    fn was_moved(&self) -> bool {
+        self.on_cpu
     }
 }
 

@@ -1,13 +1,16 @@
 //! A planned stage with its recorded calls.
 
+use std::collections::HashMap;
+
 use super::arena::{Arena, Uploaded};
 use super::buffer::Workspace;
+use super::lower::pointwise::{self, Uses};
 use super::lower::{self, Lowering};
 use super::program::{Output, Program, Upload};
 use super::recorder::Recorder;
 use super::store::DeviceWeights;
-use crate::graph::{DType, Data, Graph, Tensor};
-use crate::plan::{Place, StagePlan};
+use crate::graph::{DType, Data, Graph, Source, Tensor, ValueId};
+use crate::plan::{Place, Stage, StagePlan};
 use crate::runtime::RunError;
 use crate::runtime::stage::Given;
 
@@ -28,9 +31,11 @@ impl GpuStage {
     /// If an operator cannot run with such operands, or the device has no room for them.
     pub fn new(
         graph: &Graph,
+        stage: &Stage,
         plan: StagePlan,
         weights: &DeviceWeights,
     ) -> Result<GpuStage, RunError> {
+        let uses = StageUses::new(graph, stage, &plan);
         let device = &weights.device;
         let mut store = weights.store();
         let arena = Arena::new(&plan)?;
@@ -42,9 +47,20 @@ impl GpuStage {
             arena,
             store: &mut store,
         };
-        for step in &plan.steps {
+        let mut first = 0;
+        while let Some(step) = plan.steps.get(first) {
+            if step.outputs.iter().all(Option::is_none) {
+                first += 1;
+                continue;
+            }
             lowering.step = Some(step);
-            lower::lower(&mut lowering)?;
+            let rest = plan.steps.get(first..).unwrap_or_default();
+            let length = pointwise::chain_length(graph, &uses, rest, first);
+            match rest.get(..length).filter(|chain| !chain.is_empty()) {
+                Some(chain) => pointwise::lower(&mut lowering, &uses, chain, first)?,
+                None => lower::lower(&mut lowering)?,
+            }
+            first += length.max(1);
         }
         let Lowering { recorder, arena, .. } = lowering;
         let calls = recorder.finish();
@@ -89,6 +105,9 @@ impl GpuStage {
             .map(|upload| Upload { offset: upload.offset, bytes: upload.bytes(given) })
             .collect();
         results.resize_with(self.outputs.len(), Vec::new);
+        if self.program.calls().is_empty() {
+            return Ok(());
+        }
         let mut outputs = Vec::with_capacity(results.len());
         for (at, result) in results.iter_mut().enumerate() {
             let (Some(Some(offset)), Some(operand)) =
@@ -101,6 +120,46 @@ impl GpuStage {
         }
         self.program.run(workspace, &uploads, &mut outputs)?;
         Ok(())
+    }
+}
+
+/// Who takes the values of a stage.
+struct StageUses<'a> {
+    graph: &'a Graph,
+    stage: &'a Stage,
+    /// The last step that takes a value or a view of it; `usize::MAX` where it outlives the stage.
+    last: HashMap<ValueId, usize>,
+}
+
+impl<'a> StageUses<'a> {
+    fn new(graph: &'a Graph, stage: &'a Stage, plan: &StagePlan) -> StageUses<'a> {
+        let mut uses = StageUses { graph, stage, last: HashMap::new() };
+        for (index, step) in plan.steps.iter().enumerate() {
+            for id in graph.node(step.node).inputs.iter().flatten() {
+                uses.last.insert(uses.root(*id), index);
+            }
+        }
+        for id in &stage.outputs {
+            uses.last.insert(uses.root(*id), usize::MAX);
+        }
+        uses
+    }
+}
+
+impl Uses for StageUses<'_> {
+    fn root(&self, mut id: ValueId) -> ValueId {
+        while let Source::Node { node, .. } = self.graph.value(id).source
+            && self.stage.nodes.binary_search(&node).is_ok()
+            && self.graph.node(node).op.is_view()
+            && let Some(input) = self.graph.node(node).inputs.first().copied().flatten()
+        {
+            id = input;
+        }
+        id
+    }
+
+    fn outlives(&self, root: ValueId, last: usize) -> bool {
+        self.last.get(&root).is_some_and(|step| *step > last)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{HostCall, HostOp, Nested, flag, input, within};
 use crate::graph::{Node, Tensor};
 use crate::ops::If;
-use crate::runtime::{RunError, Session};
+use crate::runtime::{Placement, RunError, Session};
 
 /// The Sessions of both branches.
 pub(super) struct Branches {
@@ -25,6 +25,12 @@ impl Branches {
 }
 
 impl HostOp for Branches {
+    fn placements(&self) -> Vec<Placement> {
+        let mut all = self.then_branch.placements();
+        all.extend(self.else_branch.placements());
+        all
+    }
+
     fn run(&mut self, call: &HostCall<'_>) -> Result<Vec<Tensor>, RunError> {
         let HostCall { node, inputs, .. } = *call;
         let condition = flag(node, "`condition`", input(node, inputs, 0)?)?;

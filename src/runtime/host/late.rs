@@ -3,7 +3,7 @@
 use super::{HostCall, HostOp, Nested, refuse, within};
 use crate::graph::{DType, Data, Node, Tensor};
 use crate::ops::Late;
-use crate::runtime::{RunError, Session};
+use crate::runtime::{Placement, RunError, Session};
 
 /// How many built Graphs a node keeps.
 const KEPT: usize = 16;
@@ -117,6 +117,10 @@ fn same_bits(a: &Tensor, b: &Tensor) -> bool {
 }
 
 impl HostOp for Built {
+    fn placements(&self) -> Vec<Placement> {
+        self.sessions.iter().flat_map(|(_, session)| session.placements()).collect()
+    }
+
     fn run(&mut self, call: &HostCall<'_>) -> Result<Vec<Tensor>, RunError> {
         let HostCall { node, inputs, .. } = *call;
         let Some(op) = node.op.downcast_ref::<Late>() else {

@@ -12,7 +12,7 @@ mod text;
 mod text_moves;
 
 use super::stage::Backend;
-use super::{Options, RunError, Session};
+use super::{Options, Placement, RunError, Session};
 use crate::graph::{Bindings, Graph, Node, Tensor};
 use crate::ops::{Binary, Cast, HashBuckets, If, Late, Lookup, Loop, Scan, TextVectorization};
 
@@ -23,6 +23,11 @@ pub(super) trait HostOp: Send + Sync {
     /// # Errors
     /// If the data do not suit the operator.
     fn run(&mut self, call: &HostCall<'_>) -> Result<Vec<Tensor>, RunError>;
+
+    /// What runs the nodes of the Graphs that it runs as a part of itself.
+    fn placements(&self) -> Vec<Placement> {
+        Vec::new()
+    }
 }
 
 /// One run of a host node.

@@ -4,7 +4,7 @@ use super::stack::Stack;
 use super::{HostCall, HostOp, Nested, flag, input, refuse, within};
 use crate::graph::{Bindings, DType, Data, Node, Tensor, TensorType};
 use crate::ops::Loop;
-use crate::runtime::{RunError, Session};
+use crate::runtime::{Placement, RunError, Session};
 
 /// How many rounds a loop may take: far more than any sequence has steps.
 const ROUNDS: i64 = 1 << 20;
@@ -62,6 +62,10 @@ pub(super) fn expected(ty: &TensorType, axis: usize, sizes: &Bindings) -> Vec<us
 }
 
 impl HostOp for Repeat {
+    fn placements(&self) -> Vec<Placement> {
+        self.session.placements()
+    }
+
     fn run(&mut self, call: &HostCall<'_>) -> Result<Vec<Tensor>, RunError> {
         let HostCall { node, inputs, bindings } = *call;
         let (first, carried) = (Loop::FIRST, self.op.carried);

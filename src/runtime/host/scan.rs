@@ -5,7 +5,7 @@ use super::stack::{Stack, take};
 use super::{HostCall, HostOp, Nested, input, refuse, within};
 use crate::graph::{DType, Node, Tensor};
 use crate::ops::Scan;
-use crate::runtime::{RunError, Session};
+use crate::runtime::{Placement, RunError, Session};
 
 /// The Session of a body, which keeps the plans of the sizes that it met.
 pub(super) struct Steps {
@@ -49,6 +49,10 @@ impl Steps {
 }
 
 impl HostOp for Steps {
+    fn placements(&self) -> Vec<Placement> {
+        self.session.placements()
+    }
+
     fn run(&mut self, call: &HostCall<'_>) -> Result<Vec<Tensor>, RunError> {
         let HostCall { node, inputs, bindings } = *call;
         let states = self.op.states;

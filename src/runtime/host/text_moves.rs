@@ -5,7 +5,7 @@ use std::any::TypeId;
 use super::{HostCall, HostOp, Nested, input, refuse, within};
 use crate::graph::{DType, Data, Graph, Node, Operator, Tensor, TensorType};
 use crate::ops::*;
-use crate::runtime::{RunError, Session};
+use crate::runtime::{Placement, RunError, Session};
 
 /// Whether an operator moves elements and does nothing else with them.
 pub(super) fn is_move(op: &dyn Operator) -> bool {
@@ -63,6 +63,10 @@ impl TextMove {
 }
 
 impl HostOp for TextMove {
+    fn placements(&self) -> Vec<Placement> {
+        self.session.placements()
+    }
+
     fn run(&mut self, call: &HostCall<'_>) -> Result<Vec<Tensor>, RunError> {
         let HostCall { node, inputs, .. } = *call;
         let mut texts: Vec<&str> = vec![""];

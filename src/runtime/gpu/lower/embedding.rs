@@ -1,13 +1,24 @@
 //! Embedding: rows by token id, checked on the device.
 
+use super::gather;
 use super::lowering::{GpuOp, Lowering};
+use super::view;
+use crate::graph::{Graph, Node};
 use crate::ops::Embedding;
 use crate::plan::Place;
 use crate::runtime::RunError;
-use crate::runtime::gpu::{self, StridedCopy};
+use crate::runtime::gpu;
 
 impl GpuOp for Embedding {
+    fn check(&self, _: &Node, _: &Graph) -> Result<(), String> {
+        Ok(())
+    }
+
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
+        if !lowering.is_fixed(1) {
+            // The processor names an id that is outside of a computed table.
+            return gather::take(lowering, 0, [1, 0], true);
+        }
         let (ids, table) = (lowering.input(0)?, lowering.input(1)?);
         let &[vocabulary, width] = &table.shape[..] else {
             return Err(lowering.refuse("its table does not have two dimensions".to_owned()));
@@ -17,16 +28,7 @@ impl GpuOp for Embedding {
         if let Place::Buffer(_) = ids.place {
             // The run's end reads a wrong id from here, when the buffer serves another value.
             let kept = lowering.reserve(ids.len)?;
-            let strides = [0, 0, 0, 1];
-            let shape = [1, 1, 1, count];
-            let copy = StridedCopy {
-                shape,
-                input: at,
-                input_strides: strides,
-                output: kept,
-                output_strides: strides,
-            };
-            lowering.recorder.copy(label, &copy)?;
+            view::words(lowering, ids.len, at, kept)?;
             at = kept;
         }
         lowering.mark_ids(at, vocabulary);

@@ -1,78 +1,33 @@
-//! Operators that move elements: transpose, slice, reverse, concat.
+//! Operators that move elements: transpose, slice, crop, reverse, concat, tile, pad.
 
-use super::lowering::{GpuOp, Lowering, check_rank, four, strides};
+use seqfuse_kernels::wgsl;
+
+use super::lowering::{GpuOp, Lowering};
+use super::pointwise::{MAX_RANK, check_rank};
+use super::view::{self, View, copy, eight, gather};
 use crate::graph::{Graph, Node};
-use crate::ops::{Concat, Reverse, Slice, Transpose};
+use crate::ops::{Concat, Crop, Pad, Reverse, Slice, Tile, Transpose};
 use crate::runtime::RunError;
-use crate::runtime::gpu::StridedCopy;
-
-/// A view of a value: sizes, the distance of its first element, and strides, all in words.
-#[derive(Clone, Copy, Debug)]
-struct View {
-    shape: [u32; 4],
-    first: i64,
-    strides: [i64; 4],
-}
-
-impl View {
-    /// The whole of a contiguous value.
-    fn whole(lowering: &Lowering<'_>, shape: &[usize]) -> Result<View, RunError> {
-        let refuse = || lowering.refuse("at most 4 dimensions of 32 bits are possible".to_owned());
-        let shape = four(shape).ok_or_else(refuse)?;
-        Ok(View { shape, first: 0, strides: strides(shape).map(i64::from) })
-    }
-}
-
-/// Copies what `from` shows of the value at `input` to where `to` shows the value at `output`.
-fn copy(
-    lowering: &mut Lowering<'_>,
-    (input, from): (u32, View),
-    (output, to): (u32, View),
-) -> Result<(), RunError> {
-    let label = lowering.label();
-    let narrow = |view: View| -> Option<[i32; 4]> {
-        let mut strides = [0; 4];
-        for (slot, stride) in strides.iter_mut().zip(view.strides) {
-            *slot = i32::try_from(stride).ok()?;
-        }
-        Some(strides)
-    };
-    let at = |offset: u32, view: View| u32::try_from(i64::from(offset) + view.first).ok();
-    let (Some(input), Some(output), Some(input_strides), Some(output_strides)) =
-        (at(input, from), at(output, to), narrow(from), narrow(to))
-    else {
-        return Err(lowering.refuse("its strides are above 31 bits".to_owned()));
-    };
-    let op = StridedCopy { shape: to.shape, input, input_strides, output, output_strides };
-    Ok(lowering.recorder.copy(label, &op)?)
-}
-
-/// Copies a view of input 0 into the only output.
-fn gather(lowering: &mut Lowering<'_>, view: View) -> Result<(), RunError> {
-    let (input, (output, y)) = (lowering.arena(0)?, lowering.result()?);
-    let to = View::whole(lowering, &y.shape)?;
-    copy(lowering, (input, view), (output, to))
-}
-
-/// Where axis `axis` of a value of `rank` dimensions stands among four.
-fn place(axis: usize, rank: usize) -> usize {
-    (axis + 4).saturating_sub(rank).min(3)
-}
+use crate::runtime::gpu::{Dispatch, Parameters, Shader};
 
 impl GpuOp for Transpose {
     fn check(&self, node: &Node, graph: &Graph) -> Result<(), String> {
         check_rank(graph, node)
     }
 
+    #[cfg(test)]
+    fn shaders() -> Vec<Shader> {
+        vec![view::shader()]
+    }
+
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
-        let x = lowering.input(0)?;
-        let (whole, rank) = (View::whole(lowering, &x.shape)?, x.shape.len());
-        let mut view = whole;
+        let whole = View::whole(&lowering.input(0)?.shape);
+        let mut view = whole.clone();
         for (axis, &from) in self.permutation.iter().enumerate() {
-            view.shape[place(axis, rank)] = whole.shape[place(from, rank)];
-            view.strides[place(axis, rank)] = whole.strides[place(from, rank)];
+            view.shape[axis] = whole.shape[from];
+            view.strides[axis] = whole.strides[from];
         }
-        gather(lowering, view)
+        gather(lowering, &view)
     }
 }
 
@@ -83,19 +38,27 @@ impl GpuOp for Slice {
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
         let x = lowering.input(0)?;
-        let mut view = View::whole(lowering, &x.shape)?;
+        let mut view = View::whole(&x.shape);
         for slice in &self.axes {
-            let axis = place(slice.axis, x.shape.len());
-            let (start, count) = slice.resolve(view.shape[axis] as usize);
-            view.first += start as i64 * view.strides[axis];
-            view.strides[axis] = view.strides[axis].saturating_mul(slice.step);
-            view.shape[axis] = lowering.size(count)?;
-            if count <= 1 {
-                // A step beyond the axis is taken no more than once.
-                view.strides[axis] = 0;
-            }
+            let (start, count) = slice.resolve(x.shape[slice.axis]);
+            view.slice(slice.axis, start, count, slice.step);
         }
-        gather(lowering, view)
+        gather(lowering, &view)
+    }
+}
+
+impl GpuOp for Crop {
+    fn check(&self, node: &Node, graph: &Graph) -> Result<(), String> {
+        check_rank(graph, node)
+    }
+
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
+        let mut view = View::whole(&lowering.input(0)?.shape);
+        for (axis, (&before, &after)) in self.before.iter().zip(&self.after).enumerate() {
+            let count = view.shape[axis].saturating_sub(before).saturating_sub(after);
+            view.slice(axis, before, count, 1);
+        }
+        gather(lowering, &view)
     }
 }
 
@@ -105,12 +68,27 @@ impl GpuOp for Reverse {
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
-        let x = lowering.input(0)?;
-        let mut view = View::whole(lowering, &x.shape)?;
-        let axis = place(self.axis, x.shape.len());
-        view.first += i64::from(view.shape[axis].saturating_sub(1)) * view.strides[axis];
-        view.strides[axis] = -view.strides[axis];
-        gather(lowering, view)
+        let mut view = View::whole(&lowering.input(0)?.shape);
+        let size = view.shape[self.axis];
+        view.slice(self.axis, size.saturating_sub(1), size, -1);
+        gather(lowering, &view)
+    }
+}
+
+impl GpuOp for Tile {
+    fn check(&self, node: &Node, graph: &Graph) -> Result<(), String> {
+        check_rank(graph, node)
+    }
+
+    /// An axis in front of each, along which it repeats; those of size 1 go again.
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
+        let whole = View::whole(&lowering.input(0)?.shape);
+        let mut view = View { shape: Vec::new(), first: 0, strides: Vec::new() };
+        for (axis, &repeats) in self.repeats.iter().enumerate() {
+            view.shape.extend([repeats, whole.shape[axis]]);
+            view.strides.extend([0, whole.strides[axis]]);
+        }
+        gather(lowering, &view)
     }
 }
 
@@ -120,17 +98,56 @@ impl GpuOp for Concat {
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
-        let (output, y) = lowering.result()?;
-        let whole = View::whole(lowering, &y.shape)?;
-        let axis = place(self.axis, y.shape.len());
-        let mut to = whole;
+        let (_, y) = lowering.result()?;
+        let mut to = View::whole(&y.shape);
         for slot in 0..lowering.input_count() {
-            let (x, input) = (lowering.input(slot)?, lowering.arena(slot)?);
-            let from = View::whole(lowering, &x.shape)?;
-            to.shape = from.shape;
-            copy(lowering, (input, from), (output, to))?;
-            to.first += i64::from(from.shape[axis]) * whole.strides[axis];
+            let from = View::whole(&lowering.input(slot)?.shape);
+            to.shape.clone_from(&from.shape);
+            copy(lowering, slot, &from, &to)?;
+            to.first += from.shape[self.axis] as i64 * to.strides[self.axis];
         }
         Ok(())
     }
+}
+
+impl GpuOp for Pad {
+    fn check(&self, node: &Node, graph: &Graph) -> Result<(), String> {
+        check_rank(graph, node)
+    }
+
+    #[cfg(test)]
+    fn shaders() -> Vec<Shader> {
+        vec![pad_shader()]
+    }
+
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
+        let (x, (output, y)) = (lowering.input(0)?, lowering.result()?);
+        let groups = y.len.div_ceil(256) as u64;
+        let mut call = Dispatch::new(pad_shader(), Parameters::new(), groups);
+        let input = view::source(lowering, 0, &mut call)?;
+        let value = match lowering.optional(1) {
+            Some(_) => lowering.arena(1)?,
+            None => {
+                call.constants.push(("VALUE_IS_WORD", 1));
+                0
+            }
+        };
+        if y.shape.len() > MAX_RANK {
+            return Err(lowering.refuse(format!("at most {MAX_RANK} dimensions are possible")));
+        }
+        call.parameters = Parameters::new()
+            .word(lowering.size(y.len)?)
+            .word(y.shape.len() as u32)
+            .word(input)
+            .word(output)
+            .word(value)
+            .aligned(eight(&y.shape))
+            .aligned(eight(&x.shape))
+            .aligned(eight(&self.before));
+        lowering.dispatch(call.touching(output, y.len as u64))
+    }
+}
+
+fn pad_shader() -> Shader {
+    Shader::new("pad", &[wgsl::PAD])
 }

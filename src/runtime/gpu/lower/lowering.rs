@@ -1,11 +1,14 @@
 //! What a lowering sees, and where it records.
 
-use crate::graph::{Data, Graph, Node, Operator, Tensor};
+use super::pointwise::Expression;
+use crate::graph::{DType, Data, Graph, Node, Operator, Tensor};
 use crate::plan::{NodeShapes, Operand, Place, Step, WeightId};
 use crate::runtime::RunError;
+#[cfg(test)]
+use crate::runtime::gpu::Shader;
 use crate::runtime::gpu::arena::Arena;
 use crate::runtime::gpu::store::Store;
-use crate::runtime::gpu::{GpuDevice, GpuError, Recorder, WeightRef};
+use crate::runtime::gpu::{Dispatch, GpuDevice, GpuError, Recorder, WeightRef};
 
 /// How an operator runs on the GPU.
 pub trait GpuOp: Operator + Sized {
@@ -14,7 +17,7 @@ pub trait GpuOp: Operator + Sized {
     /// # Errors
     /// The reason.
     fn check(&self, _node: &Node, _graph: &Graph) -> Result<(), String> {
-        Ok(())
+        Err("it has no GPU kernel for such types".to_owned())
     }
 
     /// The bytes that it needs while it runs, beside inputs and outputs.
@@ -22,11 +25,26 @@ pub trait GpuOp: Operator + Sized {
         0
     }
 
+    /// What it makes of an element of each input, if it is element-wise for such types; it then needs
+    /// nothing else.
+    fn expression(&self, _inputs: &[Option<DType>], _output: DType) -> Option<Expression> {
+        None
+    }
+
+    /// Samples of the kernels that it brings along, one for each form that its text can take, for
+    /// the test that validates them.
+    #[cfg(test)]
+    fn shaders() -> Vec<Shader> {
+        Vec::new()
+    }
+
     /// Records the calls for known sizes and places.
     ///
     /// # Errors
     /// If the operator cannot run with such operands.
-    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError>;
+    fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
+        Err(lowering.refuse("it has no GPU kernel for such types".to_owned()))
+    }
 }
 
 /// What a lowering sees.
@@ -162,9 +180,20 @@ impl<'a> Lowering<'a> {
         slots: &[usize],
         pack: impl FnOnce(&[Option<&Tensor>]) -> Result<Vec<Vec<f32>>, GpuError>,
     ) -> Result<Vec<WeightRef>, RunError> {
-        let mut sources = Vec::with_capacity(slots.len());
-        for &slot in slots {
-            sources.push(match self.optional(slot).map(|operand| &operand.place) {
+        let operands: Vec<Option<&Operand>> =
+            slots.iter().map(|&slot| self.optional(slot)).collect();
+        self.packed_operands(form, &operands, pack)
+    }
+
+    fn packed_operands(
+        &mut self,
+        form: &'static str,
+        operands: &[Option<&Operand>],
+        pack: impl FnOnce(&[Option<&Tensor>]) -> Result<Vec<Vec<f32>>, GpuError>,
+    ) -> Result<Vec<WeightRef>, RunError> {
+        let mut sources = Vec::with_capacity(operands.len());
+        for operand in operands {
+            sources.push(match operand.map(|operand| &operand.place) {
                 None => (WeightId::Absent, None),
                 Some(place) => match (WeightId::of(place), place) {
                     (Some(id), Place::Constant(tensor)) => (id, Some(tensor.clone())),
@@ -172,16 +201,26 @@ impl<'a> Lowering<'a> {
                         (id, Some(self.graph.variable(*variable).value.clone()))
                     }
                     _ => {
-                        let name = self.input_name(slot);
-                        let reason =
-                            format!("input `{name}` must be a weight, not a computed value");
-                        return Err(self.refuse(reason));
+                        let reason = "an input must be a weight, not a computed value";
+                        return Err(self.refuse(reason.to_owned()));
                     }
                 },
             });
         }
         let label = self.label();
         Ok(self.store.get(self.device, label, form, &sources, pack)?)
+    }
+
+    /// Operands that are the same in every run as they are, a word an element, in one buffer.
+    ///
+    /// # Errors
+    /// As [`plain`](Self::plain).
+    pub fn plain_operands(&mut self, operands: &[&Operand]) -> Result<Vec<WeightRef>, RunError> {
+        let label = self.label();
+        let operands: Vec<Option<&Operand>> = operands.iter().copied().map(Some).collect();
+        self.packed_operands("plain", &operands, |tensors| {
+            tensors.iter().flatten().map(|tensor| words(label, tensor)).collect()
+        })
     }
 
     /// The tensors in `slots` as they are, a word an element; those in empty slots are left out.
@@ -195,6 +234,15 @@ impl<'a> Lowering<'a> {
         })
     }
 
+    /// Records a call of an own kernel under the node's name.
+    ///
+    /// # Errors
+    /// If sizes are beyond what the device counts, or the kernel cannot be compiled.
+    pub fn dispatch(&mut self, op: Dispatch) -> Result<(), RunError> {
+        let label = self.label();
+        Ok(self.recorder.dispatch(label, op)?)
+    }
+
     /// The error that this node cannot run on the GPU.
     pub fn refuse(&self, reason: String) -> RunError {
         let (node, op) = self
@@ -205,7 +253,7 @@ impl<'a> Lowering<'a> {
 }
 
 /// The elements of a tensor as words, carried as `f32`.
-fn words(label: &str, tensor: &Tensor) -> Result<Vec<f32>, GpuError> {
+pub fn words(label: &str, tensor: &Tensor) -> Result<Vec<f32>, GpuError> {
     let integer = |&value: &i64| match i32::try_from(value) {
         Ok(value) => Ok(f32::from_bits(value.cast_unsigned())),
         Err(_) => Err(GpuError::arguments(label, format!("the integer {value} is above 32 bits"))),
@@ -230,35 +278,4 @@ fn words(label: &str, tensor: &Tensor) -> Result<Vec<f32>, GpuError> {
 pub fn floats<'t>(tensors: &[Option<&'t Tensor>], index: usize) -> Option<&'t [f32]> {
     let tensor: Option<&'t Tensor> = tensors.get(index).copied().flatten();
     tensor.and_then(Tensor::as_f32)
-}
-
-/// Sizes of up to 4 dimensions, leading ones 1.
-pub fn four(shape: &[usize]) -> Option<[u32; 4]> {
-    let mut sizes = [1; 4];
-    let first = 4usize.checked_sub(shape.len())?;
-    for (slot, &size) in sizes.iter_mut().skip(first).zip(shape) {
-        *slot = u32::try_from(size).ok()?;
-    }
-    Some(sizes)
-}
-
-/// The strides of contiguous elements.
-pub fn strides(shape: [u32; 4]) -> [u32; 4] {
-    let mut strides = [1u32; 4];
-    for axis in (0..3).rev() {
-        strides[axis] = strides[axis + 1].saturating_mul(shape[axis + 1]);
-    }
-    strides
-}
-
-/// Refuses a value of more dimensions than the kernels count.
-///
-/// # Errors
-/// The reason.
-pub fn check_rank(graph: &Graph, node: &Node) -> Result<(), String> {
-    let values = node.inputs.iter().flatten().chain(&node.outputs);
-    match values.map(|id| graph.ty(*id).rank()).max() {
-        Some(rank) if rank > 4 => Err(format!("it has {rank} dimensions, at most 4 are possible")),
-        _ => Ok(()),
-    }
 }

@@ -1,10 +1,13 @@
-//! LSTM and GRU: a matrix product for the inputs of all steps, and one call for the recurrence.
+//! Keras's recurrent layers: a matrix product for the inputs of all steps, and one call for the
+//! recurrence. A plain layer, and activations that the kernels of LSTM and GRU do not number, take a
+//! call for each direction, see [`general_recurrent`].
 
 use super::activate;
+use super::general_recurrent::{self, Form};
 use super::lowering::{GpuOp, Lowering, floats};
 use crate::graph::{Graph, Node, Tensor};
 use crate::ops::recurrent::{CellSlots, MASK};
-use crate::ops::{Activation, Direction, Gru, Lstm};
+use crate::ops::{Activation, Direction, Gru, Lstm, RecurrentCell, ScaledActivation, SimpleRnn};
 use crate::plan::NodeShapes;
 use crate::runtime::RunError;
 use crate::runtime::gpu::packing::{InputWeights, pack_projection, pack_recurrent};
@@ -15,10 +18,10 @@ use crate::runtime::gpu::{
 /// Words between the projected inputs and the scratch memory behind them: 256 bytes.
 const ALIGNMENT: usize = 64;
 
-/// What LSTM and GRU have in common.
+/// What the layers have in common.
 #[derive(Clone, Copy, Debug)]
 struct Layer {
-    cell: Cell,
+    cell: RecurrentCell,
     /// The form of the packed weights.
     form: &'static str,
     slots: CellSlots,
@@ -32,7 +35,7 @@ struct Layer {
 impl From<&Lstm> for Layer {
     fn from(op: &Lstm) -> Layer {
         Layer {
-            cell: Cell::Lstm,
+            cell: RecurrentCell::Lstm,
             form: "lstm",
             slots: Lstm::SLOTS,
             units: op.units,
@@ -47,7 +50,7 @@ impl From<&Lstm> for Layer {
 impl From<&Gru> for Layer {
     fn from(op: &Gru) -> Layer {
         Layer {
-            cell: Cell::Gru { reset_after: op.reset_after },
+            cell: RecurrentCell::Gru { reset_after: op.reset_after },
             form: if op.reset_after { "gru, reset after" } else { "gru" },
             slots: Gru::SLOTS,
             units: op.units,
@@ -59,11 +62,27 @@ impl From<&Gru> for Layer {
     }
 }
 
+impl From<&SimpleRnn> for Layer {
+    fn from(op: &SimpleRnn) -> Layer {
+        Layer {
+            cell: RecurrentCell::SimpleRnn,
+            form: "simple_rnn",
+            slots: SimpleRnn::SLOTS,
+            units: op.units,
+            direction: op.direction,
+            activation: op.activation,
+            recurrent_activation: Activation::Linear,
+            zero_output_for_mask: op.zero_output_for_mask,
+        }
+    }
+}
+
 macro_rules! gpu_op {
     ($($op:ty),*) => {$(
         impl GpuOp for $op {
             fn check(&self, _: &Node, _: &Graph) -> Result<(), String> {
-                Layer::from(self).config().map(|_| ())
+                let layer = Layer::from(self);
+                layer.config().map(|_| ()).or_else(|_| layer.general(0).check())
             }
 
             fn workspace(&self, node: &NodeShapes<'_>, device: &GpuDevice) -> usize {
@@ -76,31 +95,80 @@ macro_rules! gpu_op {
         }
     )*};
 }
-gpu_op!(Lstm, Gru);
+gpu_op!(Lstm, Gru, SimpleRnn);
 
 impl Layer {
+    /// What the kernels of their own that LSTM and GRU have are compiled for.
     fn config(&self) -> Result<RecurrentConfig, String> {
         let known = |activation| {
             activate::elementwise(activation)
                 .ok_or_else(|| format!("activation {activation:?} has no GPU kernel in a cell"))
         };
+        let cell = match self.cell {
+            RecurrentCell::Lstm => Cell::Lstm,
+            RecurrentCell::Gru { reset_after } => Cell::Gru { reset_after },
+            RecurrentCell::SimpleRnn => return Err("it has no kernel of its own".to_owned()),
+        };
         Ok(RecurrentConfig {
-            cell: self.cell,
+            cell,
             units: u32::try_from(self.units).map_err(|_| "it has too many units".to_owned())?,
             activation: known(self.activation)?,
             recurrent_activation: known(self.recurrent_activation)?,
         })
     }
 
+    fn is_backward(&self, index: usize) -> bool {
+        index == 1 || self.direction == Direction::Backward
+    }
+
+    /// One direction for the kernel of every form.
+    fn general(&self, index: usize) -> Form {
+        let activation = ScaledActivation::plain(self.activation);
+        Form {
+            cell: self.cell,
+            units: self.units,
+            gate: ScaledActivation::plain(self.recurrent_activation),
+            candidate: activation,
+            output: activation,
+            clip: None,
+            coupled: false,
+            backward: self.is_backward(index),
+            zero_output_for_mask: self.zero_output_for_mask,
+        }
+    }
+
+    fn lower_general(&self, lowering: &mut Lowering<'_>, workspace: u32) -> Result<(), RunError> {
+        let (slots, width) = (self.slots, self.direction.count() * self.units);
+        let has_c = slots.states > 1;
+        for index in 0..self.direction.count() {
+            let columns = lowering.size(index * self.units)?;
+            let from = |target: Option<u32>| target.map(|offset| offset + columns);
+            let last_state = |at| lowering.output(slots.final_state(index, at));
+            let places = general_recurrent::Places {
+                kernel: slots.kernel(index),
+                bias: slots.bias(index),
+                mask: MASK,
+                states: [Some(slots.state(index, 0)), has_c.then(|| slots.state(index, 1))],
+                peepholes: None,
+                sequence: (from(lowering.output(0)), width),
+                last: (from(lowering.output(1)), width),
+                finals: [last_state(0), if has_c { last_state(1) } else { None }],
+            };
+            self.general(index).record(lowering, &places, workspace)?;
+        }
+        Ok(())
+    }
+
     /// Words of the projected inputs of `steps` rows and steps.
     fn projected(&self, steps: usize) -> usize {
-        let columns = self.direction.count() * self.cell.gates() as usize * self.units;
+        let columns = self.direction.count() * self.cell.gates() * self.units;
         steps.saturating_mul(columns)
     }
 
     fn workspace(&self, node: &NodeShapes<'_>, device: &GpuDevice) -> usize {
         let shape = node.inputs.first().and_then(|x| x.as_ref()?.shape()).unwrap_or_default();
-        let (&[batch, time, _], Ok(config)) = (&shape[..], self.config()) else { return 0 };
+        let &[batch, time, _] = &shape[..] else { return 0 };
+        let Ok(config) = self.config() else { return self.general(0).workspace(batch, time) };
         let batch_words = u32::try_from(batch).unwrap_or(u32::MAX);
         let scratch = config.scratch_words(device, batch_words, self.direction.count() as u32);
         let projected = self.projected(batch.saturating_mul(time));
@@ -109,7 +177,6 @@ impl Layer {
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
-        let config = self.config().map_err(|reason| lowering.refuse(reason))?;
         let x = lowering.input(0)?;
         let &[batch, time, features] = &x.shape[..] else {
             return Err(lowering.refuse("its input does not have three dimensions".to_owned()));
@@ -117,7 +184,8 @@ impl Layer {
         let Some(workspace) = lowering.workspace() else {
             return Err(lowering.refuse("it was given no workspace".to_owned()));
         };
-        let (label, weights) = (lowering.label(), self.weights(lowering, features)?);
+        let Ok(config) = self.config() else { return self.lower_general(lowering, workspace) };
+        let (label, weights) = (lowering.label(), self.weights(lowering, config.cell, features)?);
         let count = self.direction.count();
         let columns = lowering.size(self.projected(1))?;
         let a = lowering.arena(0)?;
@@ -166,7 +234,7 @@ impl Layer {
         let initial_c = if has_c { state(lowering, 1)? } else { None };
         let last_state = |at| lowering.output(self.slots.final_state(index, at));
         Ok(RecurrentDirection {
-            backward: index == 1 || self.direction == Direction::Backward,
+            backward: self.is_backward(index),
             initial_h,
             initial_c,
             sequence: lowering.output(0).map(|at| at + columns),
@@ -181,6 +249,7 @@ impl Layer {
     fn weights(
         &self,
         lowering: &mut Lowering<'_>,
+        cell: Cell,
         features: usize,
     ) -> Result<Vec<WeightRef>, RunError> {
         let count = self.direction.count();
@@ -189,11 +258,12 @@ impl Layer {
             [slots.kernel(direction), slots.recurrent_kernel(direction), slots.bias(direction)]
         });
         let slots: Vec<usize> = slots.collect();
-        lowering.packed(self.form, &slots, |tensors| self.pack(features, tensors))
+        lowering.packed(self.form, &slots, |tensors| self.pack(cell, features, tensors))
     }
 
     fn pack(
         &self,
+        cell: Cell,
         features: usize,
         tensors: &[Option<&Tensor>],
     ) -> Result<Vec<Vec<f32>>, GpuError> {
@@ -205,11 +275,11 @@ impl Layer {
                 bias: of(direction, 2),
             })
             .collect();
-        let projection = pack_projection(self.cell, features, self.units, &inputs)?;
+        let projection = pack_projection(cell, features, self.units, &inputs)?;
         let mut parts = vec![projection.kernel, projection.bias];
         for direction in 0..count {
             let kernel = of(direction, 1).unwrap_or_default();
-            parts.push(pack_recurrent(self.cell, self.units, kernel, of(direction, 2))?);
+            parts.push(pack_recurrent(cell, self.units, kernel, of(direction, 2))?);
         }
         Ok(parts)
     }

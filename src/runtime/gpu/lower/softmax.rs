@@ -1,26 +1,46 @@
-//! Softmax over the last axis.
+//! Softmax over an axis, and its logarithm.
 
+use seqfuse_kernels::wgsl;
+
+use super::lines::{self, Lines};
 use super::lowering::{GpuOp, Lowering};
 use crate::graph::{Graph, Node};
 use crate::ops::Softmax;
 use crate::runtime::RunError;
+use crate::runtime::gpu::Shader;
+
+fn shader() -> Shader {
+    lines::shader("softmax", &[wgsl::SOFTMAX_LINES])
+}
+
+/// Records a softmax along lines, or its logarithm; `output` may be `input`.
+///
+/// # Errors
+/// If sizes are beyond what the device counts.
+pub fn record(
+    lowering: &mut Lowering<'_>,
+    lines: Lines,
+    log: bool,
+    [input, output]: [u32; 2],
+) -> Result<(), RunError> {
+    let mut call = lines.call(lowering, shader(), &[input, output])?;
+    call.constants.push(("LOGARITHM", log.into()));
+    lowering.dispatch(call.touching(input, lines.elements()).touching(output, lines.elements()))
+}
 
 impl GpuOp for Softmax {
-    fn check(&self, node: &Node, graph: &Graph) -> Result<(), String> {
-        let rank = node.outputs.first().map_or(0, |id| graph.ty(*id).rank());
-        match (self.log, self.axis + 1 == rank) {
-            (true, _) => Err("the logarithm of softmax has no GPU kernel".to_owned()),
-            (_, false) => Err("softmax over another axis than the last has no kernel".to_owned()),
-            (false, true) => Ok(()),
-        }
+    fn check(&self, _: &Node, _: &Graph) -> Result<(), String> {
+        Ok(())
+    }
+
+    #[cfg(test)]
+    fn shaders() -> Vec<Shader> {
+        vec![shader()]
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
         let (x, input) = (lowering.input(0)?, lowering.arena(0)?);
-        let width = x.shape.last().copied().unwrap_or(1);
-        let rows = lowering.size(x.len.checked_div(width).unwrap_or(0))?;
-        let (label, output) = (lowering.label(), lowering.result()?.0);
-        let width = lowering.size(width)?;
-        Ok(lowering.recorder.softmax(label, rows, width, input, output)?)
+        let places = [input, lowering.result()?.0];
+        record(lowering, Lines::along(&x.shape, self.axis, 1), self.log, places)
     }
 }

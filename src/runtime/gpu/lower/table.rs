@@ -2,22 +2,39 @@
 
 use std::any::TypeId;
 
+use super::pointwise::{self, Expression};
 use super::{GpuOp, Lowering};
-use crate::graph::{DType, Graph, Node, Operator};
+use crate::graph::{DType, Data, Graph, Node, Operator};
 use crate::ops::*;
 use crate::plan::NodeShapes;
 use crate::runtime::RunError;
 use crate::runtime::gpu::GpuDevice;
+#[cfg(test)]
+use crate::runtime::gpu::Shader;
+
+/// What an element-wise operator makes of an element, by the types of its inputs and its output.
+type ExpressionOf = fn(&dyn Operator, &[Option<DType>], DType) -> Option<Expression>;
 
 struct Entry {
     id: fn() -> TypeId,
     check: fn(&Node, &Graph) -> Result<(), String>,
+    expression: ExpressionOf,
     workspace: fn(&NodeShapes<'_>, &GpuDevice) -> usize,
     lower: fn(&dyn Operator, &mut Lowering<'_>) -> Result<(), RunError>,
+    #[cfg(test)]
+    shaders: fn() -> Vec<Shader>,
 }
 
 fn check_as<T: GpuOp>(node: &Node, graph: &Graph) -> Result<(), String> {
     node.op.downcast_ref::<T>().map_or(Ok(()), |op| op.check(node, graph))
+}
+
+fn expression_of<T: GpuOp>(
+    op: &dyn Operator,
+    inputs: &[Option<DType>],
+    output: DType,
+) -> Option<Expression> {
+    op.downcast_ref::<T>()?.expression(inputs, output)
 }
 
 fn workspace_of<T: GpuOp>(node: &NodeShapes<'_>, device: &GpuDevice) -> usize {
@@ -36,12 +53,63 @@ macro_rules! table {
         static TABLE: &[Entry] = &[$(Entry {
             id: TypeId::of::<$op>,
             check: check_as::<$op>,
+            expression: expression_of::<$op>,
             workspace: workspace_of::<$op>,
             lower: lower_as::<$op>,
+            #[cfg(test)]
+            shaders: <$op as GpuOp>::shaders,
         }),*];
     };
 }
-table!(Activate, Binary, Concat, Dense, Embedding, Gru, Lstm, Reverse, Slice, Softmax, Transpose);
+table!(
+    Activate,
+    Arange,
+    ArgReduce,
+    Attention,
+    Bincount,
+    Binary,
+    BroadcastTo,
+    Cast,
+    Concat,
+    Conv,
+    Crop,
+    Cumsum,
+    Dense,
+    Embedding,
+    Expand,
+    FullLike,
+    GatherNd,
+    GeneralRecurrent,
+    GlobalPool,
+    Gru,
+    LayerNorm,
+    Lstm,
+    MatMul,
+    OneHot,
+    Pad,
+    Reduce,
+    Reverse,
+    ReverseSequence,
+    ScatterElements,
+    ScatterNd,
+    Select,
+    SimpleRnn,
+    Slice,
+    Softmax,
+    Take,
+    TakeAlongAxis,
+    Tile,
+    TopK,
+    Transpose,
+    Unary,
+    WindowPool,
+);
+
+/// Samples of the kernels that operators bring along.
+#[cfg(test)]
+pub fn shaders() -> Vec<Shader> {
+    TABLE.iter().flat_map(|entry| (entry.shaders)()).collect()
+}
 
 fn find(op: &dyn Operator) -> Option<&'static Entry> {
     let id = op.type_id();
@@ -53,25 +121,25 @@ pub fn supports(op: &dyn Operator) -> bool {
     op.is_view() || find(op).is_some()
 }
 
-/// Checks that the GPU has kernels for every node that does not run on the host.
+/// Checks that the GPU has a kernel for a node that does not run on the host, or needs none.
 ///
 /// # Errors
-/// The first node that it has none for.
-pub fn check(graph: &Graph) -> Result<(), RunError> {
-    for node in graph.nodes().iter().filter(|node| !graph.on_host(node)) {
-        let checked = check_types(graph, node).and_then(|()| check_node(graph, node));
-        checked.map_err(|reason| RunError::Unsupported {
-            node: node.name.clone(),
-            op: node.op.name(),
-            device: "gpu",
-            reason: format!("{reason}; run the model on the CPU"),
-        })?;
-    }
-    Ok(())
+/// What it has none for.
+pub fn check(graph: &Graph, node: &Node) -> Result<(), String> {
+    check_types(graph, node)?;
+    check_constants(graph, node)?;
+    check_node(graph, node)
+}
+
+/// What an element-wise node makes of an element.
+pub fn expression(graph: &Graph, node: &Node) -> Option<Expression> {
+    let (inputs, output) = pointwise::types(graph, node);
+    (find(&*node.op)?.expression)(&*node.op, &inputs, output?)
 }
 
 fn check_node(graph: &Graph, node: &Node) -> Result<(), String> {
     match find(&*node.op) {
+        Some(_) if expression(graph, node).is_some() => pointwise::check_rank(graph, node),
         Some(entry) => (entry.check)(node, graph),
         None if supports(&*node.op) => Ok(()),
         None => Err("it has no GPU kernel".to_owned()),
@@ -86,6 +154,20 @@ fn check_types(graph: &Graph, node: &Node) -> Result<(), String> {
         None => Ok(()),
         Some(dtype) => Err(format!("it has no GPU kernel for {dtype}")),
     }
+}
+
+/// An integer of 64 bits is a word there: constants must fit it. Those of a run are looked at when
+/// they are uploaded.
+fn check_constants(graph: &Graph, node: &Node) -> Result<(), String> {
+    for id in node.inputs.iter().flatten() {
+        let Some(tensor) = graph.fixed(*id) else { continue };
+        if let Data::I64(values) = tensor.data()
+            && let Some(value) = values.iter().find(|value| i32::try_from(**value).is_err())
+        {
+            return Err(format!("the integer {value} is above the 32 bits of a GPU kernel"));
+        }
+    }
+    Ok(())
 }
 
 /// The bytes that a node needs while it runs, beside inputs and outputs.

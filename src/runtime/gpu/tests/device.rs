@@ -54,7 +54,7 @@ fn a_lost_device_gives_errors_and_no_panic() {
     device.destroy();
     assert!(matches!(run(&mut program), Err(GpuError::Lost { .. })));
     assert!(matches!(
-        Recorder::new(&device).softmax("softmax", 1, 1, 0, 0),
+        Recorder::new(&device).activation("tanh", ActivationKind::Tanh.into(), 1, 0, 0),
         Err(GpuError::Lost { .. })
     ));
 }

@@ -4,18 +4,20 @@ use super::*;
 fn doubling(device: &Arc<GpuDevice>, count: u32) -> Program {
     let weights = WeightsBuilder::new(device).finish(device).unwrap();
     let mut recorder = Recorder::new(device);
-    let strides = [0, 0, 0, 1];
-    let op = Binary {
-        op: BinaryOp::Add,
-        integers: false,
-        shape: [1, 1, 1, count],
-        a: 0,
-        a_strides: strides,
-        b: BMatrix::Arena(0),
-        b_strides: strides,
-        output: 0,
-    };
-    recorder.binary("double", &op).unwrap();
+    let shader = Shader::new(
+        "double",
+        &["struct Params { row_width: u32, count: u32 }
+           @compute @workgroup_size(64)
+           fn main(
+               @builtin(workgroup_id) group: vec3<u32>,
+               @builtin(local_invocation_index) lane: u32,
+           ) {
+               let i = (group.y * p.row_width + group.x) * 64u + lane;
+               if i < p.count { arena[i] = bits(2.0 * float(arena[i])); }
+           }"],
+    );
+    let call = Dispatch::new(shader, Parameters::new().word(count), count.div_ceil(64).into());
+    recorder.dispatch("double", call.touching(0, count.into())).unwrap();
     Program::new(Arc::clone(device), weights, recorder.finish()).unwrap()
 }
 
@@ -123,4 +125,43 @@ fn sessions_of_several_threads_share_a_device() {
             });
         }
     });
+}
+
+/// Counts `rounds` rounds of two loops in each of 4 threads.
+fn counting(device: &Arc<GpuDevice>, rounds: u32) -> Result<Vec<f32>, GpuError> {
+    let shader = Shader::new(
+        "count",
+        &["struct Params { row_width: u32, rounds: u32 }
+           @compute @workgroup_size(4)
+           fn main(@builtin(local_invocation_index) lane: u32) {
+               var count = 0u;
+               for (var i = 0u; i < p.rounds / 100u; i++) {
+                   for (var k = 0u; k < 99u; k++) { count = (count + arena[4u + (i + k) % 2u]); }
+               }
+               arena[lane] = count;
+           }"],
+    );
+    let mut recorder = Recorder::new(device);
+    let call = Dispatch::new(shader, Parameters::new().word(rounds), 1);
+    recorder.dispatch("count", call.touching(0, 6).rounds(rounds.into()))?;
+    let weights = WeightsBuilder::new(device).finish(device)?;
+    let mut layout = Layout::default();
+    layout.region(3);
+    layout.inputs.push((4, bytemuck::cast_slice(&[1u32, 1]).to_vec()));
+    Ok(run(device, &weights, recorder.finish(), &layout, &[(0, 4)])?.remove(0))
+}
+
+#[test]
+fn loops_run_to_their_end_or_are_refused() {
+    let Some(device) = device(false) else { return };
+    for rounds in [100, 10_000, 60_000, 1_000_000] {
+        match counting(&device, rounds) {
+            Ok(counts) => {
+                let expected = rounds / 100 * 99;
+                assert!(counts.iter().all(|count| count.to_bits() == expected), "{counts:?}");
+            }
+            Err(GpuError::Limit { .. }) => assert!(u64::from(rounds) > device.max_rounds()),
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
