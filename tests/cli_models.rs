@@ -236,8 +236,8 @@ fn stages_for_the_gpu_name_what_the_cpu_runs_and_why() {
     assert!(whole.contains("Stage 1 (gpu)") && !whole.contains("because the GPU"), "{whole}");
     let text = gpu(TEXT_MODEL);
     assert!(text.contains("Stage 1 (host)") && text.contains("Stage 2 (gpu)"), "{text}");
-    let mixed = gpu("tests/fixtures/recurrent/gru_every_activation.keras");
-    assert!(mixed.contains("(cpu)") && mixed.contains("because the GPU lacks it"), "{mixed}");
+    let mixed = gpu("tests/fixtures/onnx/microsoft/MatMulInteger.onnx");
+    assert!(mixed.contains("(cpu)") && mixed.contains("no GPU kernel for u8"), "{mixed}");
     let document = json(&[
         "inspect",
         "models/sentiment-lstm.json",

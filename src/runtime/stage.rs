@@ -225,12 +225,33 @@ pub(crate) enum StageDevice {
 
 impl StageDevice {
     /// What the device lacks for a node that does not run on the host.
+    #[cfg(feature = "gpu")]
     pub(crate) fn lacks(self, graph: &Graph, node: &Node) -> Option<String> {
         match self {
             StageDevice::Cpu => None,
-            #[cfg(feature = "gpu")]
             StageDevice::Gpu => super::gpu::lower::check(graph, node).err(),
         }
+    }
+
+    /// What the device lacks: without the GPU's kernels it is the processor, which has all.
+    #[cfg(not(feature = "gpu"))]
+    pub(crate) fn lacks(self, _: &Graph, _: &Node) -> Option<String> {
+        None
+    }
+
+    /// Why the processor runs a node, where the device is another.
+    #[cfg(feature = "gpu")]
+    fn reason(self, graph: &Graph, node: &Node) -> Option<String> {
+        match self {
+            StageDevice::Cpu => None,
+            StageDevice::Gpu => self.lacks(graph, node).or_else(|| Some(OF_SIZES.to_owned())),
+        }
+    }
+
+    /// Why the processor runs a node: there is nothing else.
+    #[cfg(not(feature = "gpu"))]
+    fn reason(self, _: &Graph, _: &Node) -> Option<String> {
+        None
     }
 
     /// Cuts a Graph into stages.
@@ -262,13 +283,7 @@ impl StageDevice {
             let place = self.place_of(stage.place);
             stage.nodes.clone().into_iter().map(move |id| {
                 let node = graph.node(id);
-                let reason = match (self, place) {
-                    (StageDevice::Cpu, _) | (_, Placed::Gpu | Placed::Host) => None,
-                    #[cfg(feature = "gpu")]
-                    (StageDevice::Gpu, Placed::Cpu) => {
-                        self.lacks(graph, node).or_else(|| Some(OF_SIZES.to_owned()))
-                    }
-                };
+                let reason = if place == Placed::Cpu { self.reason(graph, node) } else { None };
                 let is_view = node.op.is_view() && place != Placed::Host;
                 let place = (!is_view).then_some(place);
                 Placement { node: node.name.clone(), op: node.op.name(), place, reason }

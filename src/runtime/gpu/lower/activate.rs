@@ -31,9 +31,8 @@ impl GpuOp for Activate {
         let others =
             [relu(None), relu(Some(2.0)), Activation::Threshold { threshold: 0.5, value: 0.25 }];
         let texts = kinds.into_iter().chain(others.into_iter().map(expression));
-        let of = |text: String| {
-            super::pointwise::sample(&Expression::new(text), &[DType::F32], DType::F32)
-        };
+        let of =
+            |text: String| super::body::sample(&Expression::new(text), &[DType::F32], DType::F32);
         texts.flatten().map(of).chain([rows_shader()]).collect()
     }
 

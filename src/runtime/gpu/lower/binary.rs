@@ -46,14 +46,14 @@ impl GpuOp for Binary {
             Xor,
         ];
         let of = |kind: BinaryKind| {
-            let found = super::pointwise::samples;
+            let found = super::body::samples;
             match kind.gives_bool() {
                 true => found(&Binary { kind }, 2, Some(DType::Bool)),
                 false => [DType::F32, DType::I32, DType::I64]
                     .into_iter()
                     .filter_map(|dtype| {
                         let expression = Binary { kind }.expression(&[Some(dtype); 2], dtype)?;
-                        Some(super::pointwise::sample(&expression, &[dtype; 2], dtype))
+                        Some(super::body::sample(&expression, &[dtype; 2], dtype))
                     })
                     .collect(),
             }

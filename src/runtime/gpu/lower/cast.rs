@@ -27,7 +27,7 @@ impl GpuOp for Cast {
 
     #[cfg(test)]
     fn shaders() -> Vec<Shader> {
-        let of = |to| super::pointwise::samples(&Cast { to }, 1, Some(to));
+        let of = |to| super::body::samples(&Cast { to }, 1, Some(to));
         [F32, I32, I64, Bool].into_iter().flat_map(of).collect()
     }
 }

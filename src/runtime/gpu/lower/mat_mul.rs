@@ -1,7 +1,7 @@
 //! Products of computed matrices, whose leading dimensions broadcast.
 
 use super::lowering::{GpuOp, Lowering};
-use super::pointwise::{broadcast, merge};
+use super::strides::{broadcast, merge};
 use crate::graph::{Graph, Node};
 use crate::ops::MatMul;
 use crate::runtime::RunError;
@@ -12,13 +12,60 @@ const RUNS: usize = 1024;
 /// Matrices of a run at most, a dimension of the grid.
 const BATCH: usize = 65535;
 
+/// The products as runs of equally spaced factors.
+struct Runs {
+    /// The sizes of the axes that count the runs.
+    shape: Vec<usize>,
+    /// Words from one run to the next, along each of them, of both factors and the product.
+    strides: [Vec<usize>; 3],
+    /// The products of a run.
+    batch: usize,
+    /// Words from one product of a run to the next.
+    steps: [usize; 3],
+}
+
+impl Runs {
+    /// For factors with the leading shapes `left` and `right`, which broadcast to `leading`; `sizes`
+    /// are the words of a left factor, a right one and a product.
+    fn new(left: &[usize], right: &[usize], leading: &[usize], sizes: [usize; 3]) -> Runs {
+        let shapes = [left, right, leading].into_iter().zip(sizes);
+        let strides = shapes.map(|(shape, size)| {
+            broadcast(shape, leading).iter().map(|stride| stride * size).collect()
+        });
+        let (mut shape, merged) = merge(leading, strides.collect());
+        let batch = shape.pop().unwrap_or(1);
+        let mut strides: [Vec<usize>; 3] = Default::default();
+        let mut steps = [0; 3];
+        for ((own, step), merged) in strides.iter_mut().zip(&mut steps).zip(merged) {
+            *own = merged;
+            *step = own.pop().unwrap_or(0);
+        }
+        Runs { shape, strides, batch, steps }
+    }
+
+    fn count(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Words to product `first` of run `run`, in factor or product `which`.
+    fn start(&self, run: usize, first: usize, which: usize) -> usize {
+        let mut rest = run;
+        let mut words = first * self.steps[which];
+        for (&size, &stride) in self.shape.iter().zip(&self.strides[which]).rev() {
+            words += rest % size * stride;
+            rest /= size;
+        }
+        words
+    }
+}
+
 impl GpuOp for MatMul {
     fn check(&self, _: &Node, _: &Graph) -> Result<(), String> {
         Ok(())
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
-        let (a, b, (output, y)) = (lowering.input(0)?, lowering.input(1)?, lowering.result()?);
+        let (a, b, (_, y)) = (lowering.input(0)?, lowering.input(1)?, lowering.result()?);
         let ([left @ .., rows, depth], [right @ .., _, columns]) = (&a.shape[..], &b.shape[..])
         else {
             return Err(lowering.refuse("its inputs are no matrices".to_owned()));
@@ -26,78 +73,65 @@ impl GpuOp for MatMul {
         if y.len == 0 {
             return Ok(());
         }
-        let (mut rows, mut leading) = (*rows, y.shape[..y.shape.len() - 2].to_vec());
-        if right.iter().all(|&n| n == 1) && left.len() >= right.len() {
+        let (depth, columns) = (*depth, *columns);
+        let shared = right.iter().all(|&n| n == 1) && left.len() >= right.len();
+        let (rows, runs) = match shared {
             // One right factor for all: the leading axes are more rows.
-            rows *= left.iter().product::<usize>();
-            leading.clear();
-        }
-        let sizes = [rows * depth, depth * columns, rows * columns];
-        let own = |shape: &[usize], size: usize| -> Vec<usize> {
-            broadcast(shape, &leading).iter().map(|stride| stride * size).collect()
-        };
-        let strides = match leading.is_empty() {
-            true => vec![Vec::new(); 3],
-            false => vec![own(left, sizes[0]), own(right, sizes[1]), own(&leading, sizes[2])],
-        };
-        let (mut shape, mut strides) = merge(&leading, strides);
-        let batch = shape.pop().unwrap_or(1);
-        let steps: Vec<usize> =
-            strides.iter_mut().map(|strides| strides.pop().unwrap_or(0)).collect();
-        let first = lowering.arena(0)?;
-        let second = match lowering.is_fixed(1) {
-            true => BMatrix::Weight(lowering.plain(&[1])?[0]),
-            false => BMatrix::Arena(lowering.arena(1)?),
-        };
-        let runs: usize = shape.iter().product();
-        let parts = batch.div_ceil(BATCH);
-        if runs.saturating_mul(parts) > RUNS {
-            return Err(lowering.refuse("its leading dimensions broadcast too unevenly".to_owned()));
-        }
-        let word = |value: usize| lowering.size(value);
-        let (label, [rows, depth, columns]) =
-            (lowering.label(), [word(rows)?, word(*depth)?, word(*columns)?]);
-        let batch_strides = [word(steps[0])?, word(steps[1])?, word(steps[2])?];
-        let mut calls = Vec::with_capacity(runs * parts);
-        for run in 0..runs {
-            for part in 0..parts {
-                let start = part * BATCH;
-                let at = |which: usize| -> usize {
-                    let mut rest = run;
-                    let mut words = start * steps[which];
-                    for (&size, &stride) in shape.iter().zip(&strides[which]).rev() {
-                        words += rest % size * stride;
-                        rest /= size;
-                    }
-                    words
-                };
-                let shifted = |base: u32, which: usize| {
-                    u32::try_from(base as usize + at(which))
-                        .map_err(|_| lowering.refuse("it is above 32 bits".to_owned()))
-                };
-                calls.push(gpu::MatMul {
-                    batch: word((batch - start).min(BATCH))?,
-                    rows,
-                    inner: depth,
-                    columns,
-                    a: shifted(first, 0)?,
-                    b: match second {
-                        BMatrix::Arena(base) => BMatrix::Arena(shifted(base, 1)?),
-                        BMatrix::Weight(WeightRef { buffer, offset }) => {
-                            BMatrix::Weight(WeightRef { buffer, offset: shifted(offset, 1)? })
-                        }
-                    },
-                    bias: None,
-                    c: shifted(output, 2)?,
-                    strides: [depth, columns, columns],
-                    batch_strides,
-                    activation: Activation::LINEAR,
-                });
+            true => (rows * left.iter().product::<usize>(), Runs::new(&[], &[], &[], [0; 3])),
+            false => {
+                let sizes = [rows * depth, depth * columns, rows * columns];
+                (*rows, Runs::new(left, right, &y.shape[..y.shape.len() - 2], sizes))
             }
-        }
-        for call in &calls {
-            lowering.recorder.matmul(label, call)?;
-        }
-        Ok(())
+        };
+        record(lowering, &runs, [rows, depth, columns])
     }
+}
+
+/// Records the products, a call for each run, and for each part of one that has more than a grid.
+fn record(
+    lowering: &mut Lowering<'_>,
+    runs: &Runs,
+    [rows, depth, columns]: [usize; 3],
+) -> Result<(), RunError> {
+    let (a, (c, _)) = (lowering.arena(0)?, lowering.result()?);
+    let b = match lowering.is_fixed(1) {
+        true => BMatrix::Weight(lowering.plain(&[1])?[0]),
+        false => BMatrix::Arena(lowering.arena(1)?),
+    };
+    let parts = runs.batch.div_ceil(BATCH);
+    if runs.count().saturating_mul(parts) > RUNS {
+        return Err(lowering.refuse("its leading dimensions broadcast too unevenly".to_owned()));
+    }
+    let [rows, inner, columns] =
+        [lowering.size(rows)?, lowering.size(depth)?, lowering.size(columns)?];
+    let [x, w, y] = runs.steps;
+    let batch_strides = [lowering.size(x)?, lowering.size(w)?, lowering.size(y)?];
+    for run in 0..runs.count() {
+        for first in (0..runs.batch).step_by(BATCH) {
+            let at = |base: u32, which: usize| {
+                lowering.size(runs.start(run, first, which).saturating_add(base as usize))
+            };
+            let call = gpu::MatMul {
+                batch: lowering.size((runs.batch - first).min(BATCH))?,
+                rows,
+                inner,
+                columns,
+                a: at(a, 0)?,
+                b: match b {
+                    BMatrix::Arena(base) => BMatrix::Arena(at(base, 1)?),
+                    BMatrix::Weight(WeightRef { buffer, offset }) => {
+                        BMatrix::Weight(WeightRef { buffer, offset: at(offset, 1)? })
+                    }
+                },
+                bias: None,
+                c: at(c, 2)?,
+                strides: [inner, columns, columns],
+                batch_strides,
+                activation: Activation::LINEAR,
+            };
+            let label = lowering.label();
+            lowering.recorder.matmul(label, &call)?;
+        }
+    }
+    Ok(())
 }

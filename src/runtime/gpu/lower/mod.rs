@@ -9,6 +9,7 @@ mod table;
 mod activate;
 mod attention;
 mod binary;
+mod body;
 mod broadcast;
 mod cast;
 mod conv;
@@ -28,6 +29,7 @@ mod reduce;
 mod scatter;
 mod select;
 mod softmax;
+mod strides;
 mod unary;
 mod view;
 

@@ -4,18 +4,15 @@
 //! follow each other and give values of one shape become one kernel: operands are read once, what
 //! only the chain takes is never written.
 
-use std::fmt::Write;
-
-#[cfg(test)]
-use super::lowering::GpuOp;
+use super::body::{Body, Reach};
 use super::lowering::{Lowering, words};
+use super::strides::{broadcast, merge};
 use super::table;
 use super::view::eight;
 use crate::graph::{DType, Graph, Node, Tensor, ValueId};
 use crate::plan::{Operand, Place, Step};
 use crate::runtime::RunError;
-use crate::runtime::gpu::{Dispatch, Parameters, Shader, WeightRef};
-use seqfuse_kernels::wgsl;
+use crate::runtime::gpu::{Dispatch, Parameters, Shader};
 
 /// Dimensions that the kernels count, after neighbours that every operand steps through alike have
 /// become one.
@@ -31,8 +28,8 @@ const LENGTH: usize = 32;
 /// i32 (of an i64 too) or a bool. Inputs that it does not name are not read.
 #[derive(Clone, Debug)]
 pub struct Expression {
-    text: String,
-    fails: Option<String>,
+    pub(super) text: String,
+    pub(super) fails: Option<String>,
 }
 
 impl Expression {
@@ -78,17 +75,6 @@ pub fn check_rank(graph: &Graph, node: &Node) -> Result<(), String> {
         }
         _ => Ok(()),
     }
-}
-
-/// How a kernel finds an operand's elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reach {
-    /// One element, among the parameters.
-    Word,
-    /// In the arena, at the result's index or by strides.
-    Arena { flat: bool },
-    /// In the weights.
-    Weights { flat: bool },
 }
 
 struct Load<'a> {
@@ -227,62 +213,27 @@ impl<'a> Chain<'a> {
         })
     }
 
-    fn is_strided(load: &Load<'_>) -> bool {
-        matches!(load.reach, Reach::Arena { flat: false } | Reach::Weights { flat: false })
-    }
-
     fn shader(&self) -> Shader {
         let loads: Vec<(DType, Reach)> =
             self.loads.iter().map(|load| (load.dtype, load.reach)).collect();
         let stores: Vec<usize> = self.stores.iter().map(|(step, _)| *step).collect();
-        shader(&loads, &self.lines, &self.fails, &stores)
+        Body { loads: &loads, lines: &self.lines, fails: &self.fails, stores: &stores }.shader()
     }
 
     fn record(&self, lowering: &mut Lowering<'a>) -> Result<(), RunError> {
-        let last = self.steps.len() - 1;
-        let fixed: Vec<&Operand> = self
-            .loads
-            .iter()
-            .filter(|load| matches!(load.reach, Reach::Weights { .. }))
-            .map(|load| load.operand)
-            .collect();
-        let mut weights: Vec<WeightRef> = match fixed.is_empty() {
-            true => Vec::new(),
-            false => lowering.plain_operands(&fixed)?,
-        };
-        let buffer = weights.first().map_or(0, |weight| weight.buffer);
-        let mut weights = weights.drain(..);
-        let count: usize = self.shape.iter().product();
-        let mut bases = Vec::with_capacity(self.loads.len());
-        let mut regions = Vec::new();
-        for load in &self.loads {
-            bases.push(match load.reach {
-                Reach::Word => word_of(lowering, load.operand)?,
-                Reach::Weights { .. } => weights.next().map_or(0, |weight| weight.offset),
-                Reach::Arena { .. } => {
-                    lowering.step = self.steps.get(load.at.0);
-                    let offset = lowering.arena(load.at.1)?;
-                    regions.push((offset, load.operand.len as u64));
-                    offset
-                }
-            });
-        }
+        let mut call = Dispatch::new(self.shader(), Parameters::new(), 0);
+        let bases = self.bases(lowering, &mut call)?;
         let mut outputs = Vec::with_capacity(self.stores.len());
         for (step, operand) in &self.stores {
             lowering.step = self.steps.get(*step);
             let (offset, _) = lowering.result()?;
-            regions.push((offset, operand.len as u64));
+            call.regions.push((offset, operand.len as u64));
             outputs.push(offset);
         }
-        lowering.step = self.steps.get(last);
-        let strided: Vec<&Operand> = self
-            .loads
-            .iter()
-            .filter(|load| Self::is_strided(load))
-            .map(|load| load.operand)
-            .collect();
-        let strides = strided.iter().map(|operand| broadcast(&operand.shape, self.shape));
-        let (shape, strides) = merge(self.shape, strides.collect());
+        lowering.step = self.steps.last();
+        let strided = self.loads.iter().filter(|load| load.reach.is_strided());
+        let strides = strided.map(|load| broadcast(&load.operand.shape, self.shape)).collect();
+        let (shape, strides) = merge(self.shape, strides);
         if shape.len() > MAX_RANK {
             let reason = format!("at most {MAX_RANK} dimensions are possible");
             return Err(lowering.refuse(reason));
@@ -291,17 +242,46 @@ impl<'a> Chain<'a> {
             true => 0,
             false => lowering.recorder.checked(lowering.label()),
         };
+        let count: usize = self.shape.iter().product();
         let elements = lowering.size(count)?;
-        let mut parameters = Parameters::new().word(elements).word(shape.len() as u32).word(status);
-        parameters = parameters.aligned(eight(&shape));
-        parameters = parameters.aligned(bases).aligned(outputs);
+        call.workgroups = count.div_ceil(256) as u64;
+        call.parameters = Parameters::new().word(elements).word(shape.len() as u32).word(status);
+        call.parameters = call.parameters.aligned(eight(&shape)).aligned(bases).aligned(outputs);
         for strides in strides {
-            parameters = parameters.aligned(eight(&strides));
+            call.parameters = call.parameters.aligned(eight(&strides));
         }
-        let mut call = Dispatch::new(self.shader(), parameters, count.div_ceil(256) as u64);
-        call.weights = buffer;
-        call.regions = regions;
         lowering.dispatch(call)
+    }
+
+    /// The first word of each operand, or the word itself; notes in `call` what it reads.
+    fn bases(
+        &self,
+        lowering: &mut Lowering<'a>,
+        call: &mut Dispatch,
+    ) -> Result<Vec<u32>, RunError> {
+        let fixed = |load: &&Load<'a>| matches!(load.reach, Reach::Weights { .. });
+        let fixed: Vec<&Operand> =
+            self.loads.iter().filter(fixed).map(|load| load.operand).collect();
+        let weights = match fixed.is_empty() {
+            true => Vec::new(),
+            false => lowering.plain_operands(&fixed)?,
+        };
+        call.weights = weights.first().map_or(0, |weight| weight.buffer);
+        let mut weights = weights.into_iter();
+        let mut bases = Vec::with_capacity(self.loads.len());
+        for load in &self.loads {
+            bases.push(match load.reach {
+                Reach::Word => word_of(lowering, load.operand)?,
+                Reach::Weights { .. } => weights.next().map_or(0, |weight| weight.offset),
+                Reach::Arena { .. } => {
+                    lowering.step = self.steps.get(load.at.0);
+                    let offset = lowering.arena(load.at.1)?;
+                    call.regions.push((offset, load.operand.len as u64));
+                    offset
+                }
+            });
+        }
+        Ok(bases)
     }
 }
 
@@ -320,7 +300,7 @@ pub fn apply(
     let lines = [(DType::F32, expression.text.replace("{0}", "x0"))];
     let parameters = Parameters::new().word(lowering.size(len)?).word(0).word(0);
     let parameters = parameters.aligned(eight(&[])).aligned([input]).aligned([output]);
-    let shader = shader(&loads, &lines, &[], &[0]);
+    let shader = Body { loads: &loads, lines: &lines, fails: &[], stores: &[0] }.shader();
     let call = Dispatch::new(shader, parameters, len.div_ceil(256) as u64);
     lowering.dispatch(call.touching(input, len as u64).touching(output, len as u64))
 }
@@ -334,192 +314,4 @@ fn word_of(lowering: &Lowering<'_>, operand: &Operand) -> Result<u32, RunError> 
     };
     let word = tensor.map(|tensor| words(lowering.label(), tensor)).transpose()?;
     Ok(word.and_then(|words| words.first().copied()).map_or(0, f32::to_bits))
-}
-
-/// The strides with which an operand of shape `from` is read in a result of shape `to`: 0 where it
-/// repeats.
-pub fn broadcast(from: &[usize], to: &[usize]) -> Vec<usize> {
-    let mut strides = vec![0; to.len()];
-    let mut stride = 1;
-    let front = to.len().saturating_sub(from.len());
-    for axis in (front..to.len()).rev() {
-        let size = from[axis - front];
-        if size != 1 {
-            strides[axis] = stride;
-        }
-        stride *= size;
-    }
-    strides
-}
-
-/// Leaves out axes of size 1, and makes one of neighbours that all strides step through alike.
-pub fn merge<T: Stride>(shape: &[usize], strides: Vec<Vec<T>>) -> (Vec<usize>, Vec<Vec<T>>) {
-    let mut sizes: Vec<usize> = Vec::new();
-    let mut merged: Vec<Vec<T>> = vec![Vec::new(); strides.len()];
-    for (axis, &size) in shape.iter().enumerate().filter(|(_, size)| **size != 1) {
-        let joins = sizes.last().is_some()
-            && strides.iter().zip(&merged).all(|(own, merged)| {
-                merged.last().is_some_and(|last| *last == own[axis].times(size))
-            });
-        match sizes.last_mut().filter(|_| joins) {
-            Some(last) => {
-                *last *= size;
-                for (own, merged) in strides.iter().zip(&mut merged) {
-                    if let Some(last) = merged.last_mut() {
-                        *last = own[axis];
-                    }
-                }
-            }
-            None => {
-                sizes.push(size);
-                strides.iter().zip(&mut merged).for_each(|(own, merged)| merged.push(own[axis]));
-            }
-        }
-    }
-    (sizes, merged)
-}
-
-/// A number of elements from one index to the next.
-pub trait Stride: Copy + PartialEq {
-    /// That of an axis in front of one of `size`, if their elements follow each other.
-    fn times(self, size: usize) -> Self;
-}
-
-impl Stride for usize {
-    fn times(self, size: usize) -> usize {
-        self.saturating_mul(size)
-    }
-}
-
-impl Stride for i64 {
-    fn times(self, size: usize) -> i64 {
-        self.saturating_mul(size as i64)
-    }
-}
-
-fn wgsl_type(dtype: DType) -> &'static str {
-    match dtype {
-        DType::F32 => "f32",
-        DType::Bool => "bool",
-        _ => "i32",
-    }
-}
-
-/// The text of the kernel.
-fn shader(
-    loads: &[(DType, Reach)],
-    lines: &[(DType, String)],
-    fails: &[String],
-    stores: &[usize],
-) -> Shader {
-    let is_strided = |reach: &Reach| {
-        matches!(reach, Reach::Arena { flat: false } | Reach::Weights { flat: false })
-    };
-    let strided = loads.iter().filter(|(_, reach)| is_strided(reach)).count();
-    let mut text = String::new();
-    let mut add = |line: &str| {
-        // Writing to a String does not fail.
-        let _ = writeln!(text, "{line}");
-    };
-    add("struct Params { row_width: u32, count: u32, rank: u32, status: u32,");
-    add("    shape: array<vec4<u32>, 2>,");
-    let vectors = |count: usize| count.div_ceil(4);
-    if !loads.is_empty() {
-        add(&format!("    bases: array<vec4<u32>, {}>,", vectors(loads.len())));
-    }
-    add(&format!("    outputs: array<vec4<u32>, {}>,", vectors(stores.len()).max(1)));
-    for k in 0..strided {
-        add(&format!("    strides{k}: array<vec4<u32>, 2>,"));
-    }
-    add("}\n@compute @workgroup_size(256)");
-    add(
-        "fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {",
-    );
-    add("    let i = (group.y * p.row_width + group.x) * 256u + lane;");
-    add("    if i >= p.count { return; }");
-    if strided > 0 {
-        (0..strided).for_each(|k| add(&format!("    var at{k} = 0u;")));
-        add("    var rest = i;");
-        add("    for (var d = p.rank; d > 0u; d--) {");
-        add("        let k = d - 1u;");
-        add("        let size = p.shape[k / 4u][k % 4u];");
-        add("        let at = rest % size;");
-        add("        rest /= size;");
-        for k in 0..strided {
-            add(&format!("        at{k} += at * p.strides{k}[k / 4u][k % 4u];"));
-        }
-        add("    }");
-    }
-    let mut next = 0;
-    for (k, (dtype, reach)) in loads.iter().enumerate() {
-        let base = format!("p.bases[{}][{}]", k / 4, k % 4);
-        let mut index = |flat: bool| match flat {
-            true => "i".to_owned(),
-            false => {
-                next += 1;
-                format!("at{}", next - 1)
-            }
-        };
-        let word = match *reach {
-            Reach::Word => base,
-            Reach::Arena { flat } => format!("arena[{base} + {}]", index(flat)),
-            Reach::Weights { flat } => format!("weights[{base} + {}]", index(flat)),
-        };
-        let value = match dtype {
-            DType::F32 => format!("float({word})"),
-            DType::Bool => format!("{word} != 0u"),
-            _ => format!("signed({word})"),
-        };
-        add(&format!("    let x{k}: {} = {value};", wgsl_type(*dtype)));
-    }
-    for (k, (dtype, line)) in lines.iter().enumerate() {
-        add(&format!("    let v{k}: {} = {line};", wgsl_type(*dtype)));
-    }
-    for fails in fails {
-        add(&format!("    if {fails} {{ atomicMax(&status[p.status], 1u); }}"));
-    }
-    for (k, step) in stores.iter().enumerate() {
-        let word = match lines.get(*step).map(|(dtype, _)| *dtype) {
-            Some(DType::F32) => format!("bits(v{step})"),
-            Some(DType::Bool) => format!("word_of(v{step})"),
-            _ => format!("bitcast<u32>(v{step})"),
-        };
-        add(&format!("    arena[p.outputs[{}][{}] + i] = {word};", k / 4, k % 4));
-    }
-    add("}");
-    Shader::new("elementwise", &[wgsl::ELEMENTWISE, &text])
-}
-
-/// A kernel of one expression, for the test that validates texts; the first operand is flat, others
-/// lie in the weights or among the parameters.
-#[cfg(test)]
-pub fn sample(expression: &Expression, inputs: &[DType], to: DType) -> Shader {
-    let reaches = [
-        Reach::Arena { flat: true },
-        Reach::Weights { flat: false },
-        Reach::Word,
-        Reach::Arena { flat: false },
-    ];
-    let loads: Vec<(DType, Reach)> = inputs.iter().copied().zip(reaches).collect();
-    let name = |mut text: String| {
-        (0..inputs.len()).for_each(|k| text = text.replace(&format!("{{{k}}}"), &format!("x{k}")));
-        text
-    };
-    let fails: Vec<String> = expression.fails.clone().into_iter().map(name).collect();
-    let lines = [(to, name(expression.text.clone()))];
-    shader(&loads, &lines, &fails, &[0])
-}
-
-/// Samples for every type of the inputs for which `expression` gives one; the result has the type
-/// `to`, or that of the inputs.
-#[cfg(test)]
-pub fn samples<T: GpuOp>(op: &T, slots: usize, to: Option<DType>) -> Vec<Shader> {
-    let mut found = Vec::new();
-    for dtype in [DType::F32, DType::I32, DType::I64, DType::Bool] {
-        let result = to.unwrap_or(dtype);
-        if let Some(expression) = op.expression(&vec![Some(dtype); slots], result) {
-            found.push(sample(&expression, &vec![dtype; slots], result));
-        }
-    }
-    found
 }

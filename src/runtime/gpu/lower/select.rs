@@ -16,7 +16,7 @@ impl GpuOp for Select {
     fn shaders() -> Vec<Shader> {
         let of = |dtype| {
             let expression = Expression::new("select({2}, {1}, {0})");
-            super::pointwise::sample(&expression, &[DType::Bool, dtype, dtype], dtype)
+            super::body::sample(&expression, &[DType::Bool, dtype, dtype], dtype)
         };
         [DType::F32, DType::I32, DType::I64, DType::Bool].map(of).into()
     }

@@ -24,7 +24,7 @@ impl GpuOp for Unary {
             Sign, Tan, Asin, Acos, Atan, Sinh, Cosh, Asinh, Acosh, Atanh, Log1p, Expm1, Log2,
             Log10, Not, BitNot,
         ];
-        let of = |kind| super::pointwise::samples(&Unary { kind }, 1, None);
+        let of = |kind| super::body::samples(&Unary { kind }, 1, None);
         kinds.into_iter().flat_map(of).collect()
     }
 }

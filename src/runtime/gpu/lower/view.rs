@@ -3,7 +3,8 @@
 use seqfuse_kernels::wgsl;
 
 use super::lowering::Lowering;
-use super::pointwise::{MAX_RANK, merge};
+use super::pointwise::MAX_RANK;
+use super::strides::merge;
 use crate::runtime::RunError;
 use crate::runtime::gpu::{Dispatch, Parameters, Shader};
 
