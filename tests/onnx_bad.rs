@@ -357,6 +357,46 @@ fn messages_that_hold_nothing_do_not_fill_memory() {
 }
 
 #[test]
+fn sizes_do_not_grow_without_bound() {
+    let mut graph = classifier();
+    for index in 0..60 {
+        let (from, to) = (format!("d{index}"), format!("d{}", index + 1));
+        let from = if index == 0 { "x" } else { &from };
+        graph.node.push(with(node("Concat", &[from, from], &[&to]), int("axis", 0)));
+    }
+    graph.output.push(value("d60", 1, &["?", "4"]));
+    let error = Model::from_bytes(&bytes(graph), Format::Onnx).expect_err("it is refused");
+    let cause = std::error::Error::source(&error).expect("a cause").to_string();
+    holds(&cause, &["terms of a size", "4096"]);
+}
+
+#[test]
+fn what_only_looks_large_is_refused_before_memory_is_asked_for() {
+    let appended = |node: NodeProto, initializers: Vec<TensorProto>| {
+        changed(|graph| {
+            graph.node.push(node);
+            graph.initializer.extend(initializers);
+            graph.output.push(value("z", 1, &["?", "?"]));
+        })
+    };
+    let equation = AttributeProto {
+        r#type: AttributeKind::String as i32,
+        s: vec![b'a'; 100_000].into(),
+        ..int("equation", 0)
+    };
+    holds(&appended(with(node("Einsum", &["x"], &["z"]), equation), vec![]), &["'equation'"]);
+    let image =
+        || vec![floats("image", &[1, 2, 4], &[0.0; 8]), floats("w", &[2, 2, 3], &[0.0; 12])];
+    let turned = with(node("ConvTranspose", &["image", "w"], &["z"]), int("group", 1 << 40));
+    holds(&appended(turned, image()), &["(ConvTranspose)", "groups"]);
+    let cut = node("Pad", &["image", "pads"], &["z"]);
+    let mut given = image();
+    given.push(integers("pads", &[0, 0, -3, 0, 0, -2]));
+    holds(&appended(cut, given), &["(Pad)", "pads"]);
+    holds(&appended(node("Gemm", &["image", "image"], &["z"]), image()), &["(Gemm)", "a matrix"]);
+}
+
+#[test]
 fn constants_do_not_grow_without_bound() {
     // Each is the sum of two of a column and a row, twice as large either way.
     let mut graph = classifier();

@@ -1,5 +1,9 @@
 //! Slices of a tensor by a list of positions for each.
 
+pub mod reference;
+#[cfg(test)]
+mod tests;
+
 use crate::layout::{Index, IndexOutOfRange, resolve};
 use crate::{Cpu, DisjointMut};
 
@@ -78,38 +82,4 @@ pub fn gather_nd<T: Copy + Send + Sync, I: Index>(
         }
     });
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Isa, Pool};
-
-    fn run<'a>(call: GatherNdCall<'a, i32, i64>, len: usize) -> Result<Vec<i32>, IndexOutOfRange> {
-        let pool = Pool::new(2);
-        let mut out = vec![0; len];
-        gather_nd(Cpu { isa: Isa::detect(), pool: &pool }, call, &mut out)?;
-        Ok(out)
-    }
-
-    #[test]
-    fn slices_and_elements_are_taken_by_tuples() {
-        let x: Vec<i32> = (0..24).collect();
-        let sizes = [2, 3];
-        let call =
-            GatherNdCall { x: &x, indices: &[1, 2, 0, -1], batch: 1, sizes: &sizes, inner: 4 };
-        assert_eq!(run(call, 8), Ok(vec![20, 21, 22, 23, 8, 9, 10, 11]));
-        let batched = GatherNdCall { indices: &[2, 0], batch: 2, sizes: &[3], ..call };
-        assert_eq!(run(batched, 8), Ok(vec![8, 9, 10, 11, 12, 13, 14, 15]));
-        let elements = GatherNdCall { indices: &[1, 0, 3], sizes: &[2, 3, 4], inner: 1, ..call };
-        assert_eq!(run(elements, 1), Ok(vec![15]));
-    }
-
-    #[test]
-    fn a_position_outside_its_axis_is_named() {
-        let x = [0; 6];
-        let call =
-            GatherNdCall { x: &x, indices: &[0, 1, 1, 3], batch: 1, sizes: &[2, 3], inner: 1 };
-        assert_eq!(run(call, 2), Err(IndexOutOfRange { position: 3, value: 3, size: 3 }));
-    }
 }

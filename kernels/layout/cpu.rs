@@ -32,6 +32,11 @@ pub fn transpose<T: Copy + Send + Sync>(
     copy(cpu, x, element_count(shape), view, out);
 }
 
+/// The step of an axis. That of a single element leads nowhere, and may be any number.
+fn step(axis: &SliceAxis) -> isize {
+    if axis.count > 1 { axis.step } else { 0 }
+}
+
 /// `out` gets the elements of `x` that `axes` name, one entry an axis of `shape`.
 ///
 /// # Panics
@@ -47,7 +52,7 @@ pub fn slice<T: Copy + Send + Sync>(
     let strides = dense_strides(shape);
     let mut offset = 0;
     for (i, axis) in axes.iter().enumerate() {
-        let last = axis.start as isize + axis.step * (axis.count as isize - 1);
+        let last = axis.start as isize + step(axis) * (axis.count as isize - 1);
         let inside = 0..shape[i] as isize;
         assert!(
             axis.count == 0 || (axis.start < shape[i] && inside.contains(&last)),
@@ -57,7 +62,7 @@ pub fn slice<T: Copy + Send + Sync>(
     }
     let mut view = View::scalar(offset);
     for (i, axis) in axes.iter().enumerate() {
-        view.push(axis.count, strides[i] * axis.step);
+        view.push(axis.count, strides[i] * step(axis));
     }
     copy(cpu, x, element_count(shape), view, out);
 }

@@ -1,5 +1,9 @@
 //! Sequences of different lengths, each turned around.
 
+pub mod reference;
+#[cfg(test)]
+mod tests;
+
 use crate::layout::Index;
 
 /// What [`reverse_sequence`] reads: `x` is `[outer, first, middle, second, inner]`, of which one of
@@ -64,32 +68,4 @@ pub fn reverse_sequence<T: Copy, I: Index>(
         to.copy_from_slice(&x[from..from + inner]);
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_sequence_is_turned_up_to_its_length() {
-        let x: Vec<i32> = (0..12).collect();
-        let call = ReverseSequenceCall {
-            x: &x,
-            lengths: &[2_i64, 0, 3],
-            outer: 1,
-            first: 3,
-            middle: 1,
-            second: 4,
-            inner: 1,
-            time_first: false,
-        };
-        let mut out = [0; 12];
-        assert_eq!(reverse_sequence(call, &mut out), Ok(()));
-        assert_eq!(out, [1, 0, 2, 3, 4, 5, 6, 7, 10, 9, 8, 11]);
-        let call = ReverseSequenceCall { lengths: &[3, 1, 2, 3], time_first: true, ..call };
-        assert_eq!(reverse_sequence(call, &mut out), Ok(()));
-        assert_eq!(out, [8, 1, 6, 11, 4, 5, 2, 7, 0, 9, 10, 3]);
-        let call = ReverseSequenceCall { lengths: &[3, 1, 4, 3], ..call };
-        assert_eq!(reverse_sequence(call, &mut out), Err((2, 4)));
-    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Updates are applied in their order on one thread, so that results are the same every time.
 
+pub mod reference;
 #[cfg(test)]
 mod tests;
 

@@ -1,4 +1,4 @@
-//! Commands and flags that are known but not built yet: refused by name.
+//! Commands that are known but not built yet: refused by name.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,6 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::error::CliError;
 
 const COMMANDS: [&str; 2] = ["compare", "bench"];
-const FLAGS: [&str; 1] = ["--carry"];
 
 /// Tells what is wrong with the arguments, or prints the help that they ask for.
 pub(super) fn refuse(error: &clap::Error) -> ExitCode {
@@ -20,26 +19,16 @@ pub(super) fn refuse(error: &clap::Error) -> ExitCode {
 }
 
 fn not_built(error: &clap::Error) -> Option<CliError> {
-    let name = |kind| match error.get(kind) {
-        Some(ContextValue::String(name)) => Some(name.as_str()),
-        _ => None,
-    };
-    match error.kind() {
-        ErrorKind::InvalidSubcommand => {
-            let name = name(ContextKind::InvalidSubcommand)?;
-            COMMANDS.contains(&name).then(|| {
-                CliError::usage(format!(
-                    "`seqfuse {name}` is not built yet; there are run, inspect, convert, verify, \
-                     train, evaluate and devices"
-                ))
-            })
-        }
-        ErrorKind::UnknownArgument => {
-            let name = name(ContextKind::InvalidArg)?.split(['=', ' ']).next()?;
-            FLAGS.contains(&name).then(|| {
-                CliError::usage(format!("`{name}` is not built yet; see --help for what there is"))
-            })
-        }
-        _ => None,
+    if error.kind() != ErrorKind::InvalidSubcommand {
+        return None;
     }
+    let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand) else {
+        return None;
+    };
+    COMMANDS.contains(&name.as_str()).then(|| {
+        CliError::usage(format!(
+            "`seqfuse {name}` is not built yet; there are run, inspect, convert, verify, train, \
+             evaluate and devices"
+        ))
+    })
 }

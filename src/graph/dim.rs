@@ -231,6 +231,23 @@ impl Dim {
         }
     }
 
+    /// Whether it combines no more than `limit` numbers and symbols, those in shared parts counted each
+    /// time. Takes no longer than that many steps.
+    pub fn has_terms_within(&self, limit: usize) -> bool {
+        fn left(dim: &Dim, limit: usize) -> Option<usize> {
+            let Dim::Expr(expr) = dim else { return limit.checked_sub(1) };
+            let (DimExpr::Add(a, b)
+            | DimExpr::Sub(a, b)
+            | DimExpr::Mul(a, b)
+            | DimExpr::Div(a, b)
+            | DimExpr::Max(a, b)
+            | DimExpr::Min(a, b)
+            | DimExpr::Broadcast(a, b)) = &**expr;
+            left(b, left(a, limit.checked_sub(1)?)?)
+        }
+        left(self, limit).is_some()
+    }
+
     /// Adds the symbols of this size to `found`, each once.
     pub fn symbols(&self, found: &mut Vec<Symbol>) {
         match self {
@@ -343,6 +360,16 @@ mod tests {
             assert_eq!(clamped.eval(&bound(size)), Ok(expected));
         }
         assert_eq!(Dim::from(3).maximum(&Dim::from(5)), Dim::Known(5));
+    }
+
+    #[test]
+    fn terms_are_counted_as_they_are_written_out() {
+        let mut size = Dim::symbol("batch");
+        assert!(size.has_terms_within(1) && !size.has_terms_within(0));
+        for _ in 0..200 {
+            size = size.clone() + size;
+        }
+        assert!(!size.has_terms_within(10_000));
     }
 
     #[test]

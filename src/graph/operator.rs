@@ -258,7 +258,7 @@ impl dyn Operator {
     }
 }
 
-/// The number of elements of a type; unknown sizes count as 1.
+/// The number of elements of a type; unknown sizes count as 1, and what no number holds as the largest.
 pub fn elements(ty: &TensorType) -> u64 {
-    ty.dims.iter().map(|dim| dim.known().unwrap_or(1) as u64).product()
+    ty.dims.iter().fold(1, |count: u64, dim| count.saturating_mul(dim.known().unwrap_or(1) as u64))
 }

@@ -1,6 +1,6 @@
 //! Every operator that has a derivative, in its forms.
 
-use seqfuse::graph::{DType, Tensor, ValueId};
+use seqfuse::graph::{DType, Dim, Tensor, ValueId};
 use seqfuse::ops::*;
 
 use super::build::{Builder, Case};
@@ -194,6 +194,21 @@ fn moved(cases: &mut Vec<Case>) {
         let (x, like) = (b.p(&[3, 1]), b.fixed(&[2, 3, 4], 0.0, 1.0));
         b.add(Expand, &[x, like])
     }));
+    for (shape, dims) in [(&[3, 1][..], &[2, 3, 4][..]), (&[], &[2, 3]), (&[2, 3], &[2, 3])] {
+        cases.push(case("broadcast_to", format!("{shape:?} {dims:?}"), move |b| {
+            let x = b.p(shape);
+            let dims = dims.iter().map(|&size| Dim::Known(size)).collect();
+            b.add(BroadcastTo { dims }, &[x])
+        }));
+    }
+    for (batch_axis, time_axis, shape) in [(0, 1, [3, 5, 2]), (1, 0, [5, 3, 2]), (0, 2, [3, 2, 5])]
+    {
+        cases.push(case("reverse_sequence", format!("{batch_axis} {time_axis}"), move |b| {
+            let lengths = Tensor::new([3], vec![5i64, 0, 3]).expect("three lengths");
+            let (x, lengths) = (b.p(&shape), b.graph.constant(lengths));
+            b.add(ReverseSequence { batch_axis, time_axis }, &[x, lengths])
+        }));
+    }
     cases.push(case("sum_to", "axes of 1 and none", |b| {
         let (x, like) = (b.p(&[2, 3, 4]), b.fixed(&[3, 1], 0.0, 1.0));
         b.add(SumTo, &[x, like])
@@ -217,6 +232,13 @@ fn taken(cases: &mut Vec<Case>) {
         cases.push(case("take_along_axis", format!("{shape:?} {axis}"), move |b| {
             let (x, indices) = (b.p(shape), b.integers(indices, 5, true));
             b.add(TakeAlongAxis { axis }, &[x, indices])
+        }));
+    }
+    for (axis, count, largest) in [(0, 1, true), (1, 3, false), (2, 3, true)] {
+        cases.push(case("top_k", format!("{count} along {axis}, largest {largest}"), move |b| {
+            let x = b.p(&[2, 5, 3]);
+            let values = b.add(TopK { count: Dim::Known(count), axis, largest }, &[x])[0];
+            vec![values]
         }));
     }
     cases.push(case("embedding", "repeated ids", |b| {

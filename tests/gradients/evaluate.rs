@@ -37,6 +37,9 @@ pub fn evaluate(graph: &Graph, inputs: &[Value], variables: &[Value]) -> Vec<Opt
 }
 
 fn compute(at: At<'_>) -> Vec<Elements> {
+    if let Some(own) = op::<TopK>(at) {
+        return best(at, own);
+    }
     if let Some(found) = elementwise(at).or_else(|| moved(at)).or_else(|| summed(at)) {
         return vec![found];
     }
@@ -44,6 +47,30 @@ fn compute(at: At<'_>) -> Vec<Elements> {
         Some(found) => found,
         None => panic!("the evaluator does not know {}", at.node.op.name()),
     }
+}
+
+/// The values and positions of a [`TopK`], whose elements must all differ.
+fn best(at: At<'_>, own: &TopK) -> Vec<Elements> {
+    let shape = at.shape(0);
+    let (axis, inner) = (shape[own.axis], shape[own.axis + 1..].iter().product::<usize>());
+    let outer: usize = shape[..own.axis].iter().product();
+    let count = own.count.known().expect("a known count");
+    let mut values = vec![0.0; outer * count * inner];
+    let mut positions = vec![0; values.len()];
+    for row in 0..outer * inner {
+        let (outer, column) = (row / inner, row % inner);
+        let element = |place: usize| at.f(0)[(outer * axis + place) * inner + column];
+        let mut order: Vec<usize> = (0..axis).collect();
+        order.sort_by(|&a, &b| element(a).total_cmp(&element(b)));
+        if own.largest {
+            order.reverse();
+        }
+        for (place, &from) in order[..count].iter().enumerate() {
+            let to = (outer * count + place) * inner + column;
+            (values[to], positions[to]) = (element(from), from as i64);
+        }
+    }
+    vec![Elements::F(values), Elements::I(positions)]
 }
 
 pub fn op<'a, T: Operator>(at: At<'a>) -> Option<&'a T> {
@@ -199,6 +226,12 @@ fn moved(at: At<'_>) -> Option<Elements> {
     if op::<Expand>(at).is_some() {
         return Some(broadcast(at.x(0), at.shape(1)));
     }
+    if op::<BroadcastTo>(at).is_some() {
+        return Some(broadcast(at.x(0), &shape_of_output(at)));
+    }
+    if let Some(own) = op::<ReverseSequence>(at) {
+        return floats(reversed(at, own));
+    }
     if op::<FullLike>(at).is_some() {
         return Some(broadcast(at.x(1), at.shape(0)));
     }
@@ -253,6 +286,20 @@ fn moved(at: At<'_>) -> Option<Elements> {
         return floats(rows.copied().collect());
     }
     taken(at)
+}
+
+/// What a [`ReverseSequence`] gives, element by element.
+fn reversed(at: At<'_>, own: &ReverseSequence) -> Vec<f64> {
+    let shape = at.shape(0);
+    let stride = |axis: usize| shape[axis + 1..].iter().product::<usize>();
+    let coordinate = |place: usize, axis: usize| place / stride(axis) % shape[axis];
+    let from = |place: usize| {
+        let length = at.x(1).i()[coordinate(place, own.batch_axis)] as usize;
+        let time = coordinate(place, own.time_axis);
+        let turned = if time < length { length - 1 - time } else { time };
+        at.f(0)[place - time * stride(own.time_axis) + turned * stride(own.time_axis)]
+    };
+    (0..at.f(0).len()).map(from).collect()
 }
 
 fn taken(at: At<'_>) -> Option<Elements> {

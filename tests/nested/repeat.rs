@@ -47,6 +47,15 @@ fn a_count_ends_a_loop_and_what_it_collects_is_stacked() {
     }
 }
 
+#[test]
+fn a_count_that_no_run_ends_is_refused_before_the_first_round() {
+    for trips in [1 << 40, i64::MAX] {
+        let given = inputs(trips, true).into_iter().collect();
+        let error = summing_loop().run(&given).expect_err("it would not end").to_string();
+        assert!(error.contains("`loop`") && error.contains("1048576"), "{error}");
+    }
+}
+
 /// Doubles the length of `x` until it has at least `limit` elements; counts in the condition.
 fn growing_loop() -> Session {
     let mut body = Graph::new("growing");

@@ -53,11 +53,13 @@ impl Summary {
             dtype: graph.ty(id).dtype,
             shape: shape(id),
         };
+        let mut sorted: Vec<&Layer> = graph.layers().iter().collect();
+        sorted.sort_by(|a, b| a.name.cmp(&b.name));
         let row = |layer: &Layer| Row {
             name: layer.name.clone(),
             class: layer.class.clone(),
             output_shapes: layer.outputs.iter().map(|id| shape(*id)).collect(),
-            parameters: count(graph, &owned(graph, layer), |_| true).parameters,
+            parameters: count(graph, &owned(&sorted, layer), |_| true).parameters,
             connected_to: layer.connected_to.clone(),
             depth: layer.depth,
         };
@@ -131,10 +133,12 @@ impl Summary {
     }
 }
 
-/// The Variables of a layer, or of all layers in a nested model; each once.
-fn owned(graph: &Graph, layer: &Layer) -> BTreeSet<VariableId> {
+/// The Variables of a layer, or of all layers in a nested model, each once; `sorted` are all layers by
+/// name, of which there may be a hundred thousand.
+fn owned(sorted: &[&Layer], layer: &Layer) -> BTreeSet<VariableId> {
     let prefix = format!("{}/", layer.name);
-    let inside = graph.layers().iter().filter(|other| other.name.starts_with(&prefix));
+    let first = sorted.partition_point(|other| other.name < prefix);
+    let inside = sorted[first..].iter().take_while(|other| other.name.starts_with(&prefix));
     let inside = inside.flat_map(|other| &other.variables);
     layer.variables.iter().chain(inside).copied().collect()
 }

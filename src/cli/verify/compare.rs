@@ -26,6 +26,8 @@ struct Row {
 #[derive(Debug)]
 pub(super) struct Report {
     tolerance: Tolerance,
+    /// Whether the relative tolerance is that of a tensor's largest element.
+    by_largest: bool,
     other: &'static str,
     rows: Vec<Row>,
 }
@@ -33,7 +35,20 @@ pub(super) struct Report {
 impl Report {
     /// An empty report; `other` names what results are compared with, in messages.
     pub fn new(tolerance: Tolerance, other: &'static str) -> Report {
-        Report { tolerance, other, rows: Vec::new() }
+        Report { tolerance, by_largest: false, other, rows: Vec::new() }
+    }
+
+    /// Takes the relative tolerance of each tensor's largest element instead of each element, as suits
+    /// values within a model: small elements are often differences of large ones.
+    #[cfg(any(test, feature = "ort"))]
+    pub fn by_largest(self) -> Report {
+        Report { by_largest: true, ..self }
+    }
+
+    /// Whether nothing was compared.
+    #[cfg(feature = "ort")]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// Compares the tensors of one name.
@@ -67,6 +82,11 @@ impl Report {
                 self.other
             ))
         };
+        let sizes = (0..expected.len()).filter_map(|index| value(expected, index)).map(f64::abs);
+        let largest = match self.by_largest {
+            true => sizes.filter(|size| size.is_finite()).fold(0.0, f64::max),
+            false => 0.0,
+        };
         let mut mismatch = None;
         let (mut absolute, mut relative) = (0.0f64, 0.0f64);
         for index in 0..found.len() {
@@ -75,7 +95,8 @@ impl Report {
                     let (difference, share) = distance(a, b);
                     absolute = absolute.max(difference);
                     relative = relative.max(share);
-                    let allowed = self.tolerance.absolute + self.tolerance.relative * b.abs();
+                    let size = largest.max(b.abs());
+                    let allowed = self.tolerance.absolute + self.tolerance.relative * size;
                     // An infinite tolerance does not make a difference of infinities small.
                     if mismatch.is_none() && (difference > allowed || difference.is_infinite()) {
                         mismatch = differ(index, shown(found, index), shown(expected, index));
@@ -118,7 +139,9 @@ impl Report {
             0 => format!("All {} match", self.rows.len()),
             bad => format!("{bad} of {} differ", self.rows.len()),
         };
-        format!("{}{verdict} (rtol {relative:e}, atol {absolute:e}).\n", table.render(COLUMNS))
+        let table = table.render(COLUMNS);
+        let of = if self.by_largest { " of each one's largest element" } else { "" };
+        format!("{table}{verdict} (rtol {relative:e}{of}, atol {absolute:e}).\n")
     }
 
     /// The first difference, in one line.
@@ -192,6 +215,18 @@ mod tests {
         let text = report.render();
         assert!(text.contains("differs") && text.contains("5.00e-1"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= COLUMNS));
+    }
+
+    #[test]
+    fn small_elements_beside_large_ones_may_be_judged_by_these() {
+        let (found, expected) = (tensor(&[1000.0, 1.002]), tensor(&[1000.0, 1.0]));
+        assert!(report(&found, &expected).first_mismatch().is_some());
+        let tolerance = Tolerance { relative: 1e-5, absolute: 1e-5 };
+        let mut by_largest = Report::new(tolerance, "the file").by_largest();
+        by_largest.add("y", &found, &expected);
+        assert_eq!(by_largest.first_mismatch(), None);
+        by_largest.add("z", &tensor(&[1000.0, 1.02]), &expected);
+        assert!(by_largest.first_mismatch().is_some_and(|line| line.contains("`z`")));
     }
 
     #[test]

@@ -37,8 +37,8 @@ pub(super) struct VerifyArgs {
     /// Inputs to run on [with `reference` and `ort`: random ones]
     #[arg(long, value_name = "FILE.npz|.npy|.csv|.jsonl")]
     input: Option<PathBuf>,
-    /// Compare every layer's output (with `reference`), or every value of the graph up to the first that
-    /// differs (with `ort`)
+    /// Compare every layer's output (with `reference`), or every value of the main graph up to the first
+    /// that differs, with --rtol of each one's largest element (with `ort`)
     #[arg(long)]
     nodes: bool,
     /// The relative tolerance

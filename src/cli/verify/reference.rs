@@ -1,14 +1,16 @@
 //! Against the plain reference kernels, on given or random inputs.
 
-use super::VerifyArgs;
-use super::compare::{Report, Tolerance};
+use std::collections::HashSet;
+
 use half::f16;
 
+use super::VerifyArgs;
+use super::compare::{Report, Tolerance};
 use crate::Model;
 use crate::cli::error::CliError;
 use crate::cli::{inputs, sizes};
-use crate::graph::{Bindings, Data, Graph, Input, Tensor};
-use crate::ops::{Embedding, TextVectorization};
+use crate::graph::{Bindings, Data, Graph, Input, Tensor, ValueId};
+use crate::ops::{Embedding, Take, TextVectorization};
 use crate::runtime::{Options, RunError, Tensors};
 
 /// Rows of random inputs.
@@ -135,13 +137,29 @@ fn random_input(
     Ok(tensor)
 }
 
-/// The size of the smallest table that ids are looked up in.
+/// The size of the smallest table that ids are looked up in: by an Embedding, or by positions that
+/// are computed of whole numbers that the model is given.
 fn smallest_vocabulary(graph: &Graph) -> u64 {
-    let embeddings =
-        graph.nodes().iter().filter(|node| node.op.downcast_ref::<Embedding>().is_some());
-    let tables = embeddings.filter_map(|node| *node.inputs.get(1)?);
-    let sizes = tables.filter_map(|table| graph.ty(table).dims.first()?.known());
-    sizes.min().map_or(100, |size| size.clamp(1, i32::MAX as usize) as u64)
+    let mut given: HashSet<ValueId> = graph.inputs().iter().map(|input| input.value).collect();
+    let mut smallest: Option<usize> = None;
+    for node in graph.nodes() {
+        let input = |slot: usize| node.inputs.get(slot).copied().flatten();
+        let size = |slot: usize, axis: usize| graph.ty(input(slot)?).dims.get(axis)?.known();
+        let found = if node.op.downcast_ref::<Embedding>().is_some() {
+            size(1, 0)
+        } else if let Some(Take { axis }) = node.op.downcast_ref() {
+            input(1).filter(|ids| given.contains(ids)).and_then(|_| size(0, *axis))
+        } else {
+            // Casts and reshapes, and exporters' arithmetic for ids below 0.
+            if node.inputs.iter().flatten().any(|value| given.contains(value)) {
+                let whole = |value: &&ValueId| !graph.ty(**value).dtype.is_float();
+                given.extend(node.outputs.iter().filter(whole));
+            }
+            None
+        };
+        smallest = found.into_iter().chain(smallest).min();
+    }
+    smallest.map_or(100, |size| size.clamp(1, i32::MAX as usize) as u64)
 }
 
 /// Words that the model's text layer knows, and one that it does not.
@@ -188,7 +206,7 @@ impl Random {
 mod tests {
     use super::*;
     use crate::graph::{DType, Dim, Layer, TensorType, VariableKind};
-    use crate::ops::{Activate, Activation};
+    use crate::ops::{Activate, Activation, Cast};
     use std::sync::Arc;
 
     #[test]
@@ -211,6 +229,20 @@ mod tests {
         assert_eq!(x.shape(), [BATCH, 40]);
         assert!(x.as_f32().unwrap().iter().all(|x| (-1.0..1.0).contains(x)));
         assert_eq!(given, random_inputs(&graph, 40).unwrap());
+    }
+
+    #[test]
+    fn random_positions_stay_within_what_they_are_taken_from() {
+        let mut graph = Graph::new("positions");
+        let ty = TensorType::new(DType::I64, vec![Dim::symbol("batch"), Dim::Known(40)]);
+        let ids = graph.add_input("ids", ty).unwrap();
+        let narrow = graph.add_one("narrow", Cast { to: DType::I32 }, &[ids]).unwrap();
+        let table = graph.constant(Tensor::zeros(DType::F32, [4, 7]));
+        let taken = graph.add_one("take", Take { axis: 1 }, &[table, narrow]).unwrap();
+        graph.add_output("taken", taken).unwrap();
+        let given = random_inputs(&graph, 1).unwrap();
+        let Data::I64(ids) = given.get("ids").unwrap().data() else { panic!("ids are i64") };
+        assert!((0..7).all(|id| ids.contains(&id)) && ids.iter().all(|id| (0..7).contains(id)));
     }
 
     #[test]

@@ -140,6 +140,11 @@ impl<'a> Call<'a> {
         Ok(sizes.and_then(|sizes| sizes.elements.iter().map(Size::known).collect()))
     }
 
+    /// Whether all sizes are those of a run.
+    pub fn is_sized(&self) -> bool {
+        self.lowering.is_sized
+    }
+
     /// How many nodes the Graph has.
     pub fn node_count(&self) -> usize {
         self.lowering.graph.nodes().len()

@@ -9,8 +9,8 @@ use super::context::{Context, domain};
 use super::error::{NodeProblem, OnnxError, Problem};
 use super::lower::{Lowering, Scope};
 use super::operand::Operand;
-use super::operators;
 use super::proto::NodeProto;
+use super::{operators, order};
 use crate::graph::{Graph, Tensor, TensorType};
 use crate::ops::{Late, LateBuild};
 
@@ -20,8 +20,10 @@ struct Deferred {
     node: NodeProto,
     path: String,
     context: Arc<Context>,
-    /// What each input is, as far as it is known already.
+    /// What each input is, as far as it is known already; then each name that its subgraphs take.
     inputs: Vec<Slot>,
+    /// Those names.
+    captures: Vec<String>,
 }
 
 /// An input of a node that waits.
@@ -41,13 +43,8 @@ enum Slot {
 /// it gives.
 ///
 /// # Errors
-/// If the node holds subgraphs, which see names that are gone by then.
+/// If they are known already, or its subgraphs take names that nothing defines.
 pub(super) fn put_off(call: &mut Call<'_>, needed: &[usize], outputs: Vec<TensorType>) -> Outputs {
-    if call.node.attribute.iter().any(|attribute| attribute.g.is_some()) {
-        let index = needed.first().copied().unwrap_or_default();
-        let hint = "make it a constant, or computed from sizes alone, and export the model again";
-        return Err(NodeProblem::NotKnown { index, input: "value", hint: hint.to_owned() }.into());
-    }
     let is_known = |index: &usize| {
         call.operands.get(*index).is_some_and(|operand| matches!(operand, Some(Operand::Known(_))))
     };
@@ -58,9 +55,15 @@ pub(super) fn put_off(call: &mut Call<'_>, needed: &[usize], outputs: Vec<Tensor
         let expected = "a shorter list".to_owned();
         return Err(NodeProblem::Input { index, input: "value", found, expected }.into());
     }
-    let mut values = Vec::with_capacity(call.operands.len());
-    let mut inputs = Vec::with_capacity(call.operands.len());
-    for (index, operand) in call.operands.iter().enumerate() {
+    let captures = captures(call.node);
+    let mut operands = call.operands.to_vec();
+    for name in &captures {
+        let undefined = || NodeProblem::UndefinedInput { value: name.clone() };
+        operands.push(Some(call.scope.get(name).cloned().ok_or_else(undefined)?));
+    }
+    let mut values = Vec::with_capacity(operands.len());
+    let mut inputs = Vec::with_capacity(operands.len());
+    for (index, operand) in operands.iter().enumerate() {
         let (slot, value) = match operand {
             None => (Slot::Empty, None),
             Some(Operand::Known(tensor)) => (Slot::Known(tensor.clone()), None),
@@ -78,9 +81,18 @@ pub(super) fn put_off(call: &mut Call<'_>, needed: &[usize], outputs: Vec<Tensor
     // The attributes are read when the node is.
     call.attributes.ignore_all();
     let (node, path, context) = (call.node.clone(), call.name.to_owned(), call.context.clone());
-    let build = Arc::new(Deferred { node, path, context, inputs });
+    let build = Arc::new(Deferred { node, path, context, inputs, captures });
     let values = call.add_node(Late { build, outputs }, values)?;
     Ok(values.into_iter().map(Operand::from).collect())
+}
+
+/// The names that the subgraphs of a node take from around them, each once.
+fn captures(node: &NodeProto) -> Vec<String> {
+    let graphs = node.attribute.iter().filter_map(|attribute| attribute.g.as_deref());
+    let mut names: Vec<String> = graphs.flat_map(order::captured).map(str::to_owned).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 impl LateBuild for Deferred {
@@ -102,7 +114,7 @@ impl LateBuild for Deferred {
 impl Deferred {
     fn lower(&self, inputs: &[Option<&Tensor>]) -> Result<Graph, OnnxError> {
         let at = |problem: Problem| problem.at(self.path.clone(), self.node.op_type.clone());
-        let mut lowering = Lowering::new(&self.path);
+        let mut lowering = Lowering::sized(&self.path);
         let mut operands = Vec::with_capacity(self.inputs.len());
         for (index, slot) in self.inputs.iter().enumerate() {
             let given = inputs.get(index).copied().flatten();
@@ -120,7 +132,13 @@ impl Deferred {
         let row = operators::find(domain(&self.node.domain), &self.node.op_type);
         let opset = self.context.opset(&self.node.domain).unwrap_or(1);
         let row = row.ok_or_else(|| at(NodeProblem::UnknownOperator { opset }.into()))?;
-        let scope = Scope::default();
+        let mut scope = Scope::default();
+        let captured = operands.split_off(operands.len().saturating_sub(self.captures.len()));
+        for (name, operand) in self.captures.iter().zip(captured) {
+            if let Some(operand) = operand {
+                scope.define(name, operand);
+            }
+        }
         let outputs =
             lowering.dispatch(row, &self.node, &operands, &scope, &self.context, &self.path);
         for (index, output) in outputs.map_err(at)?.iter().enumerate() {

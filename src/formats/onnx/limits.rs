@@ -10,6 +10,8 @@ pub const NODES: usize = 200_000;
 pub const DECODED: usize = 1 << 28;
 /// How many dimensions a tensor may have.
 pub const RANK: usize = 64;
+/// How many numbers and names the size of a dimension may be computed of.
+pub const TERMS: usize = 4096;
 /// The most elements of a value that is computed while the file is read.
 pub const FOLDED: usize = 1 << 20;
 /// The most elements of all such values.

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use super::attributes::Attributes;
 use super::call::{Call, Outputs};
+use super::contents::Size;
 use super::context::{Context, domain};
 use super::error::{NodeProblem, OnnxError, Problem};
 use super::operand::{Operand, Parameter};
 use super::operators::{self, Row};
 use super::proto::{FunctionProto, GraphProto, NodeProto};
 use super::{fold, functions, limits, order, tensor};
-use crate::graph::{Graph, GraphError, Layer, ValueId, VariableId, VariableKind};
+use crate::graph::{Dim, Graph, GraphError, Layer, ValueId, VariableId, VariableKind};
 
 /// The names that nodes see: those of their own graph, then those of the graphs around it.
 #[derive(Debug, Default)]
@@ -45,6 +46,9 @@ pub struct Lowering {
     /// The layer that gave each value, and all of their names.
     producers: HashMap<ValueId, String>,
     layers: HashSet<String>,
+    /// Whether all sizes are those of a run, and a part that cannot be read may be one that such a run
+    /// never takes.
+    pub(super) is_sized: bool,
     pub(super) depth: usize,
     pub(super) nodes: usize,
     /// The elements that were computed while the file is read, and the operations that took.
@@ -60,11 +64,17 @@ impl Lowering {
             variables: HashMap::new(),
             producers: HashMap::new(),
             layers: HashSet::new(),
+            is_sized: false,
             depth: 0,
             nodes: 0,
             folded: 0,
             folding: 0,
         }
+    }
+
+    /// Nothing read yet, and inputs whose sizes are those of a run.
+    pub fn sized(name: &str) -> Lowering {
+        Lowering { is_sized: true, ..Lowering::new(name) }
     }
 
     /// The finished Graph.
@@ -145,6 +155,8 @@ impl Lowering {
             let at = |problem: Problem| problem.at(name.clone(), op_type(node));
             let before = self.graph.variables().len();
             let outputs = self.node(node, scope, context, &name).map_err(at)?;
+            let at = |problem: OnnxError| Problem::from(problem).at(name.clone(), op_type(node));
+            outputs.iter().try_for_each(|output| self.check_terms(output)).map_err(at)?;
             self.record(node, &name, scope, &outputs, before);
             for (output, operand) in node.output.iter().zip(outputs) {
                 if !output.is_empty() && !scope.define(output, operand) {
@@ -154,6 +166,22 @@ impl Lowering {
         }
         self.depth -= 1;
         Ok(())
+    }
+
+    /// Refuses sizes that are computed of too many others: each node may double them, and all that is
+    /// done with sizes walks through them.
+    fn check_terms(&self, output: &Operand) -> Result<(), OnnxError> {
+        let is_within = |dim: &Dim| dim.has_terms_within(limits::TERMS);
+        let fits = match output {
+            Operand::Value(value) => self.graph.ty(*value).dims.iter().all(is_within),
+            Operand::Sizes(sizes) => sizes.elements.iter().all(|size| match size {
+                Size::Dim(dim) => is_within(dim),
+                Size::Known(_) => true,
+            }),
+            Operand::Known(_) | Operand::Parameter(_) => true,
+        };
+        let count = if fits { 0 } else { limits::TERMS + 1 };
+        limits::check("the number of terms of a size", count, limits::TERMS)
     }
 
     /// Reads one node.

@@ -35,14 +35,14 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use prost::Message;
 use prost::bytes::Bytes;
 
-use crate::graph::{Graph, Tensor, ValueId};
+use crate::graph::{Dim, Graph, Tensor, ValueId};
 use context::Context;
 pub use error::{NodeProblem, OnnxError};
 use lower::{Lowering, Scope};
@@ -56,20 +56,31 @@ use tensor::Folder;
 /// If the bytes are damaged, or hold what is not supported; the error names node, operator, attribute
 /// and value.
 pub fn read(bytes: impl Into<Bytes>, folder: Option<&Path>) -> Result<Graph, OnnxError> {
-    Ok(read_with_values(bytes, folder)?.0)
+    let (graph, context) = decode(bytes.into(), folder)?;
+    match lower_whole(&graph, &context, None) {
+        // With the sizes of a run as numbers every value's number of dimensions is known.
+        Err(error) if error.has_open_rank() => whole::by_sizes(graph, &context),
+        lowered => Ok(lowered?.0),
+    }
 }
 
-/// Reads a model, and says which value of the Graph each name in the file stands for, in the order of
-/// the nodes that give them. Names that stand for no value are left out: constants, and sizes that
-/// are known without a run.
+/// Reads a model for inputs of these shapes, and says which value of the Graph each name in the file
+/// stands for, in the order of the nodes that give them. Names that stand for no value are left out:
+/// constants, and sizes that are known without a run.
 ///
 /// # Errors
-/// As [`read`].
+/// As [`read`], or if a shape has another number of dimensions than the file gives its input.
 pub fn read_with_values(
     bytes: impl Into<Bytes>,
     folder: Option<&Path>,
+    shapes: &HashMap<String, Vec<usize>>,
 ) -> Result<Named, OnnxError> {
-    let bytes = bytes.into();
+    let (graph, context) = decode(bytes.into(), folder)?;
+    lower_whole(&graph, &context, Some(shapes))
+}
+
+/// The messages of a file: its graph, and what holds for all of its nodes.
+fn decode(bytes: Bytes, folder: Option<&Path>) -> Result<(GraphProto, Arc<Context>), OnnxError> {
     wire::check(&bytes)?;
     let mut model = ModelProto::decode(bytes).map_err(OnnxError::Decode)?;
     let graph = model.graph.take();
@@ -77,23 +88,23 @@ pub fn read_with_values(
     let mut graph = graph.ok_or_else(absent)?;
     stacked::take_out(&mut graph);
     let functions = std::mem::take(&mut model.functions);
-    let context = Arc::new(Context::new(&model, functions, Folder::new(folder))?);
-    match lower_whole(&graph, &context) {
-        // With the sizes of a run as numbers every value's number of dimensions is known.
-        Err(error) if error.has_open_rank() => Ok((whole::by_sizes(graph, &context)?, Vec::new())),
-        lowered => lowered,
-    }
+    Ok((graph, Arc::new(Context::new(&model, functions, Folder::new(folder))?)))
 }
 
 /// A Graph, and the values that names of the file stand for.
-type Named = (Graph, Vec<(String, ValueId)>);
+pub type Named = (Graph, Vec<(String, ValueId)>);
 
-/// Reads the graph of a model.
-fn lower_whole(graph: &GraphProto, context: &Arc<Context>) -> Result<Named, OnnxError> {
+/// Reads the graph of a model, for inputs of the sizes that it names or of these shapes.
+fn lower_whole(
+    graph: &GraphProto,
+    context: &Arc<Context>,
+    shapes: Option<&HashMap<String, Vec<usize>>>,
+) -> Result<Named, OnnxError> {
     let mut lowering = Lowering::new(&graph.name);
+    lowering.is_sized = shapes.is_some();
     let mut scope = Scope::default();
     lowering.initializers(graph, &mut scope, context)?;
-    inputs(&mut lowering, graph, &mut scope)?;
+    inputs(&mut lowering, graph, &mut scope, shapes)?;
     lowering.nodes(&graph.node, &mut scope, context, "")?;
     outputs(&mut lowering, graph, &scope)?;
     let names = graph.node.iter().flat_map(|node| &node.output);
@@ -128,9 +139,18 @@ fn inputs(
     lowering: &mut Lowering,
     graph: &GraphProto,
     scope: &mut Scope<'_>,
+    shapes: Option<&HashMap<String, Vec<usize>>>,
 ) -> Result<(), OnnxError> {
     for input in free_inputs(graph) {
-        let ty = types::input(&mut lowering.graph, input)?;
+        let mut ty = types::input(&mut lowering.graph, input)?;
+        if let Some(shape) = shapes.and_then(|shapes| shapes.get(&input.name)) {
+            if shape.len() != ty.rank() {
+                let problem = format!("is {ty}, and given as {shape:?}");
+                let name = input.name.clone();
+                return Err(OnnxError::Value { what: "input", name, problem });
+            }
+            ty.dims = shape.iter().copied().map(Dim::Known).collect();
+        }
         let refuse = |_| lower::twice("input", &input.name);
         let value = lowering.graph.add_input(&input.name, ty).map_err(refuse)?;
         let wide = lowering.widen(value, &input.name);

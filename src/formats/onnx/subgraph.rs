@@ -142,7 +142,7 @@ impl Lowering {
     /// An empty Graph for a part of this one, under the same limits.
     pub(super) fn child(&self, name: &str) -> Lowering {
         let mut child = Lowering::new(name);
-        (child.depth, child.nodes) = (self.depth, self.nodes);
+        (child.depth, child.nodes, child.is_sized) = (self.depth, self.nodes, self.is_sized);
         (child.folded, child.folding) = (self.folded, self.folding);
         child
     }

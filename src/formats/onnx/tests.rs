@@ -371,6 +371,53 @@ fn a_branch_whose_condition_is_known_stands_alone() {
     assert_eq!(run(graph, &[("x", tensor(&[2], &[1.0, 1.0]))]), [tensor(&[2], &[2.0, 3.0])]);
 }
 
+/// `x · w` of rows without their axis of size 1 where `c`, which takes rows of any other size; else `x`.
+fn written_for_other_sizes() -> GraphProto {
+    let giving = |node: Vec<NodeProto>, output: &str| GraphProto {
+        node,
+        output: vec![value(output, 1, &["?", "?"])],
+        ..GraphProto::default()
+    };
+    let squeezed = giving(vec![node("Squeeze", &["x", "one"], &["s"])], "s");
+    let same = giving(vec![node("Identity", &["x"], &["t"])], "t");
+    let inner = with(node("If", &["is_one"], &["r"]), body("then_branch", squeezed));
+    let product = giving(
+        vec![
+            node("Shape", &["x"], &["shape"]),
+            node("Gather", &["shape", "one"], &["width"]),
+            node("Equal", &["width", "one"], &["is_one"]),
+            with(inner, body("else_branch", same.clone())),
+            node("Gemm", &["r", "w"], &["product"]),
+        ],
+        "product",
+    );
+    let outer = with(node("If", &["c"], &["y"]), body("then_branch", product));
+    GraphProto {
+        node: vec![with(outer, body("else_branch", same))],
+        initializer: vec![floats("w", &[2, 2], &[1.0, 2.0, 3.0, 4.0]), integers("one", &[1])],
+        input: vec![value("x", 1, &["rows", "width"]), value("c", 9, &[])],
+        output: vec![value("y", 1, &["?", "?"])],
+        ..GraphProto::default()
+    }
+}
+
+#[test]
+fn a_branch_that_the_sizes_of_a_run_never_take_need_not_fit_them() {
+    let graph = graph_of(&model(written_for_other_sizes())).expect("it is read");
+    let (narrow, wide) = (tensor(&[2, 1], &[5.0, 6.0]), tensor(&[1, 2], &[1.0, 1.0]));
+    let given = |x: &Tensor, c: bool| [("x", x.clone()), ("c", Tensor::scalar(c))];
+    assert_eq!(run(graph.clone(), &given(&narrow, false)), std::slice::from_ref(&narrow));
+    assert_eq!(run(graph.clone(), &given(&wide, false)), std::slice::from_ref(&wide));
+    assert_eq!(run(graph.clone(), &given(&wide, true)), [tensor(&[1, 2], &[4.0, 6.0])]);
+    let mut session = Model::from_graph(graph).session(&Options::default()).expect("a session");
+    let inputs = given(&narrow, true).into_iter().collect();
+    let mut error: &dyn std::error::Error = &session.run(&inputs).expect_err("Gemm takes a matrix");
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    assert!(error.to_string().contains("(Gemm)"), "{error}");
+}
+
 #[test]
 fn a_loop_carries_values_and_stacks_what_each_round_gives() {
     // y = (y + w) · 2 each round, with every sum kept; a second state grows by one element a round.

@@ -86,7 +86,7 @@ impl LateBuild for Whole {
     }
 
     fn build(&self, inputs: &[Option<&Tensor>]) -> Result<Graph, Box<dyn Error + Send + Sync>> {
-        let mut lowering = Lowering::new(&self.graph.name);
+        let mut lowering = Lowering::sized(&self.graph.name);
         let mut scope = Scope::default();
         lowering.initializers(&self.graph, &mut scope, &self.context)?;
         for (index, input) in super::free_inputs(&self.graph).enumerate() {

@@ -45,7 +45,9 @@ fn gelu(graph: &Graph, output: ValueId) -> Option<(ValueId, bool)> {
     operands(graph, output, DEPTH, &mut seen, &mut bent);
     let argument = node_of(graph, bent?)?.inputs.first().copied()??;
     operands(graph, argument, DEPTH, &mut seen, &mut None);
-    seen.into_iter().find_map(|x| Some((x, of(graph, output, x)?)))
+    // Numbers may repeat x.
+    let is_alike = |x: &ValueId| graph.ty(*x).dims == graph.ty(output).dims;
+    seen.into_iter().filter(is_alike).find_map(|x| Some((x, of(graph, output, x)?)))
 }
 
 /// The operands of the arithmetic that a value is, and what among them is bent.

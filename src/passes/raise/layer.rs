@@ -5,8 +5,8 @@ use super::step::Recurrence;
 use super::weights::{Weights, assemble};
 use crate::graph::{DType, Dim, Graph, GraphError, ValueId};
 use crate::ops::{
-    Activation, Direction, GeneralRecurrent, Gru, Lstm, RecurrentCell, Reshape, ScaledActivation,
-    SimpleRnn, Transpose, Unary, UnaryKind,
+    Activation, BroadcastTo, Direction, GeneralRecurrent, Gru, Lstm, RecurrentCell, Reshape,
+    ScaledActivation, SimpleRnn, Transpose, Unary, UnaryKind,
 };
 
 /// What a layer takes from the Graph that it is put into.
@@ -53,10 +53,31 @@ pub fn add(
     let features = graph.ty(around.x).dims.get(2).and_then(Dim::known);
     let features = features.ok_or_else(|| invalid("a sequence of unknown width"))?;
     let sizes = (features, layer.units);
+    let around = &Around {
+        hidden: around.hidden.map(|state| for_batch(graph, around, state)).transpose()?,
+        cell: around.cell.map(|state| for_batch(graph, around, state)).transpose()?,
+        ..*around
+    };
     let weights = assemble(graph, around.name, &layer.formula, sizes, resolve)?;
     match fused(layer, around.is_backward) {
         Some(op) => fused_node(graph, op, around, weights),
         None => general_node(graph, layer, around, weights),
+    }
+}
+
+/// A first state for each sequence: steps repeat one that stands for all.
+fn for_batch(
+    graph: &mut Graph,
+    around: &Around<'_>,
+    state: ValueId,
+) -> Result<ValueId, GraphError> {
+    let (batch, own) = (graph.ty(around.x).dims[0].clone(), graph.ty(state).dims.clone());
+    match &own[..] {
+        [first, units] if *first != batch => {
+            let dims = vec![batch, units.clone()];
+            graph.add_one(around.name, BroadcastTo { dims }, &[state])
+        }
+        _ => Ok(state),
     }
 }
 

@@ -6,7 +6,9 @@ use super::expand::node_of;
 use super::outside;
 use crate::graph::{Edit, Graph, GraphError, Operator, Source, ValueId};
 use crate::ops::recurrent::{CellSlots, MASK};
-use crate::ops::{AxisSlice, Direction, Gru, Lstm, Reshape, SimpleRnn, Slice, Take, Transpose};
+use crate::ops::{
+    AxisSlice, Concat, Direction, Gru, Lstm, Reshape, SimpleRnn, Slice, Take, Transpose,
+};
 
 /// The axis of time in the sequence.
 const TIME: usize = 1;
@@ -76,6 +78,55 @@ pub fn last(graph: &Graph) -> Result<Graph, GraphError> {
     })
 }
 
+/// The Graph in which all steps of a sequence, put one after another, are the sequence.
+///
+/// # Errors
+/// If the result is not valid.
+pub fn joined(graph: &Graph) -> Result<Graph, GraphError> {
+    graph.rewrite(|new, node, inputs| {
+        let (Some(concat), &[output]) = (node.op.downcast_ref::<Concat>(), &node.outputs[..])
+        else {
+            return Ok(Edit::Keep);
+        };
+        let Some(sequence) = all_steps(new, inputs) else { return Ok(Edit::Keep) };
+        let (dims, expected) = (new.ty(sequence).dims.clone(), &graph.ty(output).dims);
+        let value = match concat.axis {
+            TIME if dims == *expected => sequence,
+            0 if dims.len() == 3
+                && expected[..] == [dims[1].clone(), dims[0].clone(), dims[2].clone()] =>
+            {
+                new.add_one(&node.name, Transpose { permutation: vec![1, 0, 2] }, &[sequence])?
+            }
+            _ => return Ok(Edit::Keep),
+        };
+        Ok(Edit::Replace(vec![value]))
+    })
+}
+
+/// The sequence of three axes of which these values are the steps, in order.
+fn all_steps(graph: &Graph, values: &[Option<ValueId>]) -> Option<ValueId> {
+    let mut sequence = None;
+    for (place, value) in values.iter().enumerate() {
+        let mut value = (*value)?;
+        while let Some(node) = node_of(graph, value)
+            && node.op.downcast_ref::<Reshape>().is_some()
+        {
+            value = node.inputs.first().copied()??;
+        }
+        let (source, axis, index) = sliced(graph, value)?;
+        let size = graph.ty(source).dims.get(TIME)?.known()?;
+        let index = if index < 0 { index + size as i64 } else { index };
+        let fits = axis == TIME
+            && graph.ty(source).rank() == 3
+            && size == values.len()
+            && index == place as i64
+            && sequence.is_none_or(|sequence| sequence == source);
+        sequence = Some(source).filter(|_| fits);
+        sequence?;
+    }
+    sequence
+}
+
 /// The one step that a slice takes: of what, along which axis, at which index.
 fn sliced(graph: &Graph, value: ValueId) -> Option<(ValueId, usize, i64)> {
     let node = node_of(graph, value)?;
@@ -99,6 +150,14 @@ fn output(graph: &Graph, mut value: ValueId, mut axis: usize, index: i64) -> Opt
     if let Some(node) = node_of(graph, value)
         && let Some(transpose) = node.op.downcast_ref::<Transpose>()
     {
+        let rest = transpose.permutation.iter().enumerate().filter(|(place, _)| *place != axis);
+        // Batch and units stay in their order.
+        if !rest
+            .map(|(_, from)| *from)
+            .eq((0..transpose.permutation.len()).filter(|from| *from != TIME))
+        {
+            return None;
+        }
         axis = *transpose.permutation.get(axis)?;
         value = node.inputs.first().copied()??;
     }

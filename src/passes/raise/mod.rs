@@ -81,7 +81,8 @@ pub fn raise(graph: &Graph) -> Result<(Graph, Vec<Note>), GraphError> {
     }
     let graph = gelu::raise(&layer_norm::raise(&choice::raise(&graph)?)?)?;
     let graph = attention::raise(&graph, &mut notes)?;
-    let mut graph = layers::last(&moved(&reversal::raise(&moved(&graph)?)?)?)?;
+    let mut graph = moved(&reversal::raise(&moved(&layers::joined(&moved(&graph)?)?)?)?)?;
+    graph = layers::last(&graph)?;
     // A layer above another takes what that one gives once it is one.
     for _ in 0..LAYERS {
         graph = remove_dead(&graph)?;
@@ -111,15 +112,16 @@ fn loops(graph: &Graph, notes: &mut Vec<Note>) -> Result<Graph, GraphError> {
         let op = op.as_ref().unwrap_or(&node.op);
         let wanted: Vec<bool> = node.outputs.iter().map(|id| used.contains(id)).collect();
         let raised = if let Some(op) = op.downcast_ref::<Loop>() {
-            repeat::raise(new, node, op, inputs, &wanted)?
+            repeat::raise(new, node, op, inputs, &wanted)
         } else if let Some(op) = op.downcast_ref::<Scan>() {
-            scan::raise(new, node, op, inputs, &wanted)?
+            scan::raise(new, node, op, inputs, &wanted)
         } else {
             let outputs = new.add_node(&node.name, Arc::clone(op), inputs.to_vec())?;
             learn(&mut renamed, graph, new, node, &outputs, |_| true);
             return Ok(Edit::Replace(outputs));
         };
-        match raised {
+        // What the operator refuses stays as it is.
+        match raised.unwrap_or_else(|error| Err(error.to_string())) {
             Ok(outputs) => {
                 learn(&mut renamed, graph, new, node, &outputs, |index| wanted[index]);
                 Ok(Edit::Replace(outputs))
@@ -150,11 +152,20 @@ fn learn(
     }
 }
 
-/// Whether sizes are the same, or cannot be known to be: those of inputs that a model takes side by side
-/// bear names of their own, and what takes them checks them in a run.
+/// Whether sizes are the same, or one is what the other broadcasts to with a third: a mask that a model
+/// takes beside its sequence has a batch of a name of its own, which attention checks in a run.
 fn same(a: &[Dim], b: &[Dim]) -> bool {
-    let is_open = |dim: &Dim| dim.known().is_none();
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b || is_open(a) && is_open(b))
+    let names = |dim: &Dim| {
+        let mut names = Vec::new();
+        dim.symbols(&mut names);
+        names
+    };
+    let within = |a: &Dim, b: &Dim| {
+        let (a, b) = (names(a), names(b));
+        !a.is_empty() && a.iter().all(|name| b.contains(name))
+    };
+    let is_same = |(a, b): (&Dim, &Dim)| a == b || within(a, b) || within(b, a);
+    a.len() == b.len() && a.iter().zip(b).all(is_same)
 }
 
 /// The values that a node, an output or an update takes.

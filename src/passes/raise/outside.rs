@@ -1,8 +1,17 @@
 //! What is known of the values around a loop.
 
 use super::algebra::{splat, splat_through};
-use crate::graph::{Dim, Graph, Source, ValueId};
+use crate::graph::{Dim, Graph, Source, Tensor, ValueId};
 use crate::ops::{Binary, BinaryKind, Cast, Reshape, Sizes};
+
+/// The tensor of a value that no run changes.
+pub fn fixed(graph: &Graph, value: ValueId) -> Option<&Tensor> {
+    match &graph.value(value).source {
+        Source::Constant(tensor) => Some(tensor),
+        Source::Variable(id) if !graph.is_kept(*id) => Some(&graph.variable(*id).value),
+        _ => None,
+    }
+}
 
 /// Through so many nodes a number is followed.
 const DEPTH: usize = 32;

@@ -1,4 +1,4 @@
-//! Reshapes of reshapes are one, equal reshapes are one, and transposes leave axes of size 1 to reshapes.
+//! Reshapes of reshapes are one, equal reshapes and transposes are one, and transposes leave axes of size 1 to reshapes.
 
 use std::collections::HashMap;
 
@@ -12,6 +12,7 @@ use crate::ops::{Reshape, Transpose};
 /// If the result is not valid.
 pub fn join(graph: &Graph) -> Result<Graph, GraphError> {
     let mut known: HashMap<(ValueId, Vec<Dim>), ValueId> = HashMap::new();
+    let mut turned: HashMap<(ValueId, Vec<usize>), ValueId> = HashMap::new();
     graph.rewrite(|new, node, inputs| {
         let &[Some(x)] = inputs else { return Ok(Edit::Keep) };
         if let Some(reshape) = node.op.downcast_ref::<Reshape>() {
@@ -27,9 +28,16 @@ pub fn join(graph: &Graph) -> Result<Graph, GraphError> {
             known.insert(place, value);
             return Ok(Edit::Replace(vec![value]));
         }
-        if let Some(transpose) = node.op.downcast_ref::<Transpose>()
-            && let Some(value) = squeezed(new, &node.name, x, &transpose.permutation)?
-        {
+        if let Some(transpose) = node.op.downcast_ref::<Transpose>() {
+            let place = (x, transpose.permutation.clone());
+            if let Some(value) = turned.get(&place) {
+                return Ok(Edit::Replace(vec![*value]));
+            }
+            let value = match squeezed(new, &node.name, x, &transpose.permutation)? {
+                Some(value) => value,
+                None => new.add_one(&node.name, transpose.clone(), &[x])?,
+            };
+            turned.insert(place, value);
             return Ok(Edit::Replace(vec![value]));
         }
         Ok(Edit::Keep)

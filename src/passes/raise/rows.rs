@@ -3,8 +3,11 @@
 //! and a bias that was added to zeros in advance is the bias.
 
 use super::expand::node_of;
-use crate::graph::{Dim, Edit, Graph, GraphError, Node, Source, Tensor, ValueId, VariableId};
-use crate::ops::{Activate, Binary, BinaryKind, MatMul, Reshape, Slice, Unary};
+use super::outside;
+use crate::graph::{Dim, Edit, Graph, GraphError, Node, Tensor, ValueId, VariableId};
+use crate::ops::{
+    Activate, AxisSlice, Binary, BinaryKind, BroadcastTo, MatMul, Reshape, Reverse, Slice, Unary,
+};
 
 /// The Graph in that form; `None` if no step of a product is taken in it.
 ///
@@ -21,6 +24,15 @@ pub fn spread(graph: &Graph) -> Result<Option<Graph>, GraphError> {
             value
         } else if let (Some(_), &[Some(x)]) = (node.op.downcast_ref::<Reshape>(), inputs) {
             before(new, x).filter(|source| new.ty(*source).dims == *dims)
+        } else if let Some((place, rows)) = inputs
+            .iter()
+            .enumerate()
+            .find_map(|(place, input)| Some((place, repeated(new, (*input)?)?)))
+        {
+            found = true;
+            let mut inputs = inputs.to_vec();
+            inputs[place] = Some(new.add_one(&node.name, rows.1, &[rows.0])?);
+            new.add_node(&node.name, node.op.clone(), inputs)?.first().copied()
         } else if is_row_wise(node) && matches!(&dims[..], [Dim::Known(1), _, Dim::Known(_)]) {
             squeezed(new, node, inputs, dims)?
         } else {
@@ -74,6 +86,12 @@ fn row(
     value: ValueId,
 ) -> Result<Option<ValueId>, GraphError> {
     let Some(node) = node_of(graph, value).cloned() else { return Ok(None) };
+    if let (Some(Reverse { axis: 0 }), &[Some(x)]) = (node.op.downcast_ref(), &node.inputs[..]) {
+        return match opposite(graph, slice, x) {
+            Some(slice) => row(graph, name, &slice, x),
+            None => Ok(None),
+        };
+    }
     let &[Some(a), Some(b)] = &node.inputs[..] else { return Ok(None) };
     if node.op.downcast_ref::<MatMul>().is_some() {
         if graph.ty(a).rank() != 3 || graph.ty(b).rank() != 2 {
@@ -96,6 +114,15 @@ fn row(
         Some(x) => graph.add_one(name, Binary { kind: BinaryKind::Add }, &[x, bias]).map(Some),
         None => Ok(None),
     }
+}
+
+/// The step that stands where a slice takes one, counted from the other end.
+fn opposite(graph: &Graph, slice: &Slice, x: ValueId) -> Option<Slice> {
+    let ([part], size) = (&slice.axes[..], graph.ty(x).dims.first()?.known()?) else { return None };
+    let (start, 1) = part.resolve(size) else { return None };
+    let start = i64::try_from(size.checked_sub(start + 1)?).ok()?;
+    let axes = vec![AxisSlice { axis: 0, start: Some(start), stop: Some(start + 1), step: 1 }];
+    Some(Slice { axes })
 }
 
 /// The node without its first axis, and that put back.
@@ -133,18 +160,17 @@ fn squeezed(
     }
 }
 
-/// The tensor of a value that no run changes.
-fn fixed(graph: &Graph, value: ValueId) -> Option<&Tensor> {
-    match &graph.value(value).source {
-        Source::Constant(tensor) => Some(tensor),
-        Source::Variable(id) if !graph.is_kept(*id) => Some(&graph.variable(*id).value),
-        _ => None,
-    }
+/// The Variable that a fixed `[batch, width]` repeats, and the operator that does so.
+fn repeated(graph: &mut Graph, value: ValueId) -> Option<(ValueId, BroadcastTo)> {
+    let dims = graph.ty(value).dims.clone();
+    let is_rows = matches!(dims[..], [Dim::Known(batch), Dim::Known(_)] if batch > 1);
+    let bias = bias(graph, value).filter(|_| is_rows)?;
+    Some((bias, BroadcastTo { dims }))
 }
 
-/// The Variable whose elements each row of a fixed `[1, batch, width]` holds.
+/// The Variable whose elements each row of a fixed `[…, width]` holds.
 fn bias(graph: &mut Graph, value: ValueId) -> Option<ValueId> {
-    let rows = fixed(graph, value)?;
+    let rows = outside::fixed(graph, value)?;
     let (elements, width) = (rows.as_f32()?, *rows.shape().last()?);
     let is_bias = |tensor: &Tensor| {
         tensor.shape() == [width]

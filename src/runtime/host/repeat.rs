@@ -6,6 +6,9 @@ use crate::graph::{Bindings, DType, Data, Node, Tensor, TensorType};
 use crate::ops::Loop;
 use crate::runtime::{Placement, RunError, Session};
 
+/// How many rounds a loop may take: far more than any sequence has steps.
+const ROUNDS: i64 = 1 << 20;
+
 /// The Session of a body, which keeps the plans of the sizes that it met.
 pub(super) struct Repeat {
     op: Loop,
@@ -30,6 +33,12 @@ impl Repeat {
     fn single(&self, index: usize, data: impl Into<Data>) -> Tensor {
         let rank = self.op.body.ty(self.op.body.inputs()[index].value).rank();
         Tensor::from_parts(vec![1; rank], data.into())
+    }
+
+    /// Whether the body hands on the condition that it gets, so that the count alone ends the loop.
+    fn counts_only(&self) -> bool {
+        let (body, condition) = (&self.op.body, &self.op.body.outputs()[0]);
+        condition.value == body.inputs()[1].value
     }
 
     /// The outputs of all iterations that are not carried, stacked.
@@ -72,8 +81,14 @@ impl HostOp for Repeat {
         let types = outputs.iter().map(|output| self.op.body.ty(output.value).dtype);
         let mut stacks: Vec<Stack> = types.map(Stack::new).collect();
         self.carried.resize_with(carried, || Tensor::zeros(DType::F32, [0]));
+        if goes_on && limit > ROUNDS && self.counts_only() {
+            return Err(too_many(node, limit));
+        }
         let mut trip = 0;
         while goes_on && trip < limit {
+            if trip >= ROUNDS {
+                return Err(too_many(node, limit));
+            }
             let (number, truth) = (self.single(0, vec![trip]), self.single(1, vec![true]));
             let mut given: Vec<&Tensor> = Vec::with_capacity(first + values.len());
             given.extend([&number, &truth]);
@@ -102,6 +117,14 @@ impl HostOp for Repeat {
         results.extend(self.collected(stacks, bindings));
         Ok(results)
     }
+}
+
+fn too_many(node: &Node, limit: i64) -> RunError {
+    let count = match limit {
+        i64::MAX => "without end".to_owned(),
+        limit => format!("for up to {limit} rounds"),
+    };
+    refuse(node, format!("it would go on {count}; {ROUNDS} are the most that are run"))
 }
 
 fn trips_of(node: &Node, trips: &Tensor) -> Result<i64, RunError> {

@@ -80,11 +80,12 @@ pub fn conv_transpose(call: &mut Call<'_>) -> Outputs {
     let attributes = Attributes::read(call, axes, Some(taps), true)?;
     let margins = margins(call, x, &attributes)?;
     let x = windows::features_last(call, x)?;
-    let mut parts = Vec::with_capacity(groups);
+    let mut parts = Vec::new();
     for group in 0..groups {
         let own = |call: &mut Call<'_>, value: ValueId, axis: usize| {
             let size = call.value_ty(value).dims[axis].known();
-            let size = size.filter(|size| size % groups == 0).map(|size| size / groups);
+            let size =
+                size.filter(|size| size % groups == 0 && *size >= groups).map(|size| size / groups);
             let hint = "export with a known number of features that the groups divide";
             let size = size.ok_or_else(|| unsupported("groups of such features", hint))?;
             compose::part(call, value, axis, group * size, Some((group + 1) * size))

@@ -10,6 +10,8 @@ use crate::ops::{AxisSlice, Reduce, ReduceKind, Reshape, Slice, Transpose};
 
 /// The names of the axes under an ellipsis begin here, counted from the last one: no letters.
 const UNNAMED: u32 = 0xE000;
+/// The most bytes of an equation.
+const LONGEST: usize = 4096;
 /// What stands for the ellipsis while letters are read.
 const ELLIPSIS: char = '…';
 
@@ -24,6 +26,10 @@ struct Labelled {
 /// arrow the result has the letters that stand once, in alphabetical order.
 pub fn einsum(call: &mut Call<'_>) -> Outputs {
     let equation = call.attributes.string("equation")?.ok_or_else(|| missing("equation"))?;
+    if equation.len() > LONGEST {
+        let value = format!("{} bytes long", equation.len());
+        return Err(bad("equation", value, format!("one of at most {LONGEST}")));
+    }
     let values = call.values("Inputs")?;
     let dtype = call.value_ty(values[0]).dtype;
     let refuse = || {

@@ -4,7 +4,7 @@ use super::numeric::{binary, fraction, one_type, widen};
 use super::product::product;
 use crate::formats::onnx::attributes::bad;
 use crate::formats::onnx::call::{Call, Outputs};
-use crate::formats::onnx::error::Problem;
+use crate::formats::onnx::error::{NodeProblem, Problem};
 use crate::graph::{DType, ValueId};
 use crate::ops::{Activation, BinaryKind, Dense, Transpose};
 
@@ -19,6 +19,13 @@ pub fn gemm(call: &mut Call<'_>) -> Outputs {
         call.attributes.ignore(["broadcast"]);
     }
     let (a, b) = (call.value(0, "A")?, call.value(1, "B")?);
+    for (index, input, value) in [(0, "A", a), (1, "B", b)] {
+        let ty = call.value_ty(value);
+        if ty.rank() != 2 {
+            let (found, expected) = (ty.to_string(), "a matrix".to_owned());
+            return Err(NodeProblem::Input { index, input, found, expected }.into());
+        }
+    }
     let dtype = one_type(call, a, b, "B")?;
     let (a, b) = (widen(call, a)?, widen(call, b)?);
     let (a, b) = (turned(call, a, turn_a)?, turned(call, b, turn_b)?);

@@ -123,6 +123,15 @@ fn margins(pads: &[Size], axes: Vec<usize>) -> Result<Vec<Margin>, Problem> {
 /// Cuts away where margins are negative.
 fn cut(call: &mut Call<'_>, x: ValueId, margins: &[Margin]) -> Result<ValueId, Problem> {
     let negative = |size: &Size| size.known().filter(|&size| size < 0);
+    for Margin { axis, before, after } in margins {
+        let less = [before, after].map(|size| negative(size).unwrap_or(0).unsigned_abs());
+        let size = call.value_ty(x).dims[*axis].known();
+        if size.is_some_and(|size| less[0].saturating_add(less[1]) > size as u64) {
+            let found = format!("{less:?} elements to take off axis {axis}");
+            let expected = format!("no more than the {} there are", size.unwrap_or(0));
+            return Err(NodeProblem::Input { index: 1, input: "pads", found, expected }.into());
+        }
+    }
     let slice = |margin: &Margin| {
         let (start, stop) =
             (negative(&margin.before).map(i64::saturating_neg), negative(&margin.after));

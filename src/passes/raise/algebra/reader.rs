@@ -6,8 +6,8 @@ use super::splat::{splat, splat_through};
 use super::{Algebra, Poly, Row, Term};
 use crate::graph::{DType, Dim, Graph, Node, Source, ValueId};
 use crate::ops::{
-    Activate, Activation, Binary, BinaryKind, Cast, Concat, Dense, MatMul, Reshape, Select, Slice,
-    Take, Tile, Unary, UnaryKind,
+    Activate, Activation, Binary, BinaryKind, BroadcastTo, Cast, Concat, Dense, MatMul, Reshape,
+    Select, Slice, Take, Tile, Unary, UnaryKind,
 };
 
 /// An integer that counts the steps: `scale * step + offset`, and a value that is the same in every
@@ -150,6 +150,12 @@ impl<'g> Reader<'g> {
 
     /// Reads a node, after those whose outputs it takes.
     pub fn read(&mut self, node: &Node) {
+        if let Some(row) = self.repeated(node)
+            && let Some(output) = node.outputs.first()
+        {
+            self.natures.insert(*output, Nature::Row(row, 2));
+            return;
+        }
         if node.inputs.iter().flatten().all(|id| self.nature(*id) == Nature::Fixed) {
             // The product of zeros, a first state, leaves the bias.
             let is_product = node.op.downcast_ref::<MatMul>().is_some()
@@ -173,6 +179,17 @@ impl<'g> Reader<'g> {
             let nature = own.or_else(|| self.start(*output)).unwrap_or(Nature::Opaque);
             self.natures.insert(*output, nature);
         }
+    }
+
+    /// The row that a node repeats for each sequence.
+    fn repeated(&mut self, node: &Node) -> Option<Row> {
+        let dims = &node.op.downcast_ref::<BroadcastTo>()?.dims;
+        let value = node.inputs.first().copied()??;
+        let width = self.graph.ty(value).dims.last().cloned();
+        let is_row = self.graph.ty(value).rank() == 1
+            && matches!(dims.as_slice(), [_, last] if Some(last) == width.as_ref());
+        let is_fixed = is_row && self.nature(value) == Nature::Fixed;
+        is_fixed.then(|| self.fixed_row(value)).flatten()
     }
 
     /// What computes the same of the same has one name.
@@ -215,6 +232,11 @@ impl<'g> Reader<'g> {
         }
         match &self.graph.value(value).source {
             Source::Constant(tensor) => splat(tensor),
+            // First states of zeros.
+            Source::Variable(id) if !self.graph.is_kept(*id) => {
+                let tensor = &self.graph.variable(*id).value;
+                splat(tensor).filter(|number| *number == 0.0 && tensor.shape().len() > 1)
+            }
             _ => None,
         }
     }

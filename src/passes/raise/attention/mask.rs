@@ -1,6 +1,6 @@
 //! Which scores a mask lets count, read from the numbers that are added to them.
 
-use crate::graph::{DType, Graph, GraphError, ValueId};
+use crate::graph::{DType, Graph, GraphError, Tensor, ValueId};
 use crate::ops::{Binary, BinaryKind, BroadcastTo, Reshape, Select, Transpose, Unary, UnaryKind};
 use crate::passes::raise::choice::{binary, condition};
 use crate::passes::raise::expand::node_of;
@@ -16,6 +16,8 @@ pub enum Truth {
     All,
     /// Those where this value is true.
     Given(ValueId),
+    /// Those where this fixed value is 0.
+    Zero(ValueId),
     /// Those that do not count by this.
     Not(Box<Truth>),
     /// Those that count by both.
@@ -28,7 +30,12 @@ pub enum Truth {
 
 impl Truth {
     /// Where a condition holds, less what is always true of it.
-    pub fn given(graph: &Graph, mut value: ValueId) -> Truth {
+    pub fn given(graph: &Graph, value: ValueId) -> Truth {
+        Truth::stripped(graph, value).0
+    }
+
+    /// The same, and the value that it is then.
+    fn stripped(graph: &Graph, mut value: ValueId) -> (Truth, ValueId) {
         for _ in 0..DEPTH {
             let Some(node) = binary(graph, value, BinaryKind::And) else { break };
             let &[Some(a), Some(b)] = &node.inputs[..] else { break };
@@ -43,7 +50,7 @@ impl Truth {
             }
             value = other;
         }
-        Truth::Given(value)
+        (Truth::Given(value), value)
     }
 
     fn negated(self) -> Truth {
@@ -66,6 +73,15 @@ impl Truth {
         Ok(match self {
             Truth::All => None,
             Truth::Given(value) => Some(*value),
+            Truth::Zero(value) => {
+                let zeros = outside::fixed(graph, *value).and_then(|tensor| {
+                    let elements = tensor.as_f32()?;
+                    let truths: Vec<bool> =
+                        elements.iter().map(|element| *element == 0.0).collect();
+                    Tensor::new(tensor.shape().to_vec(), truths).ok()
+                });
+                zeros.map(|zeros| graph.constant(zeros))
+            }
             Truth::Not(inner) => match inner.put(graph, name)? {
                 Some(x) => Some(graph.add_one(name, Unary { kind: UnaryKind::Not }, &[x])?),
                 None => None,
@@ -123,6 +139,9 @@ fn read(graph: &Graph, value: ValueId, depth: usize) -> Result<Option<Hiding>, S
     if outside::number(graph, value) == Some(0.0) {
         return Ok(Some(Hiding { truth: Truth::All, far: 0.0 }));
     }
+    if let Some(far) = outside::fixed(graph, value).and_then(only_far) {
+        return Ok(Some(Hiding { truth: Truth::Zero(value), far }));
+    }
     let Some(node) = node_of(graph, value) else { return Ok(None) };
     let Some(first) = node.inputs.first().copied().flatten() else { return Ok(None) };
     let op = &node.op;
@@ -153,6 +172,14 @@ fn read(graph: &Graph, value: ValueId, depth: usize) -> Result<Option<Hiding>, S
     Ok(Some(Hiding { truth, far }))
 }
 
+/// The one number of a tensor beside 0, if that lies far below.
+fn only_far(tensor: &Tensor) -> Option<f64> {
+    let elements = tensor.as_f32()?;
+    let far = *elements.iter().find(|element| **element != 0.0)?;
+    let is_alike = elements.iter().all(|element| *element == 0.0 || *element == far);
+    (is_alike && far < 0.0).then_some(f64::from(far))
+}
+
 /// A mask times a number above 0.
 fn times(graph: &Graph, value: ValueId, depth: usize) -> Result<Option<Hiding>, String> {
     let Some(node) = binary(graph, value, BinaryKind::Multiply) else { return Ok(None) };
@@ -162,11 +189,13 @@ fn times(graph: &Graph, value: ValueId, depth: usize) -> Result<Option<Hiding>, 
         (Some(factor), None) => (factor, b),
         _ => return Ok(None),
     };
-    if factor <= 0.0 || graph.ty(mask).dims != graph.ty(value).dims {
+    if factor <= 0.0 || factor.is_infinite() || graph.ty(mask).dims != graph.ty(value).dims {
         return Ok(None);
     }
     let found = read(graph, mask, depth - 1)?;
-    Ok(found.map(|Hiding { truth, far }| Hiding { truth, far: far * factor }))
+    // In single precision, in which it may be infinite.
+    let times = |far: f64| f64::from(far as f32 * factor as f32);
+    Ok(found.map(|Hiding { truth, far }| Hiding { truth, far: times(far) }))
 }
 
 /// Scores that count by both of two masks.
@@ -174,10 +203,10 @@ fn times(graph: &Graph, value: ValueId, depth: usize) -> Result<Option<Hiding>, 
 /// # Errors
 /// If a score that both hide is not hidden as one that one of them hides.
 pub fn both(a: Hiding, b: Hiding) -> Result<Hiding, String> {
-    match (a.far, b.far) {
-        (_, 0.0) => Ok(a),
-        (0.0, _) => Ok(b),
-        (f64::NEG_INFINITY, f64::NEG_INFINITY) => {
+    match (&a.truth, &b.truth) {
+        (_, Truth::All) => Ok(a),
+        (Truth::All, _) => Ok(b),
+        _ if a.far == f64::NEG_INFINITY && b.far == f64::NEG_INFINITY => {
             Ok(Hiding { truth: a.truth.and(b.truth), far: a.far })
         }
         _ => Err("two masks of finite numbers act on its scores".to_owned()),
@@ -189,7 +218,7 @@ fn chosen(graph: &Graph, value: ValueId) -> Option<(Truth, f64, ValueId)> {
     let node = node_of(graph, value)?;
     node.op.downcast_ref::<Select>()?;
     let &[Some(condition), Some(on), Some(off)] = &node.inputs[..] else { return None };
-    let truth = Truth::given(graph, condition);
+    let (truth, condition) = Truth::stripped(graph, condition);
     match (outside::number(graph, on)?, outside::number(graph, off)?) {
         (0.0, far) => Some((truth, far, condition)),
         (far, 0.0) => Some((truth.negated(), far, condition)),
@@ -206,14 +235,19 @@ fn scaled(graph: &Graph, value: ValueId) -> Option<(Truth, f64, ValueId)> {
         (None, Some(far)) => (far, a),
         _ => return None,
     };
+    // An infinite number times 0 is NaN.
+    if far.is_infinite() {
+        return None;
+    }
     if let Some(source) = condition(graph, hidden) {
-        return Some((Truth::given(graph, source).negated(), far, source));
+        let (truth, source) = Truth::stripped(graph, source);
+        return Some((truth.negated(), far, source));
     }
     let rest = binary(graph, hidden, BinaryKind::Subtract)?;
     let &[Some(one), Some(counted)] = &rest.inputs[..] else { return None };
     if outside::number(graph, one) != Some(1.0) {
         return None;
     }
-    let source = condition(graph, counted)?;
-    Some((Truth::given(graph, source), far, source))
+    let (truth, source) = Truth::stripped(graph, condition(graph, counted)?);
+    Some((truth, far, source))
 }

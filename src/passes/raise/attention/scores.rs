@@ -58,8 +58,18 @@ enum Guard {
 #[derive(Debug)]
 struct Chain {
     scale: f64,
-    /// The mask, the value that is added, and whether it is added rather than put in their place.
-    mask: Option<(Hiding, ValueId, bool)>,
+    is_scaled: bool,
+    mask: Option<Masking>,
+}
+
+/// What hides scores.
+#[derive(Clone, Debug)]
+struct Masking {
+    hiding: Hiding,
+    /// The value that does, if it is one.
+    value: Option<ValueId>,
+    /// Whether it is added to the scores rather than put in their place.
+    is_added: bool,
 }
 
 /// Reads weights; `None` if they are no softmax.
@@ -78,7 +88,7 @@ pub fn weights(graph: &Graph, value: ValueId) -> Option<Result<Weights, String>>
 
 fn read(graph: &Graph, scores: ValueId, guard: Guard, lead: Vec<Dim>) -> Result<Weights, String> {
     let rank = lead.len() + 2;
-    let mut chain = Chain { scale: 1.0, mask: None };
+    let mut chain = Chain { scale: 1.0, is_scaled: false, mask: None };
     let mut id = scores;
     for _ in 0..STEPS {
         id = unreshaped(graph, id).ok_or("its scores are another matrix before")?;
@@ -114,7 +124,9 @@ impl Chain {
                     (Some(far), None) => (off, Truth::Not(Box::new(truth)), far),
                     _ => return Err("its scores are a choice between two tensors".to_owned()),
                 };
-            self.hide(graph, (Hiding { truth, far }, condition, false), scores, rank)?;
+            let masking =
+                Masking { hiding: Hiding { truth, far }, value: Some(condition), is_added: false };
+            self.hide(graph, masking, scores, rank)?;
             return Ok(scores);
         }
         let (Some(kind), &[Some(a), Some(b)]) =
@@ -123,52 +135,55 @@ impl Chain {
             return Err(other());
         };
         match (kind, outside::number(graph, a), outside::number(graph, b)) {
-            (BinaryKind::Multiply, None, Some(number)) => {
-                self.scale *= number;
-                Ok(a)
-            }
-            (BinaryKind::Multiply, Some(number), None) => {
-                self.scale *= number;
-                Ok(b)
-            }
+            (BinaryKind::Multiply, None, Some(number)) => Ok(self.times(number, a)),
+            (BinaryKind::Multiply, Some(number), None) => Ok(self.times(number, b)),
             (BinaryKind::Divide, None, Some(number)) if number != 0.0 => {
-                self.scale /= number;
-                Ok(a)
+                Ok(self.times(1.0 / number, a))
             }
             // What is added after the scale alone is added to the scores as they are.
-            (BinaryKind::Add, _, _) if self.scale == 1.0 => {
+            (BinaryKind::Add, _, _) if !self.is_scaled => {
                 let (scores, given, hiding) = match mask::hiding(graph, b) {
                     Ok(hiding) => (a, b, hiding),
                     Err(reason) => (b, a, mask::hiding(graph, a).map_err(|_| reason)?),
                 };
-                self.hide(graph, (hiding, given, true), scores, rank)?;
+                let masking = Masking { hiding, value: Some(given), is_added: true };
+                self.hide(graph, masking, scores, rank)?;
                 Ok(scores)
             }
             _ => Err(other()),
         }
     }
 
+    /// Takes in a factor of the scores, which are `before` without it.
+    fn times(&mut self, factor: f64, before: ValueId) -> ValueId {
+        (self.scale, self.is_scaled) = (self.scale * factor, true);
+        before
+    }
+
     fn hide(
         &mut self,
         graph: &Graph,
-        mask: (Hiding, ValueId, bool),
+        mask: Masking,
         scores: ValueId,
         rank: usize,
     ) -> Result<(), String> {
-        if self.scale != 1.0 {
+        if self.is_scaled {
             return Err("its masked scores are scaled".to_owned());
         }
         // Batch and heads, which reshapes split and join, count in masks of more than two axes.
-        if graph.ty(mask.1).rank() > 2 && graph.ty(scores).rank() != rank {
+        let axes = mask.value.map_or(0, |value| graph.ty(value).rank());
+        if axes > 2 && graph.ty(scores).rank() != rank {
             return Err(
                 "its mask counts batch and heads in another way than its softmax".to_owned()
             );
         }
         self.mask = Some(match self.mask.take() {
             None => mask,
-            Some((before, value, is_added)) if is_added == mask.2 => {
-                (mask::both(before, mask.0)?, value, is_added)
-            }
+            Some(before) if before.is_added == mask.is_added => Masking {
+                hiding: mask::both(before.hiding, mask.hiding)?,
+                value: None,
+                is_added: mask.is_added,
+            },
             Some(_) => return Err("several masks act on its scores".to_owned()),
         });
         Ok(())
@@ -177,11 +192,12 @@ impl Chain {
 
 /// Which scores count, and what a query gets that sees nothing.
 fn masked(
-    mask: Option<(Hiding, ValueId, bool)>,
+    mask: Option<Masking>,
     guard: Guard,
     graph: &Graph,
 ) -> Result<(Truth, MaskedRow), String> {
-    let Some((Hiding { truth, far }, value, is_added)) = mask.filter(|mask| mask.0.far != 0.0)
+    let Some(Masking { hiding: Hiding { truth, far }, value, is_added }) =
+        mask.filter(|mask| mask.hiding.truth != Truth::All)
     else {
         return match guard {
             Guard::None | Guard::Nan => Ok((Truth::All, MaskedRow::Uniform)),
@@ -200,7 +216,7 @@ fn masked(
         Guard::None => row,
         Guard::Nan if row == MaskedRow::Nan => MaskedRow::Zero,
         Guard::Nan => row,
-        Guard::Largest(other) if other == value && row == MaskedRow::Nan => MaskedRow::Zero,
+        Guard::Largest(other) if Some(other) == value && row == MaskedRow::Nan => MaskedRow::Zero,
         Guard::Condition(other) if Truth::given(graph, other) == truth => MaskedRow::Zero,
         _ => return Err("its weights are masked in another way than its scores".to_owned()),
     };

@@ -10,7 +10,7 @@ mod put;
 use std::collections::{HashMap, HashSet};
 
 use self::put::put;
-use super::algebra::{Atom, Index, Poly, Read, Reader, Term};
+use super::algebra::{Atom, Index, Nature, Poly, Read, Reader, Term};
 use super::cell::{Formula, Transition, apply, one_state, two_states};
 use super::frame::same_weights;
 use super::outside;
@@ -103,7 +103,11 @@ impl<'g> Names<'g> {
         }
         let (multiplied, bent) = takers(graph);
         for node in graph.nodes() {
-            if let Some(read) = step_of(graph, node) {
+            // What is the same in every run is no sequence: zeros are first states.
+            let read = step_of(graph, node);
+            if let Some(read) =
+                read.filter(|read| names.reader.nature(read.sequence) != Nature::Fixed)
+            {
                 names.step(read);
                 continue;
             }
@@ -185,7 +189,7 @@ impl<'g> Names<'g> {
     fn chain(&mut self) -> Option<(Chain, HashMap<ValueId, ValueId>)> {
         let mut steps: Vec<Step> = Vec::new();
         for (value, formula) in self.named.clone() {
-            steps.extend(self.step_at(value, formula));
+            steps.extend(self.steps_at(value, formula));
         }
         for start in 0..steps.len() {
             if let Some(chain) = self.follow(&steps, start) {
@@ -219,12 +223,17 @@ impl<'g> Names<'g> {
         Some((Some((Mask { read, is_inverted: false }, mask)), new, Some(old)))
     }
 
-    /// The step of a cell whose hidden state is `value`.
-    fn step_at(&mut self, value: ValueId, formula: Poly) -> Option<Step> {
-        let (mask, new, old) = self.unmasked(formula)?;
+    /// The steps of a cell that `value` may be the hidden state of: a first state may be a step of a
+    /// tensor as x is.
+    fn steps_at(&mut self, value: ValueId, formula: Poly) -> Vec<Step> {
+        let mut found = Vec::new();
+        let Some((mask, new, old)) = self.unmasked(formula) else { return found };
         // The new state may have a name of its own.
         let new = match self.reader.algebra.as_term(new) {
-            Some(Term::Value(name, _)) => *self.formulas.get(&name)?,
+            Some(Term::Value(name, _)) => match self.formulas.get(&name) {
+                Some(formula) => *formula,
+                None => return found,
+            },
             _ => new,
         };
         let states = self.states_of(new);
@@ -233,23 +242,23 @@ impl<'g> Names<'g> {
                 continue;
             }
             let transition = Transition { before: h, after: new };
-            let found = match one_state(&mut self.reader.algebra, transition) {
+            let parsed = match one_state(&mut self.reader.algebra, transition) {
                 Ok(formula) => Some((formula, None)),
                 Err(_) => self.lstm(transition, mask),
             };
-            let Some((formula, cell)) = found else { continue };
+            let Some((formula, cell)) = parsed else { continue };
             let Ok(x) = sequence(&self.reader, &formula) else { continue };
             let (before, c) = match cell {
                 Some((before, c)) => (Some(before), c),
                 None => (None, None),
             };
             let mask = mask.map(|(mask, _)| mask);
-            return Some(Step { formula, x, mask, before: (h, before), h: value, c });
+            found.push(Step { formula, x, mask, before: (h, before), h: value, c });
         }
-        None
+        found
     }
 
-    /// The values that products within a formula start from, but for steps of sequences.
+    /// The values that products within a formula start from.
     fn states_of(&self, formula: Poly) -> Vec<Poly> {
         let algebra = &self.reader.algebra;
         let (mut open, mut found, mut depth) = (vec![formula], Vec::new(), 0);
@@ -262,9 +271,8 @@ impl<'g> Names<'g> {
                 match algebra.term(atom) {
                     Term::Activated(_, inner, _) => open.push(inner),
                     Term::Product(x, _) => match algebra.as_term(x) {
-                        Some(Term::Value(value, _)) => {
-                            let is_read = self.reader.reads.iter().any(|read| read.value == value);
-                            if !is_read && !found.contains(&x) {
+                        Some(Term::Value(..)) => {
+                            if !found.contains(&x) {
                                 found.push(x);
                             }
                         }

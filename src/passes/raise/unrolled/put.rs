@@ -21,12 +21,16 @@ pub fn put(
     graph.rewrite(|new, node, inputs| {
         let pairs = node.inputs.iter().zip(inputs);
         seen.extend(pairs.filter_map(|(old, new)| Some(((*old)?, (*new)?))));
-        let [output] = node.outputs[..] else { return Ok(Edit::Keep) };
+        let &[output] = &node.outputs[..] else { return Ok(Edit::Keep) };
         let output = aliases.get(&output).copied().unwrap_or(output);
         let Some((_, _, place)) = chain.steps.iter().find(|(h, _, _)| *h == output) else {
             return match (given.and_then(|given| given.cell), last) {
                 (Some(cell), Some(Some(c))) if c == output => Ok(Edit::Replace(vec![cell])),
-                _ => Ok(Edit::Keep),
+                _ => {
+                    let kept = new.add_node(&node.name, node.op.clone(), inputs.to_vec())?;
+                    seen.extend(node.outputs.iter().copied().zip(kept.iter().copied()));
+                    Ok(Edit::Replace(kept))
+                }
             };
         };
         let made = match given {
@@ -37,9 +41,6 @@ pub fn put(
                 made
             }
         };
-        if chain.steps.last().is_some_and(|(h, _, _)| *h == output) {
-            return Ok(Edit::Replace(vec![made.last]));
-        }
         let start = i64::try_from(*place).unwrap_or(i64::MAX);
         let axes = vec![AxisSlice { axis: 1, start: Some(start), stop: Some(start + 1), step: 1 }];
         let step = new.add_one(&node.name, Slice { axes }, &[made.sequence])?;
