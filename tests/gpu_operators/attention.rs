@@ -128,3 +128,16 @@ fn scores_far_apart_and_without_an_end() {
         check_both(&format!("a key of {value}"), &attention(), &inputs);
     }
 }
+
+#[test]
+fn long_sequences() {
+    let Some(_device) = device() else { return };
+    // Near what a software adapter's loops can do, and beyond it.
+    check_both("many keys", &attention(), &operands([1, 2, 12000, 1, 1, 32, 16]));
+    let inputs = operands([1, 1, 40000, 1, 1, 8, 16]);
+    let graph = graph(&inputs, |graph, values| {
+        let slots = values.iter().copied().map(Some).collect();
+        graph.add_node("node", Arc::new(attention()), slots).expect("they fit")
+    });
+    check("more keys", &graph, &inputs);
+}

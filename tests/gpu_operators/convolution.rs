@@ -195,3 +195,22 @@ fn pools_of_all_steps() {
     }
     check_op_stays("NaN where the mask is", GlobalPool { kind: PoolKind::Average }, &[x, mask]);
 }
+
+#[test]
+fn long_sums() {
+    let Some(_device) = device() else { return };
+    let one = window(1, 1, 1, Padding::Valid);
+    // Near what a software adapter's loops can do, and beyond it.
+    for (features, filters) in [(64_900, 2), (66_000, 2), (44_000, 25), (50_000, 25)] {
+        let [x, kernel] = [floats(&[1, 1, features], 1), scaled(&[1, features, filters], 2, 0.01)];
+        let what = format!("{features} features");
+        match features {
+            64_900 | 44_000 => check_op_stays(&what, conv(&[one], 1), &[x, kernel]),
+            _ => check_op(&what, conv(&[one], 1), &[x, kernel]),
+        }
+    }
+    for time in [500_000, 530_000] {
+        let x = floats(&[1, time, 1], 1);
+        check_op("a long maximum", GlobalPool { kind: PoolKind::Max }, &[x]);
+    }
+}

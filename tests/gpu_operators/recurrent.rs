@@ -124,20 +124,14 @@ impl Case {
     }
 }
 
-fn scaled(shape: &[usize], seed: u64, scale: f32) -> Tensor {
-    let values = numbers(shape.iter().product(), seed);
-    Tensor::new(shape, values.iter().map(|x| x * scale).collect::<Vec<_>>()).expect("it fits")
-}
-
 /// A node of `tensors`, those of which `is_input` is true given with a run, the others weights; the
 /// outputs `outputs`, or all.
-fn check_node(
-    what: &str,
+fn graph_of_node(
     op: Arc<dyn Operator>,
     tensors: &[Option<Tensor>],
     is_input: impl Fn(usize) -> bool,
     outputs: Option<&[usize]>,
-) {
+) -> (Graph, Vec<Tensor>) {
     let slots = tensors.iter().enumerate();
     let inputs: Vec<Tensor> =
         slots.filter(|(slot, _)| is_input(*slot)).filter_map(|(_, t)| t.clone()).collect();
@@ -157,7 +151,19 @@ fn check_node(
             None => found,
         }
     };
-    check_stays(what, &graph(&inputs, build), &inputs);
+    (graph(&inputs, build), inputs)
+}
+
+/// Checks such a node.
+fn check_node(
+    what: &str,
+    op: Arc<dyn Operator>,
+    tensors: &[Option<Tensor>],
+    is_input: impl Fn(usize) -> bool,
+    outputs: Option<&[usize]>,
+) {
+    let (graph, inputs) = graph_of_node(op, tensors, is_input, outputs);
+    check_stays(what, &graph, &inputs);
 }
 
 #[test]
@@ -330,6 +336,29 @@ fn general_layers() {
             GeneralRecurrent { candidate: scaled, ..base.clone() },
         ] {
             check_general(&op, [3, 5, 4], &WEIGHTS[1..2]);
+        }
+    }
+}
+
+#[test]
+fn long_sequences() {
+    let Some(_device) = device() else { return };
+    // Near what a software adapter's loops can do, and beyond it.
+    for cell in CELLS {
+        for time in [800, 2000] {
+            let what = format!("{cell:?} of {time} steps");
+            let tensors = [
+                Some(floats(&[1, time, 2], 1)),
+                None,
+                Some(floats(&[2, cell.gates() * 32], 2)),
+                Some(scaled(&[32, cell.gates() * 32], 3, 0.1)),
+            ];
+            let (is_input, outputs) = (|slot: usize| slot < 2, Some(&[0][..]));
+            let node = graph_of_node(Arc::new(general(cell, 32)), &tensors, is_input, outputs);
+            match time {
+                800 => check_stays(&what, &node.0, &node.1),
+                _ => check(&what, &node.0, &node.1),
+            }
         }
     }
 }

@@ -43,6 +43,12 @@ pub fn floats(shape: &[usize], seed: u64) -> Tensor {
     Tensor::new(shape, numbers(shape.iter().product(), seed)).expect("the count fits")
 }
 
+/// Numbers within `scale` of 0.
+pub fn scaled(shape: &[usize], seed: u64, scale: f32) -> Tensor {
+    let values = numbers(shape.iter().product(), seed);
+    Tensor::new(shape, values.iter().map(|x| x * scale).collect::<Vec<_>>()).expect("it fits")
+}
+
 /// Integers in -6..=6.
 pub fn integers(shape: &[usize], seed: u64, dtype: DType) -> Tensor {
     let values = numbers(shape.iter().product(), seed);

@@ -173,6 +173,18 @@ impl RecurrentConfig {
         u64::from(tiles) * u64::from(directions) * states
     }
 
+    /// How many rounds the loops of a thread make, the one that ends a loop among them: a step reads a
+    /// part of the state for each unit that falls to the thread, for each row of the tile.
+    fn rounds(&self, shape: Shape, rows: u32, time: u32) -> u64 {
+        let [units, split, rows] = [self.units, shape.split.max(1), rows].map(u64::from);
+        let own = units.div_ceil((u64::from(shape.threads) / split).max(1));
+        let sum = units.div_ceil(split) * if rows == 1 { 1 } else { 1 + rows + 1 };
+        let ends = 2 * (rows + 1) + (rows.div_ceil(split) + 1) * (split + 1);
+        let passes = if self.cell == (Cell::Gru { reset_after: false }) { 2 } else { 1 };
+        let step = 1 + (rows + 1) + passes * (own * (1 + sum + 1 + ends) + 1);
+        u64::from(time).saturating_mul(step) + u64::from(MAX_ROWS) * (own + 1)
+    }
+
     fn key(&self, shape: Shape) -> PipelineKey {
         let kernel = match self.cell {
             Cell::Lstm => Kernel::Lstm,
@@ -276,12 +288,7 @@ impl Recorder<'_> {
             return Ok(());
         }
         let rows = tile_rows(shape, op.batch, count);
-        // A step reads a part of the state for each unit that falls to the thread, with a round for
-        // each row of the tile.
-        let [units, split] = [op.config.units, shape.split].map(u64::from);
-        let own = units.div_ceil(u64::from(shape.threads) / split.max(1)).max(1);
-        let each = own * units.div_ceil(split.max(1)) * (1 + u64::from(rows));
-        self.check_rounds(label, u64::from(op.time) * each)?;
+        self.check_rounds(label, op.config.rounds(shape, rows, op.time))?;
         let tiles = self.flat_grid(label, op.batch.div_ceil(rows))?;
         let parameters = op.parameters(rows, tiles[0]);
         let buffer = op.directions.first().map_or(0, |d| d.recurrent.buffer);

@@ -72,13 +72,15 @@ impl GpuOp for Attention {
     }
 }
 
-/// How many rounds the loops of a thread make, over tiles of 32 keys and chunks of 32 features.
+/// How many rounds the loops of a thread make, the one that ends a loop among them, over tiles of 32
+/// keys and chunks of 32 features.
 fn rounds(keys: usize, reach: usize, dim: usize, block: usize) -> u64 {
     let elements = elements(block);
-    let products = dim.div_ceil(32) * (2 + 8 + 32 + 1);
-    let tile = 1 + products + 16 + 32 + elements * (1 + 32);
+    let products = dim.div_ceil(32) * (1 + (2 + 1) + (8 + 1) + (32 + 1)) + 1;
+    let tile = 1 + products + (16 + 1) + (32 + 1) + elements * (1 + 32 + 1) + 1;
     // A query without keys gets the mean of all values.
-    (reach.div_ceil(32) * tile + elements * (1 + keys) + keys.div_ceil(16)) as u64
+    let end = elements * (1 + keys + 1) + keys.div_ceil(16) + 3;
+    (reach.div_ceil(32) * tile + end) as u64
 }
 
 /// Elements of the output that fall to a thread.

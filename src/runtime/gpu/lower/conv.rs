@@ -118,9 +118,10 @@ impl GpuOp for Conv {
         call.parameters = parameters;
         lowering.size(x.len.max(y.len).max(kernel.len))?;
         let [lines, taps] = axes.map(|axis| axis.window.size);
+        // The round that ends a loop counts too.
         let rounds = match tiles {
-            true => (lines * taps * depth).div_ceil(16) * (1 + 4 + 16) + 20,
-            false => lines * (1 + taps * (1 + depth)),
+            true => (lines * taps * depth).div_ceil(16) * (1 + (4 + 1) + (16 + 1)) + 30,
+            false => lines * (1 + taps * (1 + depth + 1) + 1) + 1,
         };
         let call = call.touching(a, x.len as u64).touching(output, y.len as u64);
         lowering.dispatch(call.rounds(rounds as u64))?;
@@ -190,7 +191,7 @@ impl GpuOp for WindowPool {
             .touching(output, y.len as u64);
         call.constants.push(("AVERAGE", (self.kind == PoolKind::Average).into()));
         let [lines, taps] = axes.map(|axis| axis.window.size);
-        lowering.dispatch(call.rounds((lines * (1 + taps)) as u64))
+        lowering.dispatch(call.rounds((lines * (1 + taps + 1) + 1) as u64))
     }
 }
 

@@ -202,19 +202,25 @@ impl Form {
         lowering.dispatch(call.rounds(self.rounds(time)))
     }
 
-    /// How many rounds the loops of a thread make.
+    /// How many rounds the loops of a thread make, the one that ends a loop among them.
     fn rounds(&self, time: usize) -> u64 {
-        let passes = if matches!(self.cell, RecurrentCell::Gru { .. }) { 2 } else { 1 };
         let own = self.units.div_ceil(THREADS);
-        let mut step = 1 + passes * own * (1 + self.units);
+        let passes = match self.cell {
+            RecurrentCell::Gru { .. } => 2,
+            RecurrentCell::Lstm if self.has_rows() => 4,
+            _ => 1,
+        };
+        // A loop over all units within one over those of the thread.
+        let over_units = own * (1 + self.units + 1) + 1;
+        let mut step = 1 + passes * over_units + own + 1;
         if self.has_rows() {
             // Up to five rows, each of passes over all units.
             let all = [self.gate, self.candidate, self.output];
             let is_sparse = all.iter().any(|own| own.function == Activation::Sparsemax);
-            let passes = if is_sparse { 3 + self.units } else { 3 };
-            step += 4 * own * (1 + self.units) + 5 * passes * (1 + self.units);
+            let passes = if is_sparse { 4 + self.units } else { 4 };
+            step += 5 * passes * (1 + self.units + 1) + 10 * (own + 1);
         }
-        time.saturating_mul(step).saturating_add(2 * own) as u64
+        time.saturating_mul(step).saturating_add(2 * own + 3) as u64
     }
 
     /// The products of the inputs of all steps with the kernel.

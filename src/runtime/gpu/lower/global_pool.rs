@@ -33,7 +33,7 @@ impl GpuOp for GlobalPool {
         let blocks = features.div_ceil(LANES);
         let groups = lowering.size(batch * blocks)?;
         let mut call = Dispatch::new(shader(), Parameters::new(), groups.into())
-            .rounds((time.div_ceil(SLICES) + SLICES) as u64)
+            .rounds((time.div_ceil(SLICES) + SLICES + 2) as u64)
             .touching(input, x.len as u64)
             .touching(output, y.len as u64);
         call.constants.push(("AVERAGE", (self.kind == PoolKind::Average).into()));
