@@ -107,8 +107,9 @@ def measure(row, batch, arguments):
         keras_file, onnx_file = folder / "gru.keras", folder / "gru.onnx"
         model = build(units, reset_after, masked)
         model.save(keras_file)
-        model.export(onnx_file, format="onnx", verbose=False)
         x = inputs(batch, masked)
+        model(x)  # Keras exports what was called once
+        model.export(onnx_file, format="onnx", verbose=False)
         arrays = folder / "x.npz"
         np.savez(arrays, x=x)
         files = (keras_file, onnx_file)
