@@ -5,7 +5,7 @@ use super::error::OnnxError;
 /// How deep graphs, functions and attributes may be nested.
 pub const DEPTH: usize = 64;
 /// How many nodes are read, those of functions counted at each call.
-pub const NODES: usize = 200_000;
+pub const NODES: usize = 100_000;
 /// The most room that the messages of a file may take in memory, tensors' elements aside, in bytes.
 pub const DECODED: usize = 1 << 28;
 /// How many dimensions a tensor may have.
