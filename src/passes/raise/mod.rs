@@ -67,16 +67,7 @@ pub fn raise(graph: &Graph) -> Result<(Graph, Vec<Note>), GraphError> {
     let mut graph = transposes::join(&graph)?;
     // Cells on top of cells: the steps of the lower layer are a sequence now.
     for _ in 0..LAYERS {
-        let raised = match unrolled::raise(&graph)? {
-            Some(raised) => raised,
-            None => match rows::spread(&graph)? {
-                Some(spread) => match unrolled::raise(&spread)? {
-                    Some(raised) => raised,
-                    None => break,
-                },
-                None => break,
-            },
-        };
+        let Some(raised) = cells(&graph, &mut notes)? else { break };
         graph = remove_dead(&raised)?;
     }
     let graph = gelu::raise(&layer_norm::raise(&choice::raise(&graph)?)?)?;
@@ -90,6 +81,22 @@ pub fn raise(graph: &Graph) -> Result<(Graph, Vec<Note>), GraphError> {
         graph = moved(&joined)?;
     }
     Ok((remove_dead(&graph)?, notes))
+}
+
+/// Cells that are written out become a layer, of one chain at a time; `None` if there are none.
+fn cells(graph: &Graph, notes: &mut Vec<Note>) -> Result<Option<Graph>, GraphError> {
+    let mut unrolled = |graph: &Graph| {
+        // What an operator refuses stays as it is.
+        unrolled::raise(graph).unwrap_or_else(|error| {
+            let (node, reason) = (graph.name().to_owned(), error.to_string());
+            notes.push(Note { node, rule: "recurrent layer", reason });
+            None
+        })
+    };
+    Ok(match unrolled(graph) {
+        Some(raised) => Some(raised),
+        None => rows::spread(graph)?.and_then(|spread| unrolled(&spread)),
+    })
 }
 
 /// The Graph without transposes and reshapes of each other.
