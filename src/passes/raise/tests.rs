@@ -8,7 +8,8 @@ use super::step::{State, recognise};
 use super::unrolled;
 use crate::graph::{DType, Dim, Graph, Operator, Tensor, TensorType, ValueId, VariableKind};
 use crate::ops::{
-    Activate, Activation, AxisSlice, Binary, BinaryKind, MatMul, Select, Slice, Take,
+    Activate, Activation, AxisSlice, Binary, BinaryKind, Direction, MatMul, Select, SimpleRnn,
+    Slice, Softmax, Take, Transpose,
 };
 
 const FEATURES: usize = 3;
@@ -304,4 +305,66 @@ fn steps_with_the_weights_of_one_cell_are_a_layer() {
 fn a_step_with_another_weight_is_no_part_of_a_layer() {
     let raised = unrolled::raise(&written_out(true)).expect("a valid Graph");
     assert!(raised.is_none(), "{:?}", raised.map(|graph| graph.to_string()));
+}
+
+/// The names of the operators after raising.
+fn raised(graph: &Graph) -> Vec<&'static str> {
+    let (graph, _) = super::raise(graph).expect("raises");
+    graph.verify().expect("is valid");
+    graph.nodes().iter().map(|node| node.op.name()).collect()
+}
+
+/// `softmax(mask ? q·k : far)·v` over one sequence.
+fn replaced_scores(far: f32) -> Graph {
+    let mut graph = Graph::new("scores");
+    let mut matrix = |name: &str, rows: usize, columns: usize| {
+        graph.add_input(name, TensorType::known(DType::F32, &[rows, columns])).expect("new")
+    };
+    let (q, k, v) = (matrix("q", 4, 3), matrix("k", 3, 4), matrix("v", 4, 5));
+    let mask = graph.add_input("mask", TensorType::known(DType::Bool, &[4, 4])).expect("new");
+    let far = graph.constant(Tensor::scalar(far));
+    let scores = graph.add_one("scores", MatMul, &[q, k]).expect("fits");
+    let masked = graph.add_one("masked", Select, &[mask, scores, far]).expect("fits");
+    let weights = graph.add_one("weights", Softmax { axis: 1, log: false }, &[masked]);
+    let y = graph.add_one("y", MatMul, &[weights.expect("fits"), v]).expect("fits");
+    graph.add_output("y", y).expect("new");
+    graph
+}
+
+#[test]
+fn scores_that_a_mask_replaces_count_unless_the_number_hides_them() {
+    assert!(raised(&replaced_scores(-1e9)).contains(&"attention"));
+    for counts in [0.0, -5.0, 1e9] {
+        assert!(!raised(&replaced_scores(counts)).contains(&"attention"), "{counts}");
+    }
+}
+
+/// The last step of a layer's sequence, of which `permutation` moves the axes first.
+fn last_step(permutation: [usize; 3], axis: usize) -> Graph {
+    let mut step = Step::new();
+    let ty = TensorType::known(DType::F32, &[UNITS, 4, FEATURES]);
+    let x = step.graph.add_input("sequence", ty).expect("new");
+    let (kernel, recurrent) = (step.weight(&[FEATURES, UNITS]), step.weight(&[UNITS, UNITS]));
+    let op = SimpleRnn {
+        units: UNITS,
+        direction: Direction::Forward,
+        activation: Activation::Tanh,
+        zero_output_for_mask: false,
+        dropout: 0.0,
+        recurrent_dropout: 0.0,
+    };
+    let inputs = vec![Some(x), None, Some(kernel), Some(recurrent)];
+    let sequence = step.graph.add_node("rnn", Arc::new(op), inputs).expect("fits")[0];
+    let moved = step.add(Transpose { permutation: permutation.to_vec() }, &[sequence]);
+    let index = step.graph.constant(Tensor::scalar(-1i64));
+    let last = step.add(Take { axis }, &[moved, index]);
+    step.graph.add_output("last", last).expect("new");
+    step.graph
+}
+
+#[test]
+fn the_last_step_is_the_last_output_unless_batch_and_units_change_places() {
+    assert!(!raised(&last_step([1, 0, 2], 0)).contains(&"take"));
+    // The sizes of batch and units are the same here.
+    assert!(raised(&last_step([2, 1, 0], 1)).contains(&"take"));
 }
