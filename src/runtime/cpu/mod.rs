@@ -6,7 +6,7 @@ mod env;
 mod lowering;
 mod runner;
 mod stage;
-mod table;
+pub(crate) mod table;
 
 mod activate;
 mod arange;

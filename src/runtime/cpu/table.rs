@@ -147,6 +147,12 @@ pub fn lower(lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {
     }
 }
 
+/// Every operator that runs on a device: its type, and the name of that.
+#[cfg(test)]
+pub fn operators() -> impl Iterator<Item = (TypeId, &'static str)> {
+    TABLE.iter().map(|entry| ((entry.id)(), (entry.name)()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

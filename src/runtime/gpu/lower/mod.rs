@@ -4,7 +4,7 @@
 //! its calls.
 
 mod lowering;
-mod table;
+pub(crate) mod table;
 
 mod activate;
 mod attention;

@@ -111,6 +111,12 @@ pub fn shaders() -> Vec<Shader> {
     TABLE.iter().flat_map(|entry| (entry.shaders)()).collect()
 }
 
+/// Whether the GPU has a kernel for operators of a type.
+#[cfg(test)]
+pub fn has(id: TypeId) -> bool {
+    TABLE.iter().any(|entry| (entry.id)() == id)
+}
+
 fn find(op: &dyn Operator) -> Option<&'static Entry> {
     let id = op.type_id();
     TABLE.iter().find(|entry| (entry.id)() == id)

@@ -1,5 +1,6 @@
 //! Kernels against plain loops in `f64`, on whatever adapter there is (lavapipe serves).
 
+mod coverage;
 mod dense;
 mod device;
 mod program;
