@@ -116,10 +116,10 @@ pub struct GpuRunner {
 fn is_for_cpu(error: &RunError) -> bool {
     match error {
         RunError::InputRange { .. } | RunError::Unsupported { device: "gpu", .. } => true,
-        RunError::Gpu(error) => matches!(
-            **error,
-            GpuError::Unfit { .. } | GpuError::Limit { .. } | GpuError::OutOfMemory { .. }
-        ),
+        // A device that is full, or lost, is the matter of whoever chose it.
+        RunError::Gpu(error) => {
+            matches!(**error, GpuError::Unfit { .. } | GpuError::Limit { .. })
+        }
         _ => false,
     }
 }
