@@ -56,6 +56,20 @@ pub enum DimExpr {
     Broadcast(Dim, Dim),
 }
 
+impl DimExpr {
+    /// The two sizes that it combines.
+    fn sides(&self) -> (&Dim, &Dim) {
+        let (DimExpr::Add(a, b)
+        | DimExpr::Sub(a, b)
+        | DimExpr::Mul(a, b)
+        | DimExpr::Div(a, b)
+        | DimExpr::Max(a, b)
+        | DimExpr::Min(a, b)
+        | DimExpr::Broadcast(a, b)) = self;
+        (a, b)
+    }
+}
+
 /// Sizes of symbols.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bindings(Vec<(Symbol, usize)>);
@@ -206,13 +220,7 @@ impl Dim {
                 None => Err(DimError::Unbound(symbol.clone())),
             },
             Dim::Expr(expr) => {
-                let (DimExpr::Add(a, b)
-                | DimExpr::Sub(a, b)
-                | DimExpr::Mul(a, b)
-                | DimExpr::Div(a, b)
-                | DimExpr::Max(a, b)
-                | DimExpr::Min(a, b)
-                | DimExpr::Broadcast(a, b)) = &**expr;
+                let (a, b) = expr.sides();
                 let (x, y) = (a.eval_wide(bindings)?, b.eval_wide(bindings)?);
                 let value = match &**expr {
                     DimExpr::Add(..) => x.checked_add(y),
@@ -236,13 +244,7 @@ impl Dim {
     pub fn has_terms_within(&self, limit: usize) -> bool {
         fn left(dim: &Dim, limit: usize) -> Option<usize> {
             let Dim::Expr(expr) = dim else { return limit.checked_sub(1) };
-            let (DimExpr::Add(a, b)
-            | DimExpr::Sub(a, b)
-            | DimExpr::Mul(a, b)
-            | DimExpr::Div(a, b)
-            | DimExpr::Max(a, b)
-            | DimExpr::Min(a, b)
-            | DimExpr::Broadcast(a, b)) = &**expr;
+            let (a, b) = expr.sides();
             left(b, left(a, limit.checked_sub(1)?)?)
         }
         left(self, limit).is_some()
@@ -258,13 +260,7 @@ impl Dim {
                 }
             }
             Dim::Expr(expr) => {
-                let (DimExpr::Add(a, b)
-                | DimExpr::Sub(a, b)
-                | DimExpr::Mul(a, b)
-                | DimExpr::Div(a, b)
-                | DimExpr::Max(a, b)
-                | DimExpr::Min(a, b)
-                | DimExpr::Broadcast(a, b)) = &**expr;
+                let (a, b) = expr.sides();
                 a.symbols(found);
                 b.symbols(found);
             }
