@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::error::CliError;
 use crate::graph::{DType, Input};
 use crate::text::parse_vocabulary_file;
-use crate::{Device, Format, Labels, Model, Options, ReadOptions};
+use crate::{Device, Format, Labels, Model, Options, ReadOptions, Session};
 
 /// Which model, and what is said about it beside the file.
 #[derive(Debug, Args)]
@@ -121,6 +121,13 @@ impl DeviceArgs {
             Some(threads) => options.threads(usize::from(threads)),
             None => options,
         }
+    }
+}
+
+/// Says on standard error what kept `--device auto` from the GPU.
+pub(super) fn warn_of_fallback(session: &Session) {
+    if let Some(warning) = session.fallback() {
+        eprintln!("warning: --device auto: {warning}");
     }
 }
 

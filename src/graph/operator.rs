@@ -230,6 +230,11 @@ pub trait Operator: Any + fmt::Debug + Send + Sync {
         }
     }
 
+    /// How many steps it takes that wait for one another: the time steps of a recurrent layer.
+    fn steps(&self, _inputs: &[Option<&TensorType>]) -> u64 {
+        0
+    }
+
     /// Whether the output holds the input's elements in the same order, so that no work is done.
     fn is_view(&self) -> bool {
         false

@@ -133,6 +133,10 @@ impl Operator for GeneralRecurrent {
         Ok(vec![sequence, state.clone(), state.clone(), state])
     }
 
+    fn steps(&self, inputs: &[Option<&TensorType>]) -> u64 {
+        super::recurrent::time(inputs)
+    }
+
     fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
         let Some(Some(x)) = inputs.first() else { return Cost::default() };
         let features = x.dims.last().and_then(Dim::known).unwrap_or(1) as u64;

@@ -165,6 +165,12 @@ impl CellShape<'_> {
     }
 }
 
+/// The time steps of a layer whose first input is `[batch, time, features]`.
+pub(super) fn time(inputs: &[Option<&TensorType>]) -> u64 {
+    let x = inputs.first().copied().flatten();
+    x.and_then(|x| x.dims.get(1)?.known()).unwrap_or(0) as u64
+}
+
 /// Implements [`Operator`](crate::graph::Operator) for a recurrent layer with `SLOTS` and
 /// `with_shape`; `$own` lists the attributes that it does not share with the others.
 macro_rules! recurrent_operator {
@@ -207,6 +213,10 @@ macro_rules! recurrent_operator {
                 outputs: &[crate::graph::TensorType],
             ) -> crate::graph::Cost {
                 self.with_shape(|shape| shape.cost(inputs, outputs))
+            }
+
+            fn steps(&self, inputs: &[Option<&crate::graph::TensorType>]) -> u64 {
+                crate::ops::recurrent::time(inputs)
             }
         }
     };

@@ -134,6 +134,7 @@ pub struct GpuDevice {
     pub(super) pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     pub(super) created: AtomicUsize,
     pub(super) dispatched: AtomicUsize,
+    pub(super) planned: AtomicUsize,
     pub(super) poison: bool,
     /// See [`GpuDevice::max_rounds`].
     max_rounds: u64,
@@ -248,6 +249,7 @@ impl GpuDevice {
             pipelines: Mutex::default(),
             created: AtomicUsize::new(0),
             dispatched: AtomicUsize::new(0),
+            planned: AtomicUsize::new(0),
             faults,
             poison: options.poison,
             max_rounds,
@@ -273,6 +275,11 @@ impl GpuDevice {
     /// How many dispatches this device has been given so far.
     pub fn dispatches(&self) -> usize {
         self.dispatched.load(Ordering::Relaxed)
+    }
+
+    /// How many stages this device has been given to record, those that it refused among them.
+    pub fn stages_planned(&self) -> usize {
+        self.planned.load(Ordering::Relaxed)
     }
 
     /// Runs `work`, and turns what wgpu reports meanwhile on this thread into an error.

@@ -19,7 +19,7 @@ values that do not fit 32 bits. `seqfuse inspect MODEL --compiled --device gpu` 
 and why; so does `Session::placements`.
 
 Every model of Keras's fixtures runs on the GPU alone, but for text and arithmetic of sizes
-(`cargo test --test gpu_keras`, on a software Vulkan driver). No kernel has been timed or tuned on a real GPU
+(`cargo test --test gpu_models`, on a software Vulkan driver). No kernel has been timed or tuned on a real GPU
 yet, and the automatic choice of a device is the CPU.
 
 The kernels keep to the smallest limits that WebGPU promises: 256 invocations and 16 KiB of memory a
