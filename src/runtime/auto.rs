@@ -162,9 +162,9 @@ impl Auto {
 
 /// The processor that `options` give.
 pub(crate) fn processor(options: &Options) -> Option<Processor> {
-    let threads = options.threads.unwrap_or_else(|| {
-        std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-    });
+    let threads = options
+        .threads
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     Some(Processor { isa: stage::choose_isa(options.isa).ok()?, threads })
 }
 
@@ -184,7 +184,7 @@ fn is_of_device(error: &RunError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{DType, Dim, Graph, TensorType, Tensor};
+    use crate::graph::{DType, Dim, Graph, Tensor, TensorType};
     use crate::ops::{Activate, Activation, Cumsum};
     use crate::runtime::gpu::OpenOptions;
 

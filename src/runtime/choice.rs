@@ -218,9 +218,7 @@ pub(crate) fn choose(
     }
     match adapter() {
         Ok((kind, name)) => match rates(kind) {
-            Some(rates) => {
-                Verdict { gpu: wins(rates), ..Verdict::cpu(estimate(&name, rates)) }
-            }
+            Some(rates) => Verdict { gpu: wins(rates), ..Verdict::cpu(estimate(&name, rates)) },
             None => Verdict::cpu(format!("{name} is no hardware")),
         },
         Err(problem) => Verdict {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 #[cfg(feature = "gpu")]
+use super::Device;
+#[cfg(feature = "gpu")]
 use super::auto::Auto;
 use super::carry::Carry;
 use super::cpu::Inputs;
@@ -13,12 +15,8 @@ use super::origin::{Origin, bind_outcome, carries};
 use super::profile::{Profile, ProfileEntry, microseconds};
 use super::select::select_outputs;
 use super::stage::{Backend, Given, StageCall, StageRunner};
-#[cfg(feature = "gpu")]
-use super::Device;
 use super::{Options, Placed, Placement, RunError, Tensors, bind, fold};
-use crate::graph::{
-    Bindings, DType, Graph, Output, Source, Tensor, VariableId, VariableKind,
-};
+use crate::graph::{Bindings, DType, Graph, Output, Source, Tensor, VariableId, VariableKind};
 use crate::passes;
 use crate::plan::{PackCache, Program};
 

@@ -168,3 +168,40 @@ pub fn check(case: &Case, session: &mut Session) -> f64 {
         false => check_carried(case, session),
     }
 }
+
+/// The largest difference of two rows.
+fn apart(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max)
+}
+
+/// Runs every call of a case that holds what `f64` gives too, and compares row by row. A row on which
+/// ONNX Runtime's rounding alone takes it further from `f64` than the tolerance has no other measure
+/// than that rounding: it must be no further from `f64` than `slack` times as far.
+pub fn check_rows(case: &Case, session: &mut Session, slack: f64) {
+    let tolerance = case.line["tolerance"].as_f64().expect("a tolerance");
+    let (mut compared, mut rounded) = (0, 0);
+    for suffix in case.calls() {
+        let outputs = session.run(&case.inputs(&suffix)).expect("runs");
+        for (name, theirs) in case.starting(&format!("out{suffix}/")) {
+            let found = outputs.get(name).expect("the output");
+            let exact = &case.arrays[&format!("exact{suffix}/{name}")];
+            assert_eq!((found.shape(), found.dtype()), (theirs.shape(), theirs.dtype()));
+            let rows = [found, theirs, exact].map(|tensor| tensor.as_f32().expect("f32"));
+            let width = theirs.shape()[1];
+            for row in 0..theirs.shape()[0] {
+                let [found, theirs, exact] = rows.map(|all| &all[row * width..(row + 1) * width]);
+                assert!(found.iter().all(|x| x.is_finite()));
+                let (rounding, own) = (apart(theirs, exact), apart(found, exact));
+                let between = apart(found, theirs);
+                match rounding <= tolerance {
+                    true => assert!(between <= tolerance, "row {row}: {between:e}"),
+                    false => assert!(own <= slack * rounding, "row {row}: {own:e}, {rounding:e}"),
+                }
+                compared += usize::from(rounding <= tolerance);
+                rounded += usize::from(rounding > tolerance);
+            }
+        }
+    }
+    println!("{}: {compared} rows within {tolerance:e}, {rounded} by f64's", case.name());
+    assert!(compared >= 10 * rounded, "ONNX Runtime's answers are no measure here");
+}

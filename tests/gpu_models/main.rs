@@ -6,6 +6,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod failures;
 mod keras;
 mod onnx;
 
@@ -68,7 +69,11 @@ fn on_cpu(session: &Session) -> Vec<String> {
     all.iter().filter(is_left).map(named).collect()
 }
 
+/// Whether it takes or gives text, or looks up tokens and hashes, which integers may be too.
 fn is_text(graph: &Graph, node: &Node) -> bool {
+    if ["lookup", "hash_buckets"].contains(&node.op.name()) {
+        return true;
+    }
     let values = node.inputs.iter().flatten().chain(&node.outputs);
     values.into_iter().any(|id| graph.ty(*id).dtype == DType::Str)
 }

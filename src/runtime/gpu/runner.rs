@@ -66,10 +66,7 @@ impl GpuBackend {
     ///
     /// # Errors
     /// If there is no adapter, or it gives no device.
-    pub fn open(
-        packs: &PackCache,
-        given: Option<&Arc<GpuDevice>>,
-    ) -> Result<GpuBackend, RunError> {
+    pub fn open(packs: &PackCache, given: Option<&Arc<GpuDevice>>) -> Result<GpuBackend, RunError> {
         let device = given.map_or_else(GpuDevice::shared, |device| Ok(device.clone()));
         let device = device.map_err(|error| {
             let advice = match &error {
