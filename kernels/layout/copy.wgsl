@@ -40,9 +40,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         rest /= size;
         place += at * p.output_strides[k / 4u][k % 4u];
         // In front of the first element it is a large number.
-        let from = at - p.before[k / 4u][k % 4u];
-        source += from * p.input_strides[k / 4u][k % 4u];
-        inside = inside && (!PADDED || from < p.sizes[k / 4u][k % 4u]);
+        let inner = at - p.before[k / 4u][k % 4u];
+        source += inner * p.input_strides[k / 4u][k % 4u];
+        inside = inside && (!PADDED || inner < p.sizes[k / 4u][k % 4u]);
     }
     var word = p.value;
     if inside {

@@ -104,6 +104,9 @@ pub(super) struct DeviceArgs {
     /// Where to run
     #[arg(long, value_enum, default_value_t)]
     pub device: DeviceChoice,
+    /// Keep kernels and tables as f16 on the GPU: half the memory, three digits of each weight
+    #[arg(long)]
+    pub half_weights: bool,
     /// Threads on the CPU [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
@@ -117,6 +120,7 @@ impl DeviceArgs {
             DeviceChoice::Cpu => Device::Cpu,
             DeviceChoice::Gpu => Device::Gpu,
         });
+        let options = options.half_weights(self.half_weights);
         match self.threads {
             Some(threads) => options.threads(usize::from(threads)),
             None => options,

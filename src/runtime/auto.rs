@@ -125,6 +125,7 @@ impl Auto {
                 let options = Options {
                     device: if gpu { Device::Gpu } else { Device::Cpu },
                     gpu: device.or(self.options.gpu.clone()),
+                    half_weights: gpu && self.options.half_weights,
                     ..self.options.clone()
                 };
                 let backend = Backend::open(&options, self.packs.clone())?;

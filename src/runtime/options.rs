@@ -34,6 +34,7 @@ pub struct Options {
     pub(super) isa: Option<Isa>,
     pub(super) reference: bool,
     pub(super) expected_runs: Option<usize>,
+    pub(super) half_weights: bool,
     #[cfg(feature = "gpu")]
     pub(super) gpu: Option<Arc<GpuDevice>>,
 }
@@ -85,6 +86,15 @@ impl Options {
     /// a GPU takes. Without it a Session is taken to make many.
     pub fn expected_runs(mut self, runs: usize) -> Options {
         self.expected_runs = Some(runs);
+        self
+    }
+
+    /// Keeps the kernels of products, LSTMs and GRUs and the tables of embeddings on the GPU as f16: half
+    /// the memory and less to read, for three decimal digits of each weight. All computing is in f32.
+    /// Every adapter reads them. The CPU has no such form and refuses it; [`Device::Auto`] uses it where
+    /// it takes the GPU.
+    pub fn half_weights(mut self, half: bool) -> Options {
+        self.half_weights = half;
         self
     }
 

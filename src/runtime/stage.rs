@@ -115,6 +115,11 @@ impl Backend {
     /// If it is not there.
     pub(super) fn open(options: &Options, packs: Arc<PackCache>) -> Result<Backend, RunError> {
         match options.device {
+            Device::Cpu if options.half_weights => Err(RunError::Device {
+                device: "cpu",
+                reason: "weights of half precision are for the GPU alone; leave them out"
+                    .to_owned(),
+            }),
             Device::Auto | Device::Cpu => Ok(Backend::Cpu(CpuBackend::new(options, packs)?)),
             Device::Gpu => gpu(options, packs),
         }
@@ -340,7 +345,7 @@ fn gpu(options: &Options, packs: Arc<PackCache>) -> Result<Backend, RunError> {
         let reason = "the reference kernels run on the CPU; ask for one of the two".to_owned();
         return Err(RunError::Device { device: "gpu", reason });
     }
-    let gpu = super::gpu::GpuBackend::open(&packs, options.gpu.as_ref())?;
+    let gpu = super::gpu::GpuBackend::open(&packs, options.gpu.as_ref(), options.half_weights)?;
     Ok(Backend::Gpu { gpu, cpu: CpuBackend::new(options, packs)? })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use seqfuse::graph::{Dim, Graph, TensorType};
-use seqfuse::ops::{Activate, Activation, Pad, Reduce, ReduceKind};
+use seqfuse::ops::{Activate, Activation, Dense, Pad, Reduce, ReduceKind};
 use seqfuse::runtime::gpu::{GpuDevice, GpuError, OpenOptions};
 use seqfuse::{DType, Device, Model, Options, RunError, Tensor, Tensors};
 
@@ -91,6 +91,35 @@ fn a_gpu_that_is_lost_is_an_error_for_who_asked_for_it() {
     // The next Session opens another.
     let again = Options::new().device(Device::Gpu);
     model.session(&again).expect("a session").run(&inputs).expect("it runs");
+}
+
+/// A dense layer of one weight.
+fn scaled(weight: f32) -> Model {
+    let mut graph = Graph::new("scaled");
+    let ty = TensorType::new(DType::F32, [Dim::symbol("batch"), Dim::from(1)]);
+    let x = graph.add_input("x", ty).expect("an input");
+    let kernel = graph.constant(Tensor::new([1, 1], vec![weight]).expect("one"));
+    let dense = Dense { contract: 1, activation: Activation::Linear };
+    let y = graph.add_one("dense", dense, &[x, kernel]).expect("a node");
+    graph.add_output("y", y).expect("an output");
+    Model::from_graph(graph)
+}
+
+#[test]
+fn half_weights_are_refused_where_they_cannot_be_had() {
+    let Some(options) = options(Limits::Adapter) else { return };
+    let error = scaled(1.0).session(&Options::new().device(Device::Cpu).half_weights(true));
+    let error = error.expect_err("the CPU has no such weights");
+    assert!(error.to_string().contains("half precision"), "{error}");
+    let inputs: Tensors = [("x", Tensor::new([2, 1], vec![1.0f32, -2.0]).expect("two"))].into();
+    // A weight above the range of f16 keeps the stage on the CPU, which has it whole.
+    for (weight, moved) in [(1.0 / 3.0, 0), (70_000.0, 1)] {
+        let mut session = scaled(weight).session(&options.clone().half_weights(true)).expect("one");
+        let outputs = session.run(&inputs).expect("it runs");
+        assert_eq!(session.moved_stages(), moved, "{weight}");
+        let found = outputs.get("y").and_then(Tensor::as_f32).expect("f32");
+        assert!((found[1] / weight + 2.0).abs() < 1e-3, "{weight}: {found:?}");
+    }
 }
 
 /// Without a driver `--device gpu` is refused with what to do, and `auto` runs on the CPU.

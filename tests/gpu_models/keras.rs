@@ -121,3 +121,33 @@ fn the_trained_sample_classifies_sentences_as_keras_does() {
     let expected = Tensor::new(found.shape(), expected.collect::<Vec<f32>>()).expect("a text each");
     assert_eq!(difference_within(TOLERANCE, name, found, &expected), Ok(()));
 }
+
+/// Weights of half precision are read, and cost no more than their rounding.
+#[test]
+fn half_weights_give_what_keras_gives_to_three_digits() {
+    for limits in [Limits::Adapter, Limits::WebGpu] {
+        let Some(options) = options(limits) else { return };
+        let half = options.clone().half_weights(true);
+        for name in ["imdb-gru", "imdb-bilstm", "encoder-classifier", "conv-classifier"] {
+            let file = fixtures().join("documented").join(name);
+            let arrays = npz::read(&file.with_added_extension("npz"));
+            let model = Model::open(file.with_added_extension("keras")).expect("it opens");
+            let inputs: Vec<_> = arrays
+                .iter()
+                .filter_map(|(key, array)| {
+                    Some((key.strip_prefix("in/")?.to_owned(), array.clone()))
+                })
+                .collect();
+            let inputs: Tensors = inputs.into_iter().collect();
+            let run = |options: &Options| {
+                let mut session = model.session(options).expect("a session");
+                let outputs = session.run(&inputs).expect("it runs");
+                assert_eq!(session.moved_stages(), 0, "{name}");
+                outputs.at(0).expect("an output").1.clone()
+            };
+            let (found, full) = (run(&half), run(&options));
+            assert_eq!(difference_within(5e-3, name, &found, &arrays["out/0"]), Ok(()));
+            assert_ne!(found, full, "{name}: the weights are the same");
+        }
+    }
+}

@@ -57,8 +57,8 @@ class Attention(nn.Module):
         self.out = nn.Linear(self.heads * self.size, width)
         self.scores, self.width = scores, width
 
-    def forward(self, x):
-        """`[batch, time, width]`, or that and the scores."""
+    def forward(self, x, *_):
+        """`[batch, time, width]`, or that and the scores; keys and values are those of `x`."""
         batch, time, _ = x.shape
         parts = self.parts(x).view(batch, time, 3, self.heads, self.size).permute(2, 0, 3, 1, 4)
         if self.scores:

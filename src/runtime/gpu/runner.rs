@@ -62,11 +62,16 @@ pub struct GpuBackend {
 }
 
 impl GpuBackend {
-    /// The device `given`, or the shared one; weights are shared through `packs`.
+    /// The device `given`, or the shared one; weights are shared through `packs`, kernels and tables as
+    /// f16 where `half`.
     ///
     /// # Errors
     /// If there is no adapter, or it gives no device.
-    pub fn open(packs: &PackCache, given: Option<&Arc<GpuDevice>>) -> Result<GpuBackend, RunError> {
+    pub fn open(
+        packs: &PackCache,
+        given: Option<&Arc<GpuDevice>>,
+        half: bool,
+    ) -> Result<GpuBackend, RunError> {
         let device = given.map_or_else(GpuDevice::shared, |device| Ok(device.clone()));
         let device = device.map_err(|error| {
             let advice = match &error {
@@ -77,13 +82,15 @@ impl GpuBackend {
             let cause = cause.map_or(String::new(), |cause| format!(": {cause}"));
             RunError::Device { device: "gpu", reason: format!("{error}{cause}{advice}") }
         })?;
-        Ok(GpuBackend { weights: packs.device::<ModelWeights>().on(&device) })
+        Ok(GpuBackend { weights: packs.device::<ModelWeights>().on(&device, half) })
     }
 
     /// The same device for another Graph, with weights of its own.
     pub fn nested(&self) -> GpuBackend {
         let packs = PackCache::new();
-        GpuBackend { weights: packs.device::<ModelWeights>().on(&self.weights.device) }
+        GpuBackend {
+            weights: packs.device::<ModelWeights>().on(&self.weights.device, self.weights.half),
+        }
     }
 
     /// A runner for one stage, which keeps `plans` plans; `cpu` runs what the device cannot hold.

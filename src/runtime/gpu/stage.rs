@@ -48,6 +48,7 @@ impl GpuStage {
             recorder: Recorder::new(device),
             arena,
             store: &mut store,
+            half: weights.half,
         };
         let mut first = 0;
         while let Some(step) = plan.steps.get(first) {

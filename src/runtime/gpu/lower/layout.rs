@@ -1,7 +1,7 @@
 //! Operators that move elements: transpose, slice, crop, reverse, concat, tile, pad.
 
 use super::lowering::{GpuOp, Lowering};
-use super::pointwise::{MAX_RANK, check_rank};
+use super::pointwise::check_rank;
 use super::view::{self, View, copy, gather};
 use crate::graph::{Graph, Node};
 use crate::ops::{Concat, Crop, Pad, Reverse, Slice, Tile, Transpose};
