@@ -78,10 +78,8 @@ fn fused(graph: &Graph) -> BTreeMap<&'static str, u64> {
 }
 
 /// Cases that do not hold, and what their failure says: PyTorch writes an LSTM with projections as one
-/// without, a pool's last window at an open length is refused by name, and of one cell, whose first state
-/// of zeros is part of a constant, the values alone hold.
-const OPEN: [(&str, &str); 3] = [
-    ("torch/gru_cell_fixed_dynamo", "0 gru, not 1"),
+/// without, and a pool's last window at an open length is refused by name.
+const OPEN: [(&str, &str); 2] = [
     ("torch/lstm_projection_dynamo", "expected of sizes [1, ?, 3]"),
     ("torch/pools_script", "ceil_mode over an axis whose size is not known is not supported"),
 ];
