@@ -1,8 +1,10 @@
 //! What exporters spell out is put together again: the graphs that run hold the fused operators, none of
-//! the loops, and give what the framework gives.
+//! the loops, and give what the framework gives. What nearly is such a pattern, of `near_misses/`, stays
+//! as it is and gives what it gave.
 //!
 //! `SEQFUSE_CASES=gru,unroll` runs the cases whose `folder/name` contains one of these only;
-//! `SEQFUSE_ONNX=FOLDER` looks for `keras/` and `torch/` elsewhere than in `tests/fixtures/onnx`.
+//! `SEQFUSE_ONNX=FOLDER` looks for `keras/`, `near_misses/` and `torch/` elsewhere than in
+//! `tests/fixtures/onnx`.
 
 mod common;
 
@@ -36,7 +38,7 @@ fn folder() -> PathBuf {
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for part in ["keras", "torch"] {
+    for part in ["keras", "near_misses", "torch"] {
         let folder = folder().join(part);
         let Ok(text) = std::fs::read_to_string(folder.join("cases.json")) else {
             eprintln!("{}: no fixtures there", folder.display());
