@@ -79,9 +79,26 @@ fn fused(graph: &Graph) -> BTreeMap<&'static str, u64> {
     counts
 }
 
-/// Cases that do not hold, and what their failure says: PyTorch writes an LSTM with projections as one
-/// without, and a pool's last window at an open length is refused by name.
-const OPEN: [(&str, &str); 2] = [
+/// Cases that do not hold, and what their failure says. PyTorch writes an LSTM with projections as one
+/// without, and a pool's last window at an open length is refused by name. Of the near misses, sizes of
+/// other names that only repeat are refused in the run that has them, and NaN and infinities that a guard
+/// or a product hides, or scores below the number that hides others, are not what they were.
+const OPEN: [(&str, &str); 17] = [
+    ("near_misses/attention_added_mask_of_another_batch_that_repeats", "call 2"),
+    ("near_misses/attention_mask_of_another_batch_that_repeats", "call 2"),
+    ("near_misses/attention_mask_of_other_heads_that_repeats", "call 2"),
+    ("near_misses/attention_mask_of_other_queries_that_repeats", "call 2"),
+    ("near_misses/attention_of_infinities_guarded_by_nan", "call 2"),
+    ("near_misses/attention_of_infinities_guarded_by_nan_without_a_mask", "call 2"),
+    ("near_misses/attention_of_infinities_hidden_by_addition", "call 2"),
+    ("near_misses/attention_of_scores_below_the_mask", "call 2"),
+    ("near_misses/choice_between_infinities", "call 2"),
+    ("near_misses/gelu_of_infinities", "call 2"),
+    ("near_misses/gelu_tanh_of_infinities", "call 2"),
+    ("near_misses/loop_from_a_state_that_repeats_x", "call 2"),
+    ("near_misses/loop_masked_by_longer_masks", "call 2"),
+    ("near_misses/loop_masked_by_masks_of_another_batch", "call 2"),
+    ("near_misses/unrolled_state_that_repeats_x", "call 2"),
     ("torch/lstm_projection_dynamo", "expected of sizes [1, ?, 3]"),
     ("torch/pools_script", "ceil_mode over an axis whose size is not known is not supported"),
 ];
