@@ -213,6 +213,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for path in paths:
             for batch in map(int, arguments.batches.split(",")):
+                print(f"{path.stem}, batch {batch}", file=sys.stderr, flush=True)
                 try:
                     rows.append(measure(arguments, torch, path, batch, Path(folder)))
                 except (RuntimeError, KeyError) as error:
