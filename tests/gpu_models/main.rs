@@ -19,6 +19,9 @@ use seqfuse::{DType, Device, Options, Placed, Placement, Session};
 /// Absolute plus relative.
 const TOLERANCE: f32 = 1e-4;
 
+/// What looks up and hashes tokens, which integers may be too.
+const TEXT: [&str; 2] = ["lookup", "hash_buckets"];
+
 /// Which limits a device is opened with.
 #[derive(Clone, Copy, Debug)]
 enum Limits {
@@ -59,8 +62,13 @@ fn on_cpu(session: &Session) -> Vec<String> {
         None | Some(Placed::Gpu) => false,
         Some(Placed::Cpu) => own.reason.as_deref() != Some("arithmetic of sizes"),
         Some(Placed::Host) => {
-            let node = session.graph().nodes().iter().find(|node| node.name == own.node);
-            !(is_inside(own) || node.is_some_and(|node| is_text(session.graph(), node)))
+            // Nodes of one layer share its name.
+            let nodes = session.graph().nodes().iter();
+            let mut own_nodes =
+                nodes.filter(|node| node.name == own.node && node.op.name() == own.op);
+            let is_text =
+                TEXT.contains(&own.op) || own_nodes.any(|node| is_text(session.graph(), node));
+            !(is_inside(own) || is_text)
         }
     };
     let named = |own: &Placement| {
@@ -69,11 +77,8 @@ fn on_cpu(session: &Session) -> Vec<String> {
     all.iter().filter(is_left).map(named).collect()
 }
 
-/// Whether it takes or gives text, or looks up tokens and hashes, which integers may be too.
+/// Whether it takes or gives text.
 fn is_text(graph: &Graph, node: &Node) -> bool {
-    if ["lookup", "hash_buckets"].contains(&node.op.name()) {
-        return true;
-    }
     let values = node.inputs.iter().flatten().chain(&node.outputs);
     values.into_iter().any(|id| graph.ty(*id).dtype == DType::Str)
 }
