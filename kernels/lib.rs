@@ -24,6 +24,7 @@ pub mod isa;
 mod lanes;
 pub mod layer_norm;
 pub mod layout;
+pub mod limits;
 pub mod loss;
 pub mod lstm;
 pub mod mapped;

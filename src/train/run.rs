@@ -35,6 +35,16 @@ impl<'a> Setup<'a> {
     /// # Errors
     /// If data and model do not fit.
     fn session(&self, graph: &Graph, data: &Bound, mode: Mode) -> Result<Session, TrainError> {
+        let graph = self.graph(graph, data, mode)?;
+        let options = self.config.options.clone();
+        Ok(Session::prepared(graph, Arc::new(PackCache::new()), &options)?)
+    }
+
+    /// The Graph of steps of `mode` on `data`, from the values in `graph`.
+    ///
+    /// # Errors
+    /// If data and model do not fit.
+    pub fn graph(&self, graph: &Graph, data: &Bound, mode: Mode) -> Result<Graph, TrainError> {
         let recipe = Recipe {
             graph,
             outputs: self.outputs,
@@ -43,9 +53,7 @@ impl<'a> Setup<'a> {
             optimizer: &self.compile.optimizer,
             slots: self.slots,
         };
-        let graph = recipe.build(mode)?;
-        let options = self.config.options.clone();
-        Ok(Session::prepared(graph, Arc::new(PackCache::new()), &options)?)
+        recipe.build(mode)
     }
 
     /// Loss and metrics of `data` for the values in `graph`.
