@@ -110,3 +110,49 @@ impl Graph {
         ids.try_for_each(|id| self.ty(*id).eval(bindings).map(|_| ()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::graph::{DType, Dim, Symbol, Tensor, VariableKind};
+    use crate::ops::{Activation, Dense, Unary, UnaryKind};
+
+    /// Two products with one kernel `[3, 3]`, and a function between them.
+    fn shared() -> Graph {
+        let mut graph = Graph::new("shared");
+        let dims = vec![Dim::symbol("batch"), Dim::Known(3)];
+        let x = graph.add_input("x", TensorType::new(DType::F32, dims)).unwrap();
+        let kernel = Arc::new(Tensor::zeros(DType::F32, [3, 3]));
+        let kernel = graph.add_variable("kernel", VariableKind::Parameter, kernel).unwrap();
+        let kernel = graph.read(kernel);
+        let dense = Dense { contract: 1, activation: Activation::Linear };
+        let first = graph.add_one("first", dense.clone(), &[x, kernel]).unwrap();
+        let bent = graph.add_one("bent", Unary { kind: UnaryKind::Square }, &[first]).unwrap();
+        let second = graph.add_one("second", dense, &[bent, kernel]).unwrap();
+        graph.add_output("y", second).unwrap();
+        graph
+    }
+
+    #[test]
+    fn a_weight_of_two_nodes_is_held_once_and_read_twice() {
+        let mut sizes = Bindings::new();
+        sizes.bind(&Symbol::new("batch"), 5);
+        let work = shared().work(&sizes).unwrap();
+        let expected = Work { flops: 2 * 2 * 5 * 9, weight_reads: 72, weights: 36, nested: 0 };
+        assert_eq!(work, expected);
+    }
+
+    #[test]
+    fn a_size_that_is_not_bound_is_named() {
+        let error = shared().work(&Bindings::new()).unwrap_err();
+        assert_eq!(error, DimError::Unbound(Symbol::new("batch")));
+    }
+
+    #[test]
+    fn recurrent_kernels_are_read_once_a_step_and_block_of_rows() {
+        let reads = |batch| recurrent_reads(&TensorType::known(DType::F32, &[batch, 10, 4]));
+        assert_eq!([1, 8, 9, 32].map(reads), [10, 10, 20, 40]);
+    }
+}

@@ -91,7 +91,9 @@ def prepare(request):
     weights = {f"{index:04}": value for index, value in enumerate(model.get_weights())}
     np.savez(folder / "weights.npz", **weights)
     for batch in request["batches"]:
-        np.savez(folder / f"ids-{batch}.npz", tokens=ids(spec, batch, request.get("padding", 0)))
+        tokens = ids(spec, batch, request["padding"])
+        np.savez(folder / f"ids-{batch}.npz", tokens=tokens)
+        tokens.astype("<i4").tofile(folder / f"ids-{batch}.bin")
     rows = request["train_batch"] * BATCHES
     targets = np.random.default_rng(2).integers(0, 2, size=(rows, 1)).astype("float32")
     np.savez(folder / "data.npz", x=ids(spec, rows, 0), y=targets)

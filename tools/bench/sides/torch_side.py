@@ -176,6 +176,8 @@ def train(net, request):
     def run():
         nonlocal done
         index, done = done % BATCHES, done + 1
+        # Keras adds epsilon before the correction of the second moment, PyTorch after it.
+        adam.param_groups[0]["eps"] = ADAM_EPSILON / (1 - 0.999**done) ** 0.5
         adam.zero_grad(set_to_none=True)
         y = net(ids[index]).clamp(LOSS_EPSILON, 1 - LOSS_EPSILON)
         loss = functional.binary_cross_entropy(y, targets[index])
