@@ -151,10 +151,11 @@ def write_ids(file, length):
     file.write_bytes(magic + head.encode() + struct.pack(f"<{length}i", *ids))
 
 
-def peak(command):
+def peak(command, log):
     """The seconds that a command takes, and the bytes that it holds at most."""
     began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    with open(log, "a", encoding="utf-8") as said:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -169,7 +170,7 @@ def long(given, seqfuse, work):
         ids = work / f"ids-of-{length}.npy"
         write_ids(ids, length)
         command = [seqfuse.binary, "run", model, "--input", ids, "--threads", given.threads]
-        runs = [peak(list(map(str, command))) for _ in range(3)]
+        runs = [peak(list(map(str, command)), work / "log.txt") for _ in range(3)]
         found[length] = {
             "seconds": min(seconds for seconds, _ in runs),
             "peak_bytes": max(held for _, held in runs),

@@ -1,35 +1,43 @@
-//! Peers that run the same model.
-
-use std::path::PathBuf;
-
-use ort::session::Session;
-use ort::value::DynValue;
+//! Peers that run the same model in turn.
 
 use super::BenchArgs;
+use super::measure::{Run, Times};
+use super::report::Peer;
 use crate::cli::error::CliError;
-use crate::cli::onnx_runtime::{Runtime, failed, fed};
 use crate::runtime::Tensors;
 
-/// A model in ONNX Runtime, and what it runs on.
-pub(super) struct OnnxRuntime {
-    session: Session,
-    inputs: Vec<(String, DynValue)>,
-    path: PathBuf,
+/// Times `own` and ONNX Runtime on the model that is timed.
+#[cfg(feature = "ort")]
+pub(super) fn measure(
+    args: &BenchArgs,
+    given: &Tensors,
+    own: &mut Run<'_>,
+) -> Result<(Times, Vec<Peer>), CliError> {
+    use crate::cli::onnx_runtime::{Runtime, failed, fed};
+
+    let path = &args.model.model;
+    let mut session = Runtime::load(Some(args.threads()))?.open(path, &[])?;
+    let inputs = fed(given).map_err(|error| failed(path, &error))?;
+    let mut run = || {
+        let inputs: Vec<_> = inputs.iter().map(|(name, value)| (&**name, value)).collect();
+        let done = session.run(inputs);
+        done.map(|_| ()).map_err(|error| failed(path, &error))
+    };
+    let [own, times] = super::measure::in_turn([own, &mut run], args.budget())?;
+    Ok((own, vec![Peer { name: "ort", title: "ONNX Runtime", times }]))
 }
 
-impl OnnxRuntime {
-    /// Opens the model that is timed.
-    pub fn open(args: &BenchArgs, given: &Tensors) -> Result<OnnxRuntime, CliError> {
-        let path = args.model.model.clone();
-        let session = Runtime::load(Some(args.threads()))?.open(&path, &[])?;
-        let inputs = fed(given).map_err(|error| failed(&path, &error))?;
-        Ok(OnnxRuntime { session, inputs, path })
-    }
+/// Says that this build has no peers.
+#[cfg(not(feature = "ort"))]
+pub(super) fn measure(
+    _args: &BenchArgs,
+    _given: &Tensors,
+    _own: &mut Run<'_>,
+) -> Result<(Times, Vec<Peer>), CliError> {
+    Err(not_in_build())
+}
 
-    /// One run.
-    pub fn run(&mut self) -> Result<(), CliError> {
-        let inputs: Vec<_> = self.inputs.iter().map(|(name, value)| (&**name, value)).collect();
-        let done = self.session.run(inputs);
-        done.map(|_| ()).map_err(|error| failed(&self.path, &error))
-    }
+/// The error that this build cannot load ONNX Runtime.
+pub(super) fn not_in_build() -> CliError {
+    CliError::usage("this build cannot load ONNX Runtime; build it with `--features ort`")
 }

@@ -1,6 +1,5 @@
 //! `seqfuse bench`: how fast a model runs or trains, beside what the machine can do.
 
-#[cfg(feature = "ort")]
 mod against;
 mod machine;
 mod measure;
@@ -211,22 +210,10 @@ fn infer(args: &BenchArgs, model: &Model, sized: &Sized) -> Result<Measured, Cli
     let mut session = model.session(&args.device.options())?;
     let mut outputs = Tensors::new();
     let mut own = || Ok(session.run_into(&given, &mut outputs)?);
-    let mut peers = Vec::new();
-    let times = match args.against.is_empty() {
-        true => measure::alone(&mut own, args.budget())?,
-        #[cfg(feature = "ort")]
-        false => {
-            let mut other = against::OnnxRuntime::open(args, &given)?;
-            let mut run = || other.run();
-            let [own, other] = measure::in_turn([&mut own, &mut run], args.budget())?;
-            peers.push(Peer { name: "ort", title: "ONNX Runtime", times: other });
-            own
-        }
-        #[cfg(not(feature = "ort"))]
-        false => return Err(not_in_build()),
+    let (times, peers) = match args.against.is_empty() {
+        true => (measure::alone(&mut own, args.budget())?, Vec::new()),
+        false => against::measure(args, &given, &mut own)?,
     };
-    // Builds without peers add none.
-    peers.shrink_to_fit();
     Ok((times, work, peers))
 }
 
@@ -235,7 +222,7 @@ fn check_peers(args: &BenchArgs) -> Result<(), CliError> {
     for peer in &args.against {
         match peer.as_str() {
             "ort" if cfg!(feature = "ort") => {}
-            "ort" => return Err(not_in_build()),
+            "ort" => return Err(against::not_in_build()),
             "tract" => {
                 let what = "`--against tract` is not built yet; there is `ort`, and tools/bench \
                             times other peers";
@@ -255,8 +242,4 @@ fn check_peers(args: &BenchArgs) -> Result<(), CliError> {
             "`--against ort` times .onnx models; leave it out, or name the model's .onnx file",
         )),
     }
-}
-
-fn not_in_build() -> CliError {
-    CliError::usage("this build cannot load ONNX Runtime; build it with `--features ort`")
 }
