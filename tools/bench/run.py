@@ -144,8 +144,8 @@ def measure(row, peers, seqfuse, folder, given):
     return result | {"failed": failed, "apart": distances, "load": load}
 
 
-def compare(given, seqfuse, work):
-    """Every row that was asked for."""
+def compare(given, seqfuse, work, results):
+    """Every row that was asked for, into `results` one after the other."""
     def chosen(name, patterns):
         return any(fnmatch.fnmatch(name, pattern) for pattern in patterns.split(","))
 
@@ -155,19 +155,38 @@ def compare(given, seqfuse, work):
         if chosen(row.model.name, given.models) and chosen(row.name, given.rows)
     ]
     keras, peers = workers(given, work / "log.txt") if rows else (None, [])
-    results, prepared = [], set()
+    prepared = set()
     for row in rows:
         folder = work / row.model.name
         if row.model.name not in prepared:
             folder.mkdir(exist_ok=True)
             extras.prepare(keras, row.model, folder, onnx=True)
             prepared.add(row.model.name)
-        result = measure(row, peers, seqfuse, folder, given)
+        try:
+            result = measure(row, peers, seqfuse, folder, given)
+        except client.SideError as error:
+            print(f"{row.name}: {error}", file=sys.stderr, flush=True)
+            continue
         results.append(result)
         print("| " + " | ".join(table.cells_of(result)) + " |", flush=True)
     for worker in {peer.worker for peer in peers} | ({keras} if keras else set()):
         worker.stop()
-    return results
+
+
+def write(given, about, results, others):
+    """Prints and keeps what there is."""
+    about["load_after"] = environment.load()
+    about["limits"] = results[-1]["machine"] if results else None
+    text = table.conditions(about) + "\n\n"
+    if results:
+        text += table.comparison(results) + "\n\n"
+    text += extras.render(others)
+    print(text, flush=True)
+    if given.output:
+        given.output.write_text(text, encoding="utf-8")
+    if given.json:
+        everything = about | {"rows": results, "extras": others}
+        given.json.write_text(json.dumps(everything, indent=1), encoding="utf-8")
 
 
 def main():
@@ -182,23 +201,16 @@ def main():
         "threads": given.threads,
         "rounds": given.rounds,
     }
+    results, others = [], {}
     with tempfile.TemporaryDirectory() as temporary:
         work = given.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
-        results = compare(given, seqfuse, work)
-        others = extras.measure(given, seqfuse, work)
-    about["load_after"] = environment.load()
-    about["limits"] = results[-1]["machine"] if results else None
-    text = table.conditions(about) + "\n\n"
-    if results:
-        text += table.comparison(results) + "\n\n"
-    text += extras.render(others)
-    print(text)
-    if given.output:
-        given.output.write_text(text, encoding="utf-8")
-    if given.json:
-        everything = about | {"rows": results, "extras": others}
-        given.json.write_text(json.dumps(everything, indent=1), encoding="utf-8")
+        try:
+            compare(given, seqfuse, work, results)
+            others |= extras.measure(given, seqfuse, work)
+        finally:
+            # Also when it is interrupted.
+            write(given, about, results, others)
     short = [result["row"] for result in results if result["gated"] and not result.get("passes")]
     short += [name for name, result in others.items() if result.get("passes") is False]
     if short:
