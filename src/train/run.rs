@@ -1,6 +1,6 @@
 //! A run of training: the Sessions of its steps, and the values between them.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::batch::Bound;
 use super::callback::Control;
@@ -150,7 +150,14 @@ impl<'a> Run<'a> {
                 batch.insert(name, value);
             }
         }
-        session.run_into(batch, &mut self.results)?;
+        match &self.setup.config.profiles {
+            Some(profiles) => {
+                let (results, profile) = session.run_profiled(batch)?;
+                self.results = results;
+                profiles.lock().unwrap_or_else(PoisonError::into_inner).push(profile);
+            }
+            None => session.run_into(batch, &mut self.results)?,
+        }
         self.progress.batches += 1;
         self.overwrite_with_averages(iterations + 1);
         Ok(())
