@@ -235,7 +235,7 @@ impl Block<'_> {
             if let Some(WeightDropout { stream, rate }) = self.dropout {
                 let first = (at + computed.start) as u64;
                 let end = computed.end.min(keys);
-                drop_neighbours(stream, rate, first, &mut line[computed.start..end]);
+                drop_neighbours(simd, stream, rate, first, &mut line[computed.start..end]);
             }
             if let Some(dropped) = &self.dropped {
                 // SAFETY: as above.

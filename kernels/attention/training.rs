@@ -316,7 +316,7 @@ impl Kernel for Scores<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, simd: S) {
         let AttentionGradient { call, dropout, weights, dweights, ddropped, .. } = *self.gradient;
         let keys = call.shape.keys;
         let Strip { head, queries, keys: range } = self.strip.clone();
@@ -332,7 +332,7 @@ impl Kernel for Scores<'_> {
             if let Some(WeightDropout { stream, rate }) = dropout {
                 let dropped = &mut self.dropped[row * width..(row + 1) * width];
                 dropped.fill(1.0);
-                drop_neighbours(stream, rate, all.start as u64, dropped);
+                drop_neighbours(simd, stream, rate, all.start as u64, dropped);
                 for ((dropped, product), &weight) in
                     dropped.iter_mut().zip(products.iter_mut()).zip(weights)
                 {

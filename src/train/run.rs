@@ -1,6 +1,6 @@
 //! A run of training: the Sessions of its steps, and the values between them.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::batch::Bound;
 use super::callback::Control;
@@ -150,8 +150,19 @@ impl<'a> Run<'a> {
                 batch.insert(name, value);
             }
         }
-        let done = session.run_into(batch, &mut self.results);
-        done.map_err(|error| at_row(session.graph(), batch, rows, error))?;
+        match &self.setup.config.profiles {
+            Some(profiles) => {
+                let done = session.run_profiled(batch);
+                let (results, profile) =
+                    done.map_err(|error| at_row(session.graph(), batch, rows, error))?;
+                self.results = results;
+                profiles.lock().unwrap_or_else(PoisonError::into_inner).push(profile);
+            }
+            None => {
+                let done = session.run_into(batch, &mut self.results);
+                done.map_err(|error| at_row(session.graph(), batch, rows, error))?;
+            }
+        }
         self.progress.batches += 1;
         self.overwrite_with_averages(iterations + 1);
         Ok(())
