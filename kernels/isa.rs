@@ -107,9 +107,14 @@ pub(crate) fn prefetch(values: &[f32]) {
 pub trait Simd: Copy + Send + Sync + 'static {
     /// How many `f32` a vector holds.
     const LANES: usize;
+    /// How many vectors the registers hold.
+    const REGISTERS: usize;
     /// A vector of [`LANES`](Simd::LANES) values.
     type Vector: Copy;
 
+    /// Runs `kernel` as a function of its own, which its callers share, rather than as a part of
+    /// each of them.
+    fn call<K: Kernel>(self, kernel: K) -> K::Output;
     /// `a * b + c`: in one rounding where the instruction set can, else in two; never a call into
     /// a library.
     fn fma(a: f32, b: f32, c: f32) -> f32;
@@ -151,8 +156,13 @@ const PORTABLE_FMA: bool = cfg!(target_arch = "aarch64");
 
 impl Simd for PortableLanes {
     const LANES: usize = 4;
+    const REGISTERS: usize = if cfg!(target_arch = "aarch64") { 32 } else { 16 };
     type Vector = [f32; 4];
 
+    #[inline(never)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
     #[inline(always)]
     fn fma(a: f32, b: f32, c: f32) -> f32 {
         if PORTABLE_FMA { a.mul_add(b, c) } else { a * b + c }
@@ -236,6 +246,22 @@ mod x86 {
         kernel.run(Avx512Lanes(()))
     }
 
+    /// # Safety
+    /// As [`run_avx2`].
+    #[inline(never)]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn call_avx2<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run(Avx2Lanes(()))
+    }
+
+    /// # Safety
+    /// As [`run_avx512`].
+    #[inline(never)]
+    #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512bw,avx512dq")]
+    unsafe fn call_avx512<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run(Avx512Lanes(()))
+    }
+
     /// Lanes of AVX2.
     #[derive(Clone, Copy, Debug)]
     pub struct Avx2Lanes(());
@@ -245,13 +271,19 @@ mod x86 {
     pub struct Avx512Lanes(());
 
     macro_rules! simd {
-        ($name:ident, $lanes:literal, $vector:ty, $splat:ident, $load:ident, $store:ident,
+        ($name:ident, $call:ident, $lanes:literal, $registers:literal, $vector:ty, $splat:ident, $load:ident, $store:ident,
          $add:ident, $fma:ident, $wide:ty, $splat_wide:ident, $add_wide:ident, $mul_wide:ident,
          $shift_wide:ident, $xor_wide:ident, $count:ident, $numbers:ident) => {
             impl Simd for $name {
                 const LANES: usize = $lanes;
+                const REGISTERS: usize = $registers;
                 type Vector = $vector;
 
+                #[inline(always)]
+                fn call<K: Kernel>(self, kernel: K) -> K::Output {
+                    // SAFETY: `self` exists, so the machine has the instruction set.
+                    unsafe { $call(kernel) }
+                }
                 #[inline(always)]
                 fn fma(a: f32, b: f32, c: f32) -> f32 {
                     a.mul_add(b, c)
@@ -363,7 +395,9 @@ mod x86 {
 
     simd!(
         Avx2Lanes,
+        call_avx2,
         8,
+        16,
         __m256,
         _mm256_set1_ps,
         _mm256_loadu_ps,
@@ -381,7 +415,9 @@ mod x86 {
     );
     simd!(
         Avx512Lanes,
+        call_avx512,
         16,
+        32,
         __m512,
         _mm512_set1_ps,
         _mm512_loadu_ps,

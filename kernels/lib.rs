@@ -8,6 +8,7 @@
 //! into blocks that the problem's shape alone decides, and threads take blocks.
 
 pub mod activation;
+mod aligned;
 pub mod attention;
 pub mod batch_norm;
 pub mod bincount;
