@@ -3,6 +3,7 @@
 use super::call::{RecurrentCall, check};
 use super::team::Team;
 use super::walk::{Cell, Common, MAX_ROWS, Memory, Part, Walk};
+use super::{LINE, from_line};
 use crate::Cpu;
 use crate::pool::DisjointMut;
 
@@ -11,11 +12,9 @@ const INPUT_ROWS: usize = 64;
 /// Batch rows that tell how many steps are multiplied at once; blocks may have more or fewer.
 const USUAL_ROWS: usize = 16;
 /// Weights, in values, that are worth a thread for each step of a single row.
-const WORTH_A_THREAD: usize = 1 << 13;
+const WORTH_A_THREAD: usize = 1 << 14;
 /// Threads of the largest team.
 const MAX_TEAM: usize = 8;
-/// Values of a cache line, on which memory starts.
-const LINE: usize = 16;
 
 /// How many values of workspace a call needs.
 pub(crate) fn workspace_len<W: Cell>(
@@ -41,7 +40,7 @@ fn chunk_steps(batch: usize, time: usize) -> usize {
 /// Rows of a block: so that each thread has as many blocks as the others, if it can be.
 fn block_rows(threads: usize, directions: usize, batch: usize) -> usize {
     let together = threads.div_ceil(directions);
-    let rounds = batch.div_ceil(together * MAX_ROWS);
+    let rounds = batch.div_ceil(together * MAX_ROWS).max(1);
     batch.div_ceil(together * rounds).max(1)
 }
 
@@ -66,8 +65,7 @@ pub(crate) fn forward<W: Cell>(cpu: Cpu<'_>, call: RecurrentCall<'_, W>) {
     let blocks = batch.div_ceil(rows);
     let weights = call.directions[0].weights;
     let row_len = row_len(weights, batch, time);
-    let aligned = call.workspace.as_ptr().align_offset(4 * LINE).min(LINE);
-    let memory = DisjointMut::new(&mut call.workspace[aligned..]);
+    let memory = DisjointMut::new(from_line(call.workspace));
     let mut directions = call.directions.iter_mut().map(Part::new);
     let parts = [directions.next(), directions.next()];
     let common = Common {

@@ -68,3 +68,77 @@ pub(crate) fn gated<S: Simd>(sum: f32, value: f32) -> f32 {
     let gate = sigmoid::<S>(sum);
     gate.over * value / gate.under
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Isa;
+    use crate::isa::Kernel;
+
+    struct Each<'a>(&'a mut [[f32; 2]]);
+
+    impl Kernel for Each<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self, _: S) {
+            for [a, b] in self.0 {
+                let ((gate, rest), shown) = (sigmoid_and_rest::<S>(*a), tanh::<S>(*b));
+                assert!(gate.over >= 0.0 && gate.over <= gate.under && rest <= gate.under);
+                assert!(shown.over.abs() <= shown.under);
+                (*a, *b) = (gate.over / gate.under, shown.over / shown.under);
+            }
+        }
+    }
+
+    /// Units in the last place between a value and the exact one.
+    fn ulps(value: f32, exact: f64) -> f64 {
+        let near = exact.abs() as f32;
+        let ulp = f64::from(f32::from_bits(near.to_bits() + 1)) - f64::from(near);
+        (f64::from(value) - exact).abs() / ulp
+    }
+
+    #[test]
+    fn gates_are_within_three_ulp() {
+        let x: Vec<f32> = (-870_000..=870_000).map(|i| i as f32 * 1e-4).collect();
+        for isa in Isa::available() {
+            let mut values: Vec<[f32; 2]> = x.iter().map(|&x| [x, x]).collect();
+            isa.run(Each(&mut values));
+            for (&x, [sigmoid, tanh]) in x.iter().zip(values) {
+                let wide = f64::from(x);
+                let off = ulps(sigmoid, 1.0 / (1.0 + (-wide).exp()));
+                assert!(off <= 3.0, "{isa:?}: the sigmoid of {x} is {sigmoid}, {off} ulp off");
+                let off = ulps(tanh, wide.tanh());
+                assert!(off <= 3.0, "{isa:?}: the tangent of {x} is {tanh}, {off} ulp off");
+            }
+        }
+    }
+
+    #[test]
+    fn gates_take_what_is_not_finite() {
+        for isa in Isa::available() {
+            let infinite = f32::INFINITY;
+            let mut values = [[infinite; 2], [-infinite; 2], [f32::NAN; 2], [-1e4, -1e4]];
+            isa.run(Quotients(&mut values));
+            assert_eq!(values[0], [1.0, 1.0]);
+            assert!(values[1][0] < 2e-38 && values[1][1] == -1.0, "{:?}", values[1]);
+            assert!(values[2].iter().all(|value| value.is_nan()));
+            assert!(values[3][0] < 2e-38 && values[3][1] == -1.0, "{:?}", values[3]);
+        }
+    }
+
+    /// The same without a look at the fractions, which a NaN fails.
+    struct Quotients<'a>(&'a mut [[f32; 2]]);
+
+    impl Kernel for Quotients<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self, _: S) {
+            for [a, b] in self.0 {
+                let (gate, shown) = (sigmoid::<S>(*a), tanh::<S>(*b));
+                (*a, *b) = (gate.over / gate.under, shown.over / shown.under);
+            }
+        }
+    }
+}

@@ -78,6 +78,15 @@ pub(crate) fn plain_units(isa: Isa, units: usize) -> usize {
     isa.lanes() * plain_vectors(units.div_ceil(isa.lanes()))
 }
 
+/// Values of a cache line.
+pub(crate) const LINE: usize = 16;
+
+/// Memory from its first whole cache line on; that takes less than [`LINE`] values.
+pub(crate) fn from_line(memory: &mut [f32]) -> &mut [f32] {
+    let start = memory.as_ptr().align_offset(4 * LINE).min(memory.len());
+    &mut memory[start..]
+}
+
 /// Fails where a slice has another length than its shape says.
 #[track_caller]
 pub(crate) fn assert_len(name: &str, len: usize, shape: &[usize]) {

@@ -199,8 +199,7 @@ impl<W: Cell> Kernel for Walk<'_, W> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let member = self.team.map_or(0, Team::join);
-        let mut progress =
-            Progress { steps: 0, seen: [false; MAX_ROWS], active: [true; MAX_ROWS] };
+        let mut progress = Progress { steps: 0, seen: [false; MAX_ROWS], active: [true; MAX_ROWS] };
         let mut share = self.share(member, 1);
         if member == 0 {
             self.start();
@@ -241,7 +240,8 @@ impl<W: Cell> Walk<'_, W> {
     fn share(&self, member: usize, members: usize) -> Share {
         let input = self.part.weights.input();
         let count = input.kernel.count();
-        let panels = member.min(members) * count / members..(member + 1).min(members) * count / members;
+        let panels =
+            member.min(members) * count / members..(member + 1).min(members) * count / members;
         let each = input.padded / count.max(1);
         let units = panels.start * each..panels.end * each;
         Share { member, members, panels, units }
@@ -312,13 +312,7 @@ impl<W: Cell> Walk<'_, W> {
 
     /// Takes some steps.
     #[inline(always)]
-    fn steps<S: Simd>(
-        &self,
-        simd: S,
-        share: &Share,
-        steps: Range<usize>,
-        progress: &mut Progress,
-    ) {
+    fn steps<S: Simd>(&self, simd: S, share: &Share, steps: Range<usize>, progress: &mut Progress) {
         let rows = self.rows.len();
         let columns = self.columns(share);
         let products = &*self.products(share, steps.len());
@@ -326,12 +320,14 @@ impl<W: Cell> Walk<'_, W> {
             let t = self.time_of(index);
             if let Some(mask) = self.common.mask {
                 for row in 0..rows {
-                    progress.active[row] = mask[(self.rows.start + row) * self.common.time + t] != 0;
+                    progress.active[row] =
+                        mask[(self.rows.start + row) * self.common.time + t] != 0;
                 }
             }
             let active = &progress.active[..rows];
             if active.contains(&true) {
-                let at = if self.part.backward { steps.end - 1 - index } else { index - steps.start };
+                let at =
+                    if self.part.backward { steps.end - 1 - index } else { index - steps.start };
                 let x = products.get(at * columns..).unwrap_or_default();
                 self.step(simd, share, active, (x, steps.len() * columns), progress.steps);
                 progress.steps += 1;

@@ -10,8 +10,8 @@ use super::{
 use crate::Cpu;
 use crate::isa::{Isa, Kernel, Simd, prefetch};
 use crate::pool::DisjointMut;
-use crate::recurrent::assert_len;
 use crate::recurrent::panels::Rows;
+use crate::recurrent::{LINE, assert_len, from_line};
 use std::ops::Range;
 
 /// Values of workspace for `[batch, time, units]` and so many sets of dropout factors; a call that
@@ -49,7 +49,7 @@ impl Parts {
     }
 
     fn total(&self) -> usize {
-        self.packed + self.d_sums + self.d_inner + self.shared
+        LINE + self.packed + self.d_sums + self.d_inner + self.shared
     }
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn backward<C: StepsCell>(cpu: Cpu<'_>, cell: C, call: StepsBackward<
     check(cell, &layout, &parts, &call);
     let steps = &call.steps;
     let Layout { time, units, columns, .. } = layout;
-    let (packed, memory) = call.workspace.split_at_mut(parts.packed);
+    let (packed, memory) = from_line(call.workspace).split_at_mut(parts.packed);
     let (own_d_sums, memory) = memory.split_at_mut(parts.d_sums);
     let (d_inner, shared) = memory.split_at_mut(parts.d_inner);
     let d_sums = call.d_products.unwrap_or(own_d_sums);

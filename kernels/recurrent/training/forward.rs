@@ -8,8 +8,8 @@ use super::{
 use crate::Cpu;
 use crate::isa::{Isa, Kernel, Simd, prefetch};
 use crate::pool::DisjointMut;
-use crate::recurrent::assert_len;
 use crate::recurrent::panels::Rows;
+use crate::recurrent::{LINE, assert_len, from_line};
 use std::ops::Range;
 
 /// Values of workspace for `[batch, time, units]` and so many sets of dropout factors.
@@ -24,7 +24,7 @@ pub(crate) fn workspace_len<C: StepsCell>(
 }
 
 fn layout_len<C: StepsCell>(isa: Isa, layout: &Layout) -> usize {
-    packed_len(isa, Way::Forward, &layout.groups, layout.units)
+    LINE + packed_len(isa, Way::Forward, &layout.groups, layout.units)
         + layout.blocks() * block_len::<C>(layout)
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn forward<C: StepsCell>(cpu: Cpu<'_>, cell: C, call: StepsCall<'_>) 
         return;
     }
     let packed_len = packed_len(cpu.isa, Way::Forward, &layout.groups, units);
-    let (packed, memory) = call.workspace.split_at_mut(packed_len);
+    let (packed, memory) = from_line(call.workspace).split_at_mut(packed_len);
     let size = (units, C::GATES);
     let kernel = steps.recurrent_kernel;
     let packed = Packed::new(cpu, Way::Forward, &layout.groups, size, kernel, packed);
