@@ -281,6 +281,8 @@ pub(crate) fn copy_row<S: Simd>(to: &mut [f32], from: &[f32]) {
     with_lanes!(S, copy_lanes(to, from));
 }
 
+// `with_lanes` names both parameters.
+#[allow(clippy::extra_unused_type_parameters)]
 #[inline(always)]
 fn copy_lanes<S: Simd, const N: usize>(to: &mut [f32], from: &[f32]) {
     let from = &from[..to.len()];
