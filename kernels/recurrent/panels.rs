@@ -8,6 +8,7 @@
 
 use crate::aligned::Aligned;
 use crate::isa::{Isa, Kernel, Simd};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// A matrix `[depth, columns]` cut into panels of a few vectors of columns, each panel stored row
@@ -188,9 +189,29 @@ const fn rows_of_tile(registers: usize, vectors: usize) -> usize {
     if rows < MAX_ROWS { rows } else { MAX_ROWS }
 }
 
-/// The sums of a tile.
+/// Rows whose sums are kept while they share a part of a panel.
+const GROUP: usize = 32;
+/// The deepest part of a panel that several tiles share: with four vectors of the widest instruction
+/// set it takes half of the first cache.
+const DEPTH: usize = 96;
+
+/// The sums of a group of rows.
 #[repr(align(64))]
-struct Sums([f32; MAX_ROWS * TILE]);
+struct Sums(MaybeUninit<[f32; GROUP * TILE]>);
+
+impl Sums {
+    /// So many zeros: writing all that there may be would cost a single row more than its product.
+    #[inline(always)]
+    fn zeros(&mut self, len: usize) -> &mut [f32] {
+        assert!(len <= GROUP * TILE);
+        let start = self.0.as_mut_ptr().cast::<f32>();
+        // SAFETY: the values lie inside the array, and all bits zero are a valid `f32`.
+        unsafe {
+            start.write_bytes(0, len);
+            std::slice::from_raw_parts_mut(start, len)
+        }
+    }
+}
 
 /// Computes `rows · panels` and hands each tile to `tiles`; tiles without an active row are left
 /// out.
@@ -201,46 +222,82 @@ pub(crate) fn product<S: Simd, L: Left, T: Tiles>(
     panels: PanelsView<'_>,
     tiles: &mut T,
 ) {
-    let PanelsView { depth, vectors, .. } = panels;
+    let PanelsView { vectors, .. } = panels;
     assert!((1..=4).contains(&vectors) && panels.isa.lanes() == S::LANES, "panels of another kind");
-    let most = rows_of_tile(S::REGISTERS, vectors);
     let (count, width) = (rows.count(), vectors * S::LANES);
-    let mut sums = Sums([0.0; MAX_ROWS * TILE]);
-    for panel in 0..panels.count {
-        let weights = panels.panel(panel);
-        let mut row = 0;
-        while row < count {
-            // Tiles as equal as can be: a low one waits for its sums.
-            let rest = count - row;
-            let height = rest.div_ceil(rest.div_ceil(most));
-            let mut left: [&[f32]; MAX_ROWS] = [&[]; MAX_ROWS];
-            let mut any = false;
-            for r in 0..height {
-                any |= rows.is_active(row + r);
-                left[r] = &rows.row(row + r)[..depth];
-                tiles.start::<S>(row + r, panel, &mut sums.0[r * width..][..width]);
+    let mut memory = Sums(MaybeUninit::uninit());
+    let sums = memory.zeros(GROUP.min(count) * width);
+    let mut left: [&[f32]; GROUP] = [&[]; GROUP];
+    let mut active = [false; GROUP];
+    for first in (0..count).step_by(GROUP) {
+        let group = GROUP.min(count - first);
+        for r in 0..group {
+            left[r] = &rows.row(first + r)[..panels.depth];
+            active[r] = rows.is_active(first + r);
+        }
+        for panel in 0..panels.count {
+            for (r, tile) in sums.chunks_exact_mut(width).take(group).enumerate() {
+                tiles.start::<S>(first + r, panel, tile);
             }
-            if any {
-                sum(simd, &left[..height], weights, vectors, &mut sums);
-                for r in (0..height).filter(|&r| rows.is_active(row + r)) {
-                    tiles.finish::<S>(row + r, panel, &sums.0[r * width..][..width]);
+            let panel_rows = (&left[..group], &active[..group]);
+            add_panel(simd, panel_rows, panels.panel(panel), vectors, sums);
+            for (r, tile) in sums.chunks_exact(width).take(group).enumerate() {
+                if active[r] {
+                    tiles.finish::<S>(first + r, panel, tile);
                 }
+            }
+        }
+    }
+}
+
+/// Adds the products of a group of rows with a panel, part by part of its depth where several tiles
+/// share it.
+#[inline(always)]
+fn add_panel<S: Simd>(
+    simd: S,
+    (left, active): (&[&[f32]], &[bool]),
+    panel: &[f32],
+    vectors: usize,
+    sums: &mut [f32],
+) {
+    let (most, width) = (rows_of_tile(S::REGISTERS, vectors), vectors * S::LANES);
+    let depth = left.first().map_or(0, |row| row.len());
+    let parts = if left.len() <= most { 1 } else { depth.div_ceil(DEPTH).max(1) };
+    for part in 0..parts {
+        let part = part * depth / parts..(part + 1) * depth / parts;
+        let weights = &panel[part.start * width..part.end * width];
+        let mut row = 0;
+        while row < left.len() {
+            // Tiles as equal as can be: a low one waits for its sums.
+            let rest = left.len() - row;
+            let height = rest.div_ceil(rest.div_ceil(most));
+            let rows = row..row + height;
+            if active[rows.clone()].contains(&true) {
+                let sums = &mut sums[row * width..][..height * width];
+                sum(simd, (&left[rows], part.clone()), weights, vectors, sums);
             }
             row += height;
         }
     }
 }
 
-/// Adds the products of some rows to their sums.
+/// Adds the products of a part of some rows to their sums.
 #[inline(always)]
-fn sum<S: Simd>(simd: S, left: &[&[f32]], weights: &[f32], vectors: usize, sums: &mut Sums) {
+fn sum<S: Simd>(
+    simd: S,
+    (left, part): (&[&[f32]], Range<usize>),
+    weights: &[f32],
+    vectors: usize,
+    sums: &mut [f32],
+) {
+    let height = left.len();
     macro_rules! call {
         ($v:literal: $($r:literal)*) => {
-            match left.len() {
+            match height {
                 $($r if $r <= rows_of_tile(S::REGISTERS, $v) => {
-                    simd.call(Tile::<'_, $r, $v> { left, weights, sums });
+                    simd.call(Tile::<'_, $r, $v> { left, part, weights, sums });
                 })*
-                _ => unreachable!("a tile of {} rows", left.len()),
+                _ => unreachable!("a tile of {height} rows"),
             }
         };
     }
@@ -252,12 +309,13 @@ fn sum<S: Simd>(simd: S, left: &[&[f32]], weights: &[f32], vectors: usize, sums:
     }
 }
 
-/// A tile of `R` rows and `V` vectors, summed in registers over the whole depth. It is a function
+/// A tile of `R` rows and `V` vectors, summed in registers over a part of the depth. It is a function
 /// of its own, which all cells share: they would else hold a copy for each number of rows.
 struct Tile<'a, const R: usize, const V: usize> {
     left: &'a [&'a [f32]],
+    part: Range<usize>,
     weights: &'a [f32],
-    sums: &'a mut Sums,
+    sums: &'a mut [f32],
 }
 
 impl<const R: usize, const V: usize> Kernel for Tile<'_, R, V> {
@@ -265,13 +323,13 @@ impl<const R: usize, const V: usize> Kernel for Tile<'_, R, V> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let depth = self.left.first().map_or(0, |row| row.len());
+        let depth = self.part.len();
         let mut left: [&[f32]; R] = [&[]; R];
         let mut sums = [[simd.splat(0.0); V]; R];
         for r in 0..R {
-            left[r] = &self.left[r][..depth];
+            left[r] = &self.left[r][self.part.clone()];
             for v in 0..V {
-                sums[r][v] = simd.load(&self.sums.0[(r * V + v) * S::LANES..]);
+                sums[r][v] = simd.load(&self.sums[(r * V + v) * S::LANES..]);
             }
         }
         let weights = &self.weights[..depth * V * S::LANES];
@@ -292,7 +350,7 @@ impl<const R: usize, const V: usize> Kernel for Tile<'_, R, V> {
         }
         for r in 0..R {
             for v in 0..V {
-                simd.store(sums[r][v], &mut self.sums.0[(r * V + v) * S::LANES..]);
+                simd.store(sums[r][v], &mut self.sums[(r * V + v) * S::LANES..]);
             }
         }
     }
