@@ -5,7 +5,8 @@
 //! and, where a GPU runs it, a `.wgsl` file. The fast forms are tested against the reference.
 //!
 //! Results are repeatable to the bit for one [`Isa`], whatever the number of threads: work is cut
-//! into blocks that the problem's shape alone decides, and threads take blocks.
+//! into blocks that the problem's shape alone decides, and threads take blocks; where blocks depend
+//! on the number of threads, no sum depends on the blocks.
 
 pub mod activation;
 mod aligned;
