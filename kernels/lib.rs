@@ -8,6 +8,7 @@
 //! into blocks that the problem's shape alone decides, and threads take blocks.
 
 pub mod activation;
+pub mod aligned;
 pub mod attention;
 pub mod batch_norm;
 pub mod bincount;
@@ -41,6 +42,7 @@ pub mod scatter;
 pub mod scatter_update;
 pub mod simple_rnn;
 pub mod softmax;
+mod tile;
 pub mod top_k;
 pub mod wgsl;
 pub mod window;

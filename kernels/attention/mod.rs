@@ -6,13 +6,14 @@ mod pack;
 mod product;
 pub mod reference;
 mod scores;
+mod tiles;
 #[cfg(test)]
 mod tests;
 mod training;
 #[cfg(test)]
 mod training_tests;
 
-pub use cpu::{forward, forward_training, workspace_len};
+pub use cpu::{forward, forward_training, output_workspace_len, workspace_len};
 pub use training::{
     AttentionGradient, AttentionGradients, TrainingOutput, WeightDropout, backward,
     backward_workspace_len,

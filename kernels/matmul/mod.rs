@@ -4,6 +4,7 @@ mod backward;
 #[cfg(test)]
 mod backward_tests;
 mod cpu;
+mod packed;
 pub mod reference;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ mod tests;
 pub(crate) use backward::add_parts;
 pub use backward::{backward, backward_workspace_len, batched_backward};
 pub use cpu::{Batched, batched, matmul};
+pub use packed::{PackedMatrix, matmul_packed};
 pub(crate) use cpu::{Matrix, add_product};
 
 /// The sizes of a product `[rows, depth] · [depth, columns]`.

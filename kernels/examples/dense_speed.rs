@@ -1,0 +1,138 @@
+//! Times the kernels that are not recurrent, old forms beside new ones:
+//! `cargo run --release -p seqfuse-kernels --example dense_speed [-- THREADS [PART]]`.
+//!
+//! Prints GFLOP/s, and the fraction of what the processor's multipliers give, which is measured
+//! first. Each figure is that of the fastest of many short rounds, in which all forms take turns,
+//! so that what else the machine does meets all of them alike.
+
+use seqfuse_kernels::matmul::{PackedMatrix, Size, matmul, matmul_packed};
+use seqfuse_kernels::{Activation, Cpu, Isa, Kernel, Pool, Simd};
+use std::time::Instant;
+
+/// Rounds of each form.
+const ROUNDS: usize = 60;
+
+fn values(len: usize) -> Vec<f32> {
+    (0..len).map(|index| ((index * 7919 % 2003) as f32 / 1001.5 - 1.0) * 0.1).collect()
+}
+
+/// The fastest round of each form, in seconds a call; a round repeats calls for about 0.2 ms.
+fn fastest(forms: &mut [(&str, &mut dyn FnMut())]) -> Vec<f64> {
+    let mut best = vec![f64::INFINITY; forms.len()];
+    let mut calls = vec![1usize; forms.len()];
+    for round in 0..ROUNDS {
+        for (form, (_, run)) in forms.iter_mut().enumerate() {
+            let start = Instant::now();
+            for _ in 0..calls[form] {
+                run();
+            }
+            let each = start.elapsed().as_secs_f64() / calls[form] as f64;
+            if round == 0 {
+                calls[form] = ((2e-4 / each) as usize).clamp(1, 1000);
+            } else {
+                best[form] = best[form].min(each);
+            }
+        }
+    }
+    best
+}
+
+/// Multiply-adds that wait for nothing.
+struct Peak(usize);
+
+impl Kernel for Peak {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> f32 {
+        let (a, b) = (simd.splat(0.999), simd.splat(1e-3));
+        let mut sums = [simd.splat(0.0); 10];
+        for _ in 0..self.0 {
+            for sum in &mut sums {
+                *sum = simd.mul_add(*sum, a, b);
+            }
+        }
+        let mut total = [0.0; 16];
+        for sum in sums {
+            simd.store(sum, &mut total);
+        }
+        total.iter().sum()
+    }
+}
+
+/// The GFLOP/s of one thread.
+fn peak(isa: Isa) -> f64 {
+    let count = 10_000;
+    let mut sink = 0.0;
+    let seconds = fastest(&mut [("peak", &mut || sink += isa.run(Peak(count)))])[0];
+    std::hint::black_box(sink);
+    (2 * count * 10 * isa.lanes()) as f64 / seconds / 1e9
+}
+
+struct Report {
+    peak: f64,
+}
+
+impl Report {
+    fn line(&self, what: &str, flop: f64, forms: &mut [(&str, &mut dyn FnMut())]) {
+        let names: Vec<String> = forms.iter().map(|form| form.0.to_owned()).collect();
+        print!("{what:42}");
+        for (name, seconds) in names.iter().zip(fastest(forms)) {
+            let rate = flop / seconds / 1e9;
+            let share = 100.0 * rate / self.peak;
+            print!(" | {name} {:9.2} µs {rate:6.1} GFLOP/s {share:3.0} %", seconds * 1e6);
+        }
+        println!();
+    }
+}
+
+fn dense(cpu: Cpu<'_>, report: &Report) {
+    for (rows, depth, columns) in [
+        (1, 64, 32),
+        (1, 128, 24),
+        (1, 256, 1024),
+        (4, 256, 256),
+        (32, 128, 24),
+        (100, 16, 16),
+        (100, 16, 32),
+        (150, 64, 128),
+        (150, 128, 64),
+        (256, 256, 256),
+        (256, 256, 1024),
+        (256, 1024, 256),
+        (4800, 64, 128),
+        (8192, 256, 256),
+        (8192, 256, 1024),
+        (8192, 1024, 256),
+    ] {
+        let (x, w) = (values(rows * depth), values(depth * columns));
+        let bias = values(columns);
+        let packed = PackedMatrix::new(depth, columns, &w, Some(&bias));
+        let (mut old, mut new) = (vec![0.0; rows * columns], vec![0.0; rows * columns]);
+        let size = Size { rows, depth, columns };
+        let act = Activation::Relu;
+        report.line(
+            &format!("dense {rows} x {depth} x {columns}"),
+            2.0 * (rows * depth * columns) as f64,
+            &mut [
+                ("gemm", &mut || matmul(cpu, size, &x, &w, Some(&bias), act, &mut old)),
+                ("packed", &mut || matmul_packed(cpu, rows, &x, &packed, act, &mut new)),
+            ],
+        );
+    }
+}
+
+fn main() {
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    let threads = given.first().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let part = given.get(1).map(String::as_str).unwrap_or("all");
+    let pool = Pool::new(threads);
+    let isa = Isa::detect();
+    let cpu = Cpu { isa, pool: &pool };
+    let one = peak(isa);
+    println!("{isa:?}, {threads} threads; the limit of one thread is {one:.0} GFLOP/s");
+    let report = Report { peak: one * threads as f64 };
+    if ["all", "dense"].contains(&part) {
+        dense(cpu, &report);
+    }
+}

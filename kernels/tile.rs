@@ -1,0 +1,397 @@
+//! The register-blocked product behind dense layers, convolution and attention.
+//!
+//! A tile of up to twelve rows and two vectors of columns is summed in registers over the whole
+//! depth: each step loads two vectors of the right factor and multiplies them with a value of each
+//! row. The left factor is read where it stands, by rows or by columns. The right factor stands in
+//! rows too; what is known beforehand is packed into panels of [`WIDTH`] columns, so that a panel
+//! is one run of memory.
+
+// Small constant ranges, which index several arrays at once, unroll best as they stand.
+#![allow(clippy::needless_range_loop)]
+
+use crate::DisjointMut;
+use crate::isa::Simd;
+
+/// Columns of a panel: two vectors of the widest instruction set.
+pub(crate) const WIDTH: usize = 32;
+/// Rows of the largest tile.
+pub(crate) const ROWS: usize = 12;
+
+/// The left factor, of which either `row_stride` or `depth_stride` is 1.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Left<'a> {
+    /// The values; the first row starts at 0.
+    pub(crate) values: &'a [f32],
+    /// How many rows there are.
+    pub(crate) rows: usize,
+    /// How many values a row has.
+    pub(crate) depth: usize,
+    /// From a row to the next.
+    pub(crate) row_stride: usize,
+    /// From a value of a row to the next.
+    pub(crate) depth_stride: usize,
+}
+
+/// The right factor: `depth` rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Right<'a> {
+    /// The values; the first row starts at 0.
+    pub(crate) values: &'a [f32],
+    /// From a row to the next.
+    pub(crate) stride: usize,
+    /// How many columns are wanted.
+    pub(crate) columns: usize,
+    /// Values that can be read in each row, the wanted ones among them.
+    pub(crate) readable: usize,
+}
+
+/// What the sums begin with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Start<'a> {
+    /// Nothing.
+    Zero,
+    /// A value for each column; as many as are readable of the right factor.
+    Bias(&'a [f32]),
+    /// What stands in the output.
+    Output,
+}
+
+/// Where the product goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Out<'a> {
+    /// The slice that holds it.
+    pub(crate) values: DisjointMut<'a, f32>,
+    /// Where its first value stands there.
+    pub(crate) start: usize,
+    /// From a row to the next.
+    pub(crate) stride: usize,
+    /// Whether results below 0 become 0.
+    pub(crate) relu: bool,
+}
+
+/// Writes the product of `left` and `right`, or adds it to what `start` says.
+///
+/// # Panics
+/// If a factor or the output is too short.
+///
+/// # Safety
+/// While this runs nobody else may use these rows and columns of the output.
+#[inline(always)]
+pub(crate) unsafe fn multiply<S: Simd>(
+    simd: S,
+    left: Left,
+    right: Right,
+    start: Start,
+    out: Out,
+) {
+    check::<S>(&left, &right, &start, &out);
+    if left.rows == 0 {
+        return;
+    }
+    let by_columns = left.row_stride == 1 && left.depth_stride != 1;
+    let mut column = 0;
+    while column < right.columns {
+        let width = (right.columns - column).min(2 * S::LANES);
+        let two = right.readable - column >= 2 * S::LANES && width > S::LANES;
+        let width = if two { width } else { width.min(S::LANES) };
+        // SAFETY: checked above; the caller promises the output.
+        unsafe {
+            let strip = Strip { left, right, start, out, column, width };
+            match (two, by_columns) {
+                (true, false) => strip.tiles::<S, 2, false>(simd),
+                (true, true) => strip.tiles::<S, 2, true>(simd),
+                (false, false) => strip.tiles::<S, 1, false>(simd),
+                (false, true) => strip.tiles::<S, 1, true>(simd),
+            }
+        }
+        column += width;
+    }
+}
+
+#[inline(always)]
+fn check<S: Simd>(left: &Left, right: &Right, start: &Start, out: &Out) {
+    let Left { values, rows, depth, row_stride, depth_stride } = *left;
+    assert!(row_stride == 1 || depth_stride == 1, "tile: a factor without neighbours");
+    if rows == 0 || right.columns == 0 {
+        return;
+    }
+    let whole = right.columns.next_multiple_of(S::LANES);
+    assert!(whole <= right.readable, "tile: columns that are no whole vectors");
+    if depth > 0 {
+        let last = (rows - 1) * row_stride + (depth - 1) * depth_stride;
+        assert!(last < values.len(), "tile: the left factor is too short");
+        let last = (depth - 1) * right.stride + right.readable;
+        assert!(last <= right.values.len(), "tile: the right factor is too short");
+    }
+    if let Start::Bias(bias) = start {
+        assert!(whole <= bias.len(), "tile: the bias is too short");
+    }
+    // Asserts that the last row lies inside.
+    out.values.start_of(out.start + (rows - 1) * out.stride + right.columns);
+}
+
+/// One or two vectors of columns.
+#[derive(Clone, Copy)]
+struct Strip<'a> {
+    left: Left<'a>,
+    right: Right<'a>,
+    start: Start<'a>,
+    out: Out<'a>,
+    column: usize,
+    width: usize,
+}
+
+/// Sums that a tile of few rows keeps for each result: fewer than eight chains of additions would
+/// wait for each other.
+const fn chains(sums: usize) -> usize {
+    if sums >= 6 { 1 } else { 8usize.div_ceil(sums) }
+}
+
+impl Strip<'_> {
+    /// # Safety
+    /// The factors must hold what they say, and the output must be the caller's.
+    #[inline(always)]
+    unsafe fn tiles<S: Simd, const V: usize, const BY_COLUMNS: bool>(self, simd: S) {
+        let mut row = 0;
+        while row < self.left.rows {
+            let rest = self.left.rows - row;
+            macro_rules! tile {
+                ($rows:literal) => {{
+                    // SAFETY: as the caller promises; there are so many rows left.
+                    unsafe {
+                        self.tile::<S, $rows, V, { chains($rows) }, { chains(2 * $rows) }, BY_COLUMNS>(
+                            simd, row,
+                        )
+                    }
+                    row += $rows;
+                }};
+            }
+            if S::LANES == 16 && rest >= 8 {
+                // Ten rows rather than twelve and then few.
+                match rest {
+                    8..=9 | 16 | 17 => tile!(8),
+                    10 | 11 | 18..=23 => tile!(10),
+                    _ => tile!(12),
+                }
+            } else {
+                match rest {
+                    1 => tile!(1),
+                    2 => tile!(2),
+                    3 => tile!(3),
+                    4 | 5 => tile!(4),
+                    _ => tile!(6),
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for `tiles`; rows from `row` on.
+    #[inline(always)]
+    unsafe fn tile<
+        S: Simd,
+        const R: usize,
+        const V: usize,
+        const ONE: usize,
+        const TWO: usize,
+        const BY_COLUMNS: bool,
+    >(
+        &self,
+        simd: S,
+        row: usize,
+    ) {
+        let Strip { left, right, start, out, column, width } = *self;
+        let at = out.start + row * out.stride + column;
+        let mut sums = [[simd.splat(0.0); V]; R];
+        match start {
+            Start::Zero => {}
+            Start::Bias(bias) => {
+                for sums in &mut sums {
+                    for (v, sum) in sums.iter_mut().enumerate() {
+                        *sum = simd.load(&bias[column + v * S::LANES..]);
+                    }
+                }
+            }
+            Start::Output => {
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    // SAFETY: the caller promises the output.
+                    let from = unsafe { part(&out, at + r * out.stride, width) };
+                    *sums = load_some::<S, V>(simd, from);
+                }
+            }
+        }
+        // SAFETY: as the caller promises.
+        let sums = unsafe {
+            let left_at = left.values.as_ptr().add(row * left.row_stride);
+            let right_at = right.values.as_ptr().add(column);
+            let steps = Steps { left, left_at, right_at, right_stride: right.stride };
+            match V {
+                1 => steps.sum::<S, R, V, ONE, BY_COLUMNS>(simd, sums),
+                _ => steps.sum::<S, R, V, TWO, BY_COLUMNS>(simd, sums),
+            }
+        };
+        // Rows and vectors are numbered, not iterated over, and choices stand outside, so that the
+        // sums stay in registers.
+        macro_rules! store {
+            ($finish:expr) => {
+                for r in 0..R {
+                    // SAFETY: the caller promises the output.
+                    let to = unsafe { part(&out, at + r * out.stride, V * S::LANES) };
+                    for v in 0..V {
+                        simd.store($finish(simd, sums[r][v]), &mut to[v * S::LANES..]);
+                    }
+                }
+            };
+        }
+        match (width == V * S::LANES, out.relu) {
+            (true, true) => store!(relu::<S>),
+            (true, false) => store!(|_, sum| sum),
+            (false, _) => {
+                for (r, sums) in sums.iter().enumerate() {
+                    // SAFETY: the caller promises the output.
+                    let to = unsafe { part(&out, at + r * out.stride, width) };
+                    store_some::<S, V>(simd, sums, out.relu, to);
+                }
+            }
+        }
+    }
+}
+
+/// A part of a row of the output, whose place was checked before.
+///
+/// # Safety
+/// It must lie inside, and nobody else may use it.
+#[inline(always)]
+unsafe fn part<'a>(out: &Out<'a>, at: usize, width: usize) -> &'a mut [f32] {
+    // SAFETY: as the caller promises.
+    unsafe { std::slice::from_raw_parts_mut(out.values.pointer().add(at), width) }
+}
+
+/// Where the two factors of a tile begin.
+struct Steps<'a> {
+    left: Left<'a>,
+    left_at: *const f32,
+    right_at: *const f32,
+    right_stride: usize,
+}
+
+impl Steps<'_> {
+    /// Adds the products over the depth to `sums`, in `CHAINS` separate sums.
+    ///
+    /// # Safety
+    /// `R` rows of the left factor and `V` vectors of each row of the right one must be readable.
+    #[inline(always)]
+    unsafe fn sum<
+        S: Simd,
+        const R: usize,
+        const V: usize,
+        const CHAINS: usize,
+        const BY_COLUMNS: bool,
+    >(
+        &self,
+        simd: S,
+        sums: [[S::Vector; V]; R],
+    ) -> [[S::Vector; V]; R] {
+        let Left { depth, row_stride, depth_stride, .. } = self.left;
+        // The other stride is 1, and known as such to the compiler.
+        let (row_stride, depth_stride) =
+            if BY_COLUMNS { (1, depth_stride) } else { (row_stride, 1) };
+        let mut all = [[[simd.splat(0.0); V]; R]; CHAINS];
+        all[0] = sums;
+        // Every third row has a pointer: an address reaches one and two strides further.
+        let mut left = [self.left_at; ROWS.div_ceil(3)];
+        for (third, left) in left.iter_mut().enumerate().take(R.div_ceil(3)) {
+            *left = self.left_at.wrapping_add(3 * third * row_stride);
+        }
+        let mut right = self.right_at;
+        macro_rules! step {
+            ($chain:expr) => {{
+                let mut vectors = [simd.splat(0.0); V];
+                for (v, vector) in vectors.iter_mut().enumerate() {
+                    let at = right.wrapping_add(v * S::LANES);
+                    // SAFETY: as the caller promises.
+                    *vector = simd.load(unsafe { std::slice::from_raw_parts(at, S::LANES) });
+                }
+                for (r, sums) in all[$chain].iter_mut().enumerate() {
+                    let at = left[r / 3].wrapping_add(r % 3 * row_stride);
+                    // SAFETY: as the caller promises.
+                    let value = simd.splat(unsafe { *at });
+                    for (sum, &vector) in sums.iter_mut().zip(&vectors) {
+                        *sum = simd.mul_add(value, vector, *sum);
+                    }
+                }
+                right = right.wrapping_add(self.right_stride);
+                for left in &mut left {
+                    *left = left.wrapping_add(depth_stride);
+                }
+            }};
+        }
+        for _ in 0..depth / CHAINS {
+            for chain in 0..CHAINS {
+                step!(chain);
+            }
+        }
+        for _ in 0..depth % CHAINS {
+            step!(0);
+        }
+        let (mut total, others) = (all[0], &all[1..]);
+        for other in others {
+            for (sums, other) in total.iter_mut().zip(other) {
+                for (sum, &other) in sums.iter_mut().zip(other) {
+                    *sum = simd.add(*sum, other);
+                }
+            }
+        }
+        total
+    }
+}
+
+/// The first values of vectors, and 0 behind.
+#[inline(always)]
+fn load_some<S: Simd, const V: usize>(simd: S, from: &[f32]) -> [S::Vector; V] {
+    let mut vectors = [simd.splat(0.0); V];
+    let mut whole = [0.0; WIDTH];
+    let from = match from.len() == V * S::LANES {
+        true => from,
+        false => {
+            whole[..from.len()].copy_from_slice(from);
+            &whole[..]
+        }
+    };
+    for (v, vector) in vectors.iter_mut().enumerate() {
+        *vector = simd.load(&from[v * S::LANES..]);
+    }
+    vectors
+}
+
+/// Writes the first values of vectors.
+#[inline(always)]
+fn store_some<S: Simd, const V: usize>(
+    simd: S,
+    vectors: &[S::Vector; V],
+    cut: bool,
+    to: &mut [f32],
+) {
+    for (&vector, to) in vectors.iter().zip(to.chunks_mut(S::LANES)) {
+        let vector = if cut { relu(simd, vector) } else { vector };
+        if to.len() == S::LANES {
+            simd.store(vector, to);
+        } else {
+            let mut whole = [0.0; 16];
+            simd.store(vector, &mut whole);
+            to.iter_mut().zip(whole).for_each(|(to, value)| *to = value);
+        }
+    }
+}
+
+/// 0 for what is below 0.
+#[inline(always)]
+fn relu<S: Simd>(simd: S, vector: S::Vector) -> S::Vector {
+    let mut values = [0.0; 16];
+    simd.store(vector, &mut values);
+    for value in &mut values[..S::LANES] {
+        // Not `max`, which would hide a NaN.
+        *value = if *value < 0.0 { 0.0 } else { *value };
+    }
+    simd.load(&values)
+}
