@@ -276,6 +276,14 @@ impl<'a, T> DisjointMut<'a, T> {
         DisjointMut { start: slice.as_mut_ptr(), len: slice.len(), lifetime: PhantomData }
     }
 
+    /// The same for `len` elements from `start` on.
+    ///
+    /// # Safety
+    /// For as long as blocks write, they must be the caller's.
+    pub(crate) unsafe fn from_raw(start: *mut T, len: usize) -> Self {
+        DisjointMut { start, len, lifetime: PhantomData }
+    }
+
     /// Where the slice starts.
     pub(crate) fn pointer(&self) -> *mut T {
         self.start

@@ -9,8 +9,8 @@
 // Small constant ranges, which index several arrays at once, unroll best as they stand.
 #![allow(clippy::needless_range_loop)]
 
-use crate::DisjointMut;
-use crate::isa::Simd;
+use crate::isa::{Kernel, Simd};
+use crate::{DisjointMut, Isa};
 
 /// Columns of a panel: two vectors of the widest instruction set.
 pub(crate) const WIDTH: usize = 32;
@@ -41,8 +41,8 @@ pub(crate) struct Right<'a> {
     pub(crate) stride: usize,
     /// How many columns are wanted.
     pub(crate) columns: usize,
-    /// Values that can be read in each row, the wanted ones among them.
-    pub(crate) readable: usize,
+    /// From a panel of [`WIDTH`] columns to the next; `None` where rows go on.
+    pub(crate) panels: Option<usize>,
 }
 
 /// What the sums begin with.
@@ -50,7 +50,7 @@ pub(crate) struct Right<'a> {
 pub(crate) enum Start<'a> {
     /// Nothing.
     Zero,
-    /// A value for each column; as many as are readable of the right factor.
+    /// A value for each column, and so many more as make whole vectors.
     Bias(&'a [f32]),
     /// What stands in the output.
     Output,
@@ -71,63 +71,84 @@ pub(crate) struct Out<'a> {
 
 /// Writes the product of `left` and `right`, or adds it to what `start` says.
 ///
+/// Rows of `right` are read in whole vectors.
+///
 /// # Panics
 /// If a factor or the output is too short.
 ///
 /// # Safety
 /// While this runs nobody else may use these rows and columns of the output.
-#[inline(always)]
-pub(crate) unsafe fn multiply<S: Simd>(
-    simd: S,
-    left: Left,
-    right: Right,
-    start: Start,
-    out: Out,
-) {
-    check::<S>(&left, &right, &start, &out);
-    if left.rows == 0 {
-        return;
-    }
-    let by_columns = left.row_stride == 1 && left.depth_stride != 1;
-    let mut column = 0;
-    while column < right.columns {
-        let width = (right.columns - column).min(2 * S::LANES);
-        let two = right.readable - column >= 2 * S::LANES && width > S::LANES;
-        let width = if two { width } else { width.min(S::LANES) };
-        // SAFETY: checked above; the caller promises the output.
-        unsafe {
-            let strip = Strip { left, right, start, out, column, width };
-            match (two, by_columns) {
-                (true, false) => strip.tiles::<S, 2, false>(simd),
-                (true, true) => strip.tiles::<S, 2, true>(simd),
-                (false, false) => strip.tiles::<S, 1, false>(simd),
-                (false, true) => strip.tiles::<S, 1, true>(simd),
-            }
-        }
-        column += width;
+pub(crate) unsafe fn multiply(isa: Isa, left: Left, right: Right, start: Start, out: Out) {
+    check(isa, &left, &right, &start, &out);
+    if left.rows > 0 {
+        isa.run(Product { left, right, start, out });
     }
 }
 
-#[inline(always)]
-fn check<S: Simd>(left: &Left, right: &Right, start: &Start, out: &Out) {
+/// One kernel for all products, because its many tiles are long to compile.
+struct Product<'a> {
+    left: Left<'a>,
+    right: Right<'a>,
+    start: Start<'a>,
+    out: Out<'a>,
+}
+
+impl Kernel for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Product { left, right, start, out } = self;
+        let by_columns = left.row_stride == 1 && left.depth_stride != 1;
+        let mut column = 0;
+        while column < right.columns {
+            let rest = right.columns - column;
+            let two = rest > S::LANES;
+            let width = rest.min(if two { 2 * S::LANES } else { S::LANES });
+            let strip = Strip { left, right, start, out, column, width };
+            // SAFETY: `multiply` has checked the factors, and its caller promises the output.
+            unsafe {
+                match (two, by_columns) {
+                    (true, false) => strip.tiles::<S, 2, false>(simd),
+                    (true, true) => strip.tiles::<S, 2, true>(simd),
+                    (false, false) => strip.tiles::<S, 1, false>(simd),
+                    (false, true) => strip.tiles::<S, 1, true>(simd),
+                }
+            }
+            column += width;
+        }
+    }
+}
+
+fn check(isa: Isa, left: &Left, right: &Right, start: &Start, out: &Out) {
     let Left { values, rows, depth, row_stride, depth_stride } = *left;
     assert!(row_stride == 1 || depth_stride == 1, "tile: a factor without neighbours");
     if rows == 0 || right.columns == 0 {
         return;
     }
-    let whole = right.columns.next_multiple_of(S::LANES);
-    assert!(whole <= right.readable, "tile: columns that are no whole vectors");
+    let whole = read_columns(isa, right.columns);
     if depth > 0 {
         let last = (rows - 1) * row_stride + (depth - 1) * depth_stride;
         assert!(last < values.len(), "tile: the left factor is too short");
-        let last = (depth - 1) * right.stride + right.readable;
+        let panel = right.panels.map_or(0, |panel| (right.columns - 1) / WIDTH * panel);
+        let width = if right.panels.is_some() { (whole - 1) % WIDTH + 1 } else { whole };
+        let last = panel + (depth - 1) * right.stride + width;
         assert!(last <= right.values.len(), "tile: the right factor is too short");
+        assert!(right.panels.is_none() || right.stride >= WIDTH, "tile: panels that overlap");
     }
     if let Start::Bias(bias) = start {
         assert!(whole <= bias.len(), "tile: the bias is too short");
     }
     // Asserts that the last row lies inside.
     out.values.start_of(out.start + (rows - 1) * out.stride + right.columns);
+}
+
+/// How many columns are read for so many that are wanted: vectors go in pairs where more than one
+/// is left.
+fn read_columns(isa: Isa, columns: usize) -> usize {
+    let pair = 2 * isa.lanes();
+    let rest = columns % pair;
+    columns - rest + if rest > isa.lanes() { pair } else { rest.next_multiple_of(isa.lanes()) }
 }
 
 /// One or two vectors of columns.
@@ -223,7 +244,8 @@ impl Strip<'_> {
         // SAFETY: as the caller promises.
         let sums = unsafe {
             let left_at = left.values.as_ptr().add(row * left.row_stride);
-            let right_at = right.values.as_ptr().add(column);
+            let panel = right.panels.map_or(column, |panel| column / WIDTH * panel + column % WIDTH);
+            let right_at = right.values.as_ptr().add(panel);
             let steps = Steps { left, left_at, right_at, right_stride: right.stride };
             match V {
                 1 => steps.sum::<S, R, V, ONE, BY_COLUMNS>(simd, sums),

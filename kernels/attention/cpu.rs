@@ -3,7 +3,7 @@
 use super::pack::{self, Packing};
 use super::scores::{Place, Weights, weigh};
 use super::training::{TrainingOutput, WeightDropout, check_dropout};
-use super::{AttentionCall, AttentionOutput, AttentionShape, tiles};
+use super::{AttentionCall, AttentionOutput, AttentionShape, MaskedRow, tiles};
 use crate::isa::{Kernel, Simd};
 use crate::panel::{self, Left, ROWS};
 use crate::random::drop_neighbours;
@@ -18,11 +18,11 @@ pub fn workspace_len(shape: &AttentionShape) -> usize {
     rows_workspace_len(shape).max(tiles::workspace_len(shape))
 }
 
-/// The same for a call that asks for no scores.
-pub fn output_workspace_len(call: &AttentionCall) -> usize {
-    match tiles::suits(call) {
-        true => tiles::workspace_len(&call.shape),
-        false => rows_workspace_len(&call.shape),
+/// The same for a call that has no bias and asks for no scores.
+pub fn output_workspace_len(shape: &AttentionShape, masked_row: MaskedRow) -> usize {
+    match tiles::has_rule(masked_row) {
+        true => tiles::workspace_len(shape),
+        false => rows_workspace_len(shape),
     }
 }
 

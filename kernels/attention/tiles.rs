@@ -12,7 +12,7 @@ use super::{AttentionCall, AttentionShape, MaskedRow, Row};
 use crate::isa::{Kernel, Simd};
 use crate::lanes;
 use crate::tile::{self, Left, Out, Right, Start};
-use crate::{Cpu, DisjointMut};
+use crate::{Cpu, DisjointMut, Isa};
 use std::ops::Range;
 
 /// Queries of a block.
@@ -24,7 +24,12 @@ const ROOMS: usize = 32;
 
 /// Whether this form has the call: it adds nothing to scores, and masks leave keys out.
 pub(super) fn suits(call: &AttentionCall) -> bool {
-    call.bias.is_none() && call.masked_row != MaskedRow::Lowered
+    call.bias.is_none() && has_rule(call.masked_row)
+}
+
+/// Whether this form has the rule for queries without a key.
+pub(super) fn has_rule(masked_row: MaskedRow) -> bool {
+    masked_row != MaskedRow::Lowered
 }
 
 /// Where the parts of a room lie: the scaled and transposed queries, scores, transposed sums.
@@ -68,6 +73,7 @@ pub(super) fn forward(cpu: Cpu, call: &AttentionCall, output: &mut [f32], worksp
             let (plane, strip) = (block / strips, block % strips);
             let first = strip * QUERIES;
             cpu.isa.run(Block {
+                isa: cpu.isa,
                 call,
                 batch: plane / shape.heads,
                 head: plane % shape.heads,
@@ -83,6 +89,7 @@ pub(super) fn forward(cpu: Cpu, call: &AttentionCall, output: &mut [f32], worksp
 
 /// Some queries of one head.
 struct Block<'a> {
+    isa: Isa,
     call: &'a AttentionCall<'a>,
     batch: usize,
     head: usize,
@@ -110,10 +117,10 @@ impl Kernel for Block<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) {
+    fn run<S: Simd>(mut self, _: S) {
         match self.queries.len() > QUERIES / 2 {
-            true => self.attend::<S, QUERIES>(simd),
-            false => self.attend::<S, { QUERIES / 2 }>(simd),
+            true => self.attend::<S, QUERIES>(),
+            false => self.attend::<S, { QUERIES / 2 }>(),
         }
     }
 }
@@ -121,7 +128,7 @@ impl Kernel for Block<'_> {
 impl Block<'_> {
     /// `WIDTH` lanes of queries are computed.
     #[inline(always)]
-    fn attend<S: Simd, const WIDTH: usize>(&mut self, simd: S) {
+    fn attend<S: Simd, const WIDTH: usize>(&mut self) {
         let shape = self.call.shape;
         let mut statistics = Statistics {
             max: [f32::NEG_INFINITY; QUERIES],
@@ -135,12 +142,12 @@ impl Block<'_> {
         let mut first = true;
         for start in reach.clone().step_by(KEYS) {
             let keys = start..reach.end.min(start + KEYS);
-            self.products::<S, WIDTH>(simd, keys.clone());
+            self.products::<WIDTH>(keys.clone());
             self.leave_out::<WIDTH>(keys.clone());
             self.weigh::<S, WIDTH>(keys.len(), &mut statistics);
             match straight {
-                true => self.add(simd, keys, &statistics, first),
-                false => self.add_transposed::<S, WIDTH>(simd, keys, &statistics, first),
+                true => self.add(keys, &statistics, first),
+                false => self.add_transposed::<WIDTH>(keys, &statistics, first),
             }
             first = false;
         }
@@ -189,18 +196,17 @@ impl Block<'_> {
     }
 
     /// The scores of some keys.
-    #[inline(always)]
-    fn products<S: Simd, const WIDTH: usize>(&mut self, simd: S, keys: Range<usize>) {
+    fn products<const WIDTH: usize>(&mut self, keys: Range<usize>) {
         let dim = self.call.shape.dim;
         let (plane, row_stride) = self.plane(dim);
         let values = &self.call.key[plane + keys.start * row_stride..];
         let left = Left { values, rows: keys.len(), depth: dim, row_stride, depth_stride: 1 };
         let right =
-            Right { values: self.transposed, stride: QUERIES, columns: WIDTH, readable: QUERIES };
+            Right { values: self.transposed, stride: QUERIES, columns: WIDTH, panels: None };
         let values = DisjointMut::new(self.scores);
         let out = Out { values, start: 0, stride: QUERIES, relu: false };
         // SAFETY: the scores are this block's.
-        unsafe { tile::multiply(simd, left, right, Start::Zero, out) };
+        unsafe { tile::multiply(self.isa, left, right, Start::Zero, out) };
     }
 
     /// Takes keys out that queries must not attend to.
@@ -277,7 +283,7 @@ impl Block<'_> {
 
     /// Adds the weighted values of some keys to the output.
     #[inline(always)]
-    fn add<S: Simd>(&mut self, simd: S, keys: Range<usize>, statistics: &Statistics, first: bool) {
+    fn add(&mut self, keys: Range<usize>, statistics: &Statistics, first: bool) {
         let AttentionShape { heads, value_dim, .. } = self.call.shape;
         if value_dim == 0 {
             return;
@@ -298,18 +304,17 @@ impl Block<'_> {
             depth_stride: QUERIES,
         };
         let values = &self.call.value[plane + keys.start * stride..];
-        let right = Right { values, stride, columns: value_dim, readable: value_dim };
+        let right = Right { values, stride, columns: value_dim, panels: None };
         let start = self.output_row(self.queries.start).start;
         let out = Out { values: self.output, start, stride: heads * value_dim, relu: false };
         // SAFETY: as above.
-        unsafe { tile::multiply(simd, left, right, before(first), out) };
+        unsafe { tile::multiply(self.isa, left, right, before(first), out) };
     }
 
     /// The same into the transposed sums.
     #[inline(always)]
-    fn add_transposed<S: Simd, const WIDTH: usize>(
+    fn add_transposed<const WIDTH: usize>(
         &mut self,
-        simd: S,
         keys: Range<usize>,
         statistics: &Statistics,
         first: bool,
@@ -326,11 +331,11 @@ impl Block<'_> {
         let left =
             Left { values, rows: value_dim, depth: keys.len(), row_stride: 1, depth_stride };
         let right =
-            Right { values: self.scores, stride: QUERIES, columns: WIDTH, readable: QUERIES };
+            Right { values: self.scores, stride: QUERIES, columns: WIDTH, panels: None };
         let out = DisjointMut::new(self.sums);
         let out = Out { values: out, start: 0, stride: QUERIES, relu: false };
         // SAFETY: the sums are this block's.
-        unsafe { tile::multiply(simd, left, right, before(first), out) };
+        unsafe { tile::multiply(self.isa, left, right, before(first), out) };
     }
 
     /// Divides by the sums of the weights, and fills the rows of queries without a key.

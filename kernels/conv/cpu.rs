@@ -3,7 +3,7 @@
 use super::pack::{WIDTH, packed_len, panel_len, tap_place};
 use super::{ConvCall, ConvShape, depthwise};
 use crate::activation::Activation;
-use crate::isa::{Kernel, Simd};
+use crate::isa::{Isa, Kernel, Simd};
 use crate::panel::{self, Left, Planes};
 use crate::tile::{self, Out, Right, Start};
 use crate::window::Taps;
@@ -48,7 +48,7 @@ pub(super) fn run(cpu: Cpu, call: &ConvCall, [lines, steps]: [usize; 2], out: &m
     let each = block_steps(shape, lines, steps);
     let strips = steps.div_ceil(each);
     // The epilogue of the product itself.
-    let straight = Straight::of(call);
+    let straight = Straight::of(cpu.isa, call);
     let inside = straight.is_some_and(|straight| straight.relu);
     let image = height.len * width.len * shape.inputs;
     let parts = DisjointMut::new(out);
@@ -72,18 +72,20 @@ pub(super) fn run(cpu: Cpu, call: &ConvCall, [lines, steps]: [usize; 2], out: &m
 /// with panels, with bias and `relu` in its epilogue.
 #[derive(Clone, Copy)]
 pub(super) struct Straight<'a> {
+    isa: Isa,
     start: Start<'a>,
     relu: bool,
 }
 
 impl<'a> Straight<'a> {
-    fn of(call: &ConvCall<'a>) -> Option<Straight<'a>> {
+    fn of(isa: Isa, call: &ConvCall<'a>) -> Option<Straight<'a>> {
         let ConvShape { height, width, filters, groups, .. } = call.shape;
         let runs = width.window.dilation == 1 && width.window.input_dilation == 1;
         let is_line = height.len == 1 && height.window.size == 1;
         // A bias of whole vectors can be read as such.
         let whole = filters % 16 == 0 || call.bias.is_none();
         (runs && is_line && groups == 1 && whole).then_some(Straight {
+            isa,
             start: call.bias.map_or(Start::Zero, Start::Bias),
             relu: call.activation == Activation::Relu,
         })
@@ -139,7 +141,7 @@ impl Strip<'_> {
                     next += period;
                 }
                 if let Some(straight) = self.straight {
-                    self.run_of_windows(simd, step..step + rows, taps, straight);
+                    self.run_of_windows(step..step + rows, taps, straight);
                 } else if taps.count * self.line.count == 0 {
                     for row in (step..next).step_by(period) {
                         self.out[row * filters..(row + 1) * filters].fill(0.0);
@@ -153,16 +155,8 @@ impl Strip<'_> {
     }
 
     /// The products of windows that stand side by side with the kernel.
-    #[inline(always)]
-    fn run_of_windows<S: Simd>(
-        &mut self,
-        simd: S,
-        rows: Range<usize>,
-        taps: Taps,
-        straight: Straight,
-    ) {
+    fn run_of_windows(&mut self, rows: Range<usize>, taps: Taps, straight: Straight) {
         let ConvShape { width, inputs, filters, .. } = self.call.shape;
-        let panel_len = panel_len(&self.call.shape);
         let left = tile::Left {
             values: self.x.get(taps.input * inputs..).unwrap_or_default(),
             rows: rows.len(),
@@ -170,23 +164,16 @@ impl Strip<'_> {
             row_stride: width.window.stride * inputs,
             depth_stride: 1,
         };
-        let out = DisjointMut::new(&mut self.out[rows.start * filters..rows.end * filters]);
-        for column in (0..filters).step_by(WIDTH) {
-            let panel = &self.call.packed[column / WIDTH * panel_len..][..panel_len];
-            let right = Right {
-                values: &panel[taps.first * inputs * WIDTH..],
-                stride: WIDTH,
-                columns: WIDTH.min(filters - column),
-                readable: WIDTH,
-            };
-            let start = match straight.start {
-                Start::Bias(bias) => Start::Bias(&bias[column..]),
-                start => start,
-            };
-            let out = Out { values: out, start: column, stride: filters, relu: straight.relu };
-            // SAFETY: the rows are this strip's.
-            unsafe { tile::multiply(simd, left, right, start, out) };
-        }
+        let right = Right {
+            values: &self.call.packed[taps.first * inputs * WIDTH..],
+            stride: WIDTH,
+            columns: filters,
+            panels: Some(panel_len(&self.call.shape)),
+        };
+        let values = DisjointMut::new(&mut self.out[rows.start * filters..rows.end * filters]);
+        let out = Out { values, start: 0, stride: filters, relu: straight.relu };
+        // SAFETY: the rows are this strip's.
+        unsafe { tile::multiply(straight.isa, left, right, straight.start, out) };
     }
 
     /// The products of `rows` windows, from that of step `step` of the strip on, with the kernel;

@@ -5,6 +5,12 @@
 //! first. Each figure is that of the fastest of many short rounds, in which all forms take turns,
 //! so that what else the machine does meets all of them alike.
 
+use seqfuse_kernels::aligned::Aligned;
+use seqfuse_kernels::attention::{
+    self, AttentionCall, AttentionOutput, AttentionShape, MaskedRow, PerScore, TrainingOutput,
+};
+use seqfuse_kernels::conv::{self, Axis, ConvCall, ConvShape, Window};
+use seqfuse_kernels::layer_norm::{self, Form, LayerNormCall};
 use seqfuse_kernels::matmul::{PackedMatrix, Size, matmul, matmul_packed};
 use seqfuse_kernels::{Activation, Cpu, Isa, Kernel, Pool, Simd};
 use std::time::Instant;
@@ -100,10 +106,10 @@ fn dense(cpu: Cpu<'_>, report: &Report) {
         (256, 256, 256),
         (256, 256, 1024),
         (256, 1024, 256),
-        (4800, 64, 128),
-        (8192, 256, 256),
-        (8192, 256, 1024),
-        (8192, 1024, 256),
+        (1200, 64, 128),
+        (1024, 256, 256),
+        (1024, 256, 1024),
+        (1024, 1024, 256),
     ] {
         let (x, w) = (values(rows * depth), values(depth * columns));
         let bias = values(columns);
@@ -122,6 +128,120 @@ fn dense(cpu: Cpu<'_>, report: &Report) {
     }
 }
 
+fn convolutions(cpu: Cpu<'_>, report: &Report) {
+    for (batch, time, inputs, filters, size) in [(1, 120, 16, 128, 5), (32, 120, 16, 128, 5)] {
+        let window = Window { size, ..Window::UNIT };
+        let width = Axis { len: time, window };
+        let (height, groups, transposed) = (Axis::UNIT, 1, false);
+        let shape = ConvShape { batch, height, width, inputs, filters, groups, transposed };
+        let mut packed = Aligned::zeros(conv::packed_len(&shape));
+        conv::pack(&shape, &values(shape.kernel_len()), &mut packed);
+        let (x, bias) = (values(shape.input_len()), values(filters));
+        let mut out = vec![0.0; shape.output_len()];
+        let call = ConvCall {
+            shape,
+            x: &x,
+            packed: &packed,
+            bias: Some(&bias),
+            activation: Activation::Relu,
+        };
+        report.line(
+            &format!("conv {batch} x {time} x {inputs}, {filters} x {size}"),
+            2.0 * (shape.output_len() * inputs * size) as f64,
+            &mut [("forward", &mut || conv::forward(cpu, &call, &mut out))],
+        );
+    }
+}
+
+fn attentions(cpu: Cpu<'_>, report: &Report) {
+    for (batch, time, heads, dim) in [
+        (1, 100, 2, 8),
+        (8, 100, 2, 8),
+        (1, 150, 2, 64),
+        (4, 150, 2, 64),
+        (1, 256, 8, 32),
+        (1, 1024, 4, 16),
+    ] {
+        let shape = AttentionShape {
+            batch,
+            queries: time,
+            keys: time,
+            heads,
+            kv_heads: heads,
+            dim,
+            value_dim: dim,
+        };
+        let [query, key, value] = [0; 3].map(|_| values(batch * time * heads * dim));
+        let mask: Vec<u8> = (0..batch * time * time).map(|i| u8::from(i % time < 70)).collect();
+        let call = AttentionCall {
+            shape,
+            query: &query,
+            key: &key,
+            value: &value,
+            scale: (dim as f32).powf(-0.5),
+            mask: None,
+            bias: None,
+            causal: false,
+            sliding_window: None,
+            masked_row: MaskedRow::Uniform,
+        };
+        let per_score = PerScore::new(&mask, [batch, 1, time, time]);
+        let masked = AttentionCall { mask: Some(per_score), ..call };
+        let mut room = Aligned::zeros(attention::workspace_len(&shape));
+        let mut other_room = room.clone();
+        let mut outputs = [(); 3].map(|()| vec![0.0; query.len()]);
+        let [first, second, third] = &mut outputs;
+        let mut weights = vec![0.0; batch * heads * time * time];
+        report.line(
+            &format!("attention {batch} x {time}, {heads} x {dim}"),
+            4.0 * (batch * heads * time * time * dim) as f64,
+            &mut [
+                ("tiles", &mut || {
+                    let out = AttentionOutput { output: first, scores: None };
+                    attention::forward(cpu, &call, out, &mut room);
+                }),
+                ("masked", &mut || {
+                    let out = AttentionOutput { output: second, scores: None };
+                    attention::forward(cpu, &masked, out, &mut other_room);
+                }),
+                ("rows, weights kept", &mut || {
+                    let out =
+                        TrainingOutput { output: third, weights: &mut weights, dropped: None };
+                    let mut room = Aligned::zeros(attention::workspace_len(&shape));
+                    attention::forward_training(cpu, &call, None, out, &mut room);
+                }),
+            ],
+        );
+    }
+}
+
+fn norms(cpu: Cpu<'_>, report: &Report) {
+    for (rows, features) in [(100, 16), (3200, 16), (150, 64), (4800, 64), (256, 256)] {
+        let (x, gamma) = (values(rows * features), values(features));
+        let mut out = vec![0.0; x.len()];
+        let call = LayerNormCall {
+            x: &x,
+            gamma: Some(&gamma),
+            beta: Some(&gamma),
+            features,
+            epsilon: 1e-3,
+            form: Form::Standard,
+        };
+        // Two sums and a result of two steps each.
+        report.line(
+            &format!("layer norm {rows} x {features}"),
+            7.0 * x.len() as f64,
+            &mut [("forward", &mut || layer_norm::forward(cpu, call, &mut out))],
+        );
+    }
+}
+
+/// What handing an empty job over costs.
+fn hand_over(cpu: Cpu<'_>) {
+    let seconds = fastest(&mut [("empty", &mut || cpu.pool.for_each(2, &|_| {}))])[0];
+    println!("an empty job of two blocks: {:.2} µs", seconds * 1e6);
+}
+
 fn main() {
     let given: Vec<String> = std::env::args().skip(1).collect();
     let threads = given.first().and_then(|text| text.parse().ok()).unwrap_or(1);
@@ -132,7 +252,14 @@ fn main() {
     let one = peak(isa);
     println!("{isa:?}, {threads} threads; the limit of one thread is {one:.0} GFLOP/s");
     let report = Report { peak: one * threads as f64 };
-    if ["all", "dense"].contains(&part) {
-        dense(cpu, &report);
+    hand_over(cpu);
+    let parts: [(&str, fn(Cpu<'_>, &Report)); 4] = [
+        ("dense", dense),
+        ("conv", convolutions),
+        ("attention", attentions),
+        ("norm", norms),
+    ];
+    for (_, run) in parts.iter().filter(|(name, _)| ["all", name].contains(&part)) {
+        run(cpu, &report);
     }
 }

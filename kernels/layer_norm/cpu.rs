@@ -42,8 +42,25 @@ impl Kernel for Rows<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
+        // Short rows whose length the compiler knows have no loops.
+        match self.call.features {
+            16 => self.rows::<S, 16>(),
+            32 => self.rows::<S, 32>(),
+            64 => self.rows::<S, 64>(),
+            128 => self.rows::<S, 128>(),
+            _ => self.rows::<S, 0>(),
+        }
+    }
+}
+
+impl Rows<'_> {
+    /// Rows of `FEATURES` values, or of as many as the call says if that is 0.
+    #[inline(always)]
+    fn rows<S: Simd, const FEATURES: usize>(self) {
         let LayerNormCall { x, gamma, beta, features, epsilon, form } = self.call;
+        let features = if FEATURES > 0 { FEATURES } else { features };
         let count = features as f32;
+        let (gamma, beta) = (gamma.map(|g| &g[..features]), beta.map(|b| &b[..features]));
         for (row, out) in x.chunks_exact(features).zip(self.out.chunks_exact_mut(features)) {
             let mean = match form {
                 Form::RootMeanSquare => 0.0,

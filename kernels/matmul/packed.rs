@@ -2,7 +2,6 @@
 
 use crate::activation::Activation;
 use crate::aligned::Aligned;
-use crate::isa::{Kernel, Simd};
 use crate::recurrent::assert_len;
 use crate::tile::{self, Left, Out, ROWS, Right, Start, WIDTH};
 use crate::{Cpu, DisjointMut};
@@ -86,8 +85,26 @@ pub fn matmul_packed(
         let rows = down * cut.rows..rows.min((down + 1) * cut.rows);
         let columns = across * cut.columns..w.columns.min((across + 1) * cut.columns);
         let relu = activation == Activation::Relu;
-        let (rows, columns) = (&rows, &columns);
-        cpu.isa.run(Block { x, w, rows, columns, relu, y: out });
+        let left = Left {
+            values: &x[rows.start * w.depth..rows.end * w.depth],
+            rows: rows.len(),
+            depth: w.depth,
+            row_stride: w.depth,
+            depth_stride: 1,
+        };
+        let panel = w.depth * WIDTH;
+        let right = Right {
+            values: &w.panels[columns.start / WIDTH * panel..],
+            stride: WIDTH,
+            columns: columns.len(),
+            panels: Some(panel),
+        };
+        let bias = w.bias.as_deref().map(|bias| &bias[columns.start..]);
+        let start = bias.map_or(Start::Zero, Start::Bias);
+        let at = rows.start * w.columns + columns.start;
+        let to = Out { values: out, start: at, stride: w.columns, relu };
+        // SAFETY: these rows and columns belong to this block.
+        unsafe { tile::multiply(cpu.isa, left, right, start, to) };
         if relu || activation == Activation::Linear || !activation.is_elementwise() {
             return;
         }
@@ -137,42 +154,3 @@ impl Cut {
     }
 }
 
-/// Some rows and columns of the result.
-struct Block<'a> {
-    x: &'a [f32],
-    w: &'a PackedMatrix,
-    rows: &'a Range<usize>,
-    columns: &'a Range<usize>,
-    relu: bool,
-    y: DisjointMut<'a, f32>,
-}
-
-impl Kernel for Block<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Block { x, w, rows, columns, relu, y } = self;
-        let left = Left {
-            values: &x[rows.start * w.depth..rows.end * w.depth],
-            rows: rows.len(),
-            depth: w.depth,
-            row_stride: w.depth,
-            depth_stride: 1,
-        };
-        for column in columns.clone().step_by(WIDTH) {
-            let panel = column / WIDTH * WIDTH * w.depth;
-            let values = &w.panels[panel..panel + WIDTH * w.depth];
-            let count = WIDTH.min(w.columns - column);
-            let right = Right { values, stride: WIDTH, columns: count, readable: WIDTH };
-            let start = match &w.bias {
-                Some(bias) => Start::Bias(&bias[column..column + WIDTH]),
-                None => Start::Zero,
-            };
-            let at = rows.start * w.columns + column;
-            let out = Out { values: y, start: at, stride: w.columns, relu };
-            // SAFETY: these rows and columns belong to this block.
-            unsafe { tile::multiply(simd, left, right, start, out) };
-        }
-    }
-}

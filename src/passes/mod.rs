@@ -3,6 +3,7 @@
 mod dead;
 mod differentiate;
 mod inference;
+mod project_tables;
 pub mod raise;
 mod simplify;
 mod training;
@@ -11,6 +12,7 @@ mod transposes;
 pub use dead::remove_dead;
 pub use differentiate::differentiate;
 pub use inference::for_inference;
+pub use project_tables::project_tables;
 pub use simplify::simplify;
 pub use training::{TRAINING_STEP, for_training};
 pub use transposes::cancel_transposes;
@@ -19,7 +21,7 @@ use crate::graph::{Graph, GraphError};
 
 /// The passes before a Plan for inference, in order: what acts in training alone goes, then what
 /// does nothing, then what nobody needs; then what an exporter spelled out becomes fused operators, and
-/// transposes that undo each other go.
+/// transposes that undo each other go; last, dense layers over looked-up rows become tables.
 ///
 /// # Errors
 /// If a pass makes a Graph that is not valid.
@@ -37,7 +39,7 @@ pub fn prepare_noting(graph: &Graph) -> Result<(Graph, Vec<raise::Note>), GraphE
     if graph.is_exported() {
         (graph, notes) = raise::raise(&graph)?;
     }
-    let graph = cancel_transposes(&graph)?;
+    let graph = remove_dead(&project_tables(&cancel_transposes(&graph)?)?)?;
     #[cfg(debug_assertions)]
     graph.verify()?;
     Ok((graph, notes))
