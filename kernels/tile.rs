@@ -221,58 +221,95 @@ impl Strip<'_> {
         simd: S,
         row: usize,
     ) {
-        let Strip { left, right, start, out, column, width } = *self;
-        let at = out.start + row * out.stride + column;
+        let Strip { left, right, column, .. } = *self;
+        // SAFETY: as the caller promises.
+        unsafe {
+            let sums = self.begin::<S, R, V>(simd, row);
+            let left_at = left.values.as_ptr().add(row * left.row_stride);
+            let panel =
+                right.panels.map_or(column, |panel| column / WIDTH * panel + column % WIDTH);
+            let right_at = right.values.as_ptr().add(panel);
+            let steps = Steps { left, left_at, right_at, right_stride: right.stride };
+            let sums = match V {
+                1 => steps.sum::<S, R, V, ONE, BY_COLUMNS>(simd, sums),
+                _ => steps.sum::<S, R, V, TWO, BY_COLUMNS>(simd, sums),
+            };
+            self.write::<S, R, V>(simd, row, sums);
+        }
+    }
+
+    /// Where a row's part of the output starts.
+    #[inline(always)]
+    fn at(&self, row: usize) -> usize {
+        self.out.start + row * self.out.stride + self.column
+    }
+
+    /// What the sums of the rows from `row` on begin with.
+    ///
+    /// # Safety
+    /// As for `tiles`.
+    #[inline(always)]
+    unsafe fn begin<S: Simd, const R: usize, const V: usize>(
+        &self,
+        simd: S,
+        row: usize,
+    ) -> [[S::Vector; V]; R] {
         let mut sums = [[simd.splat(0.0); V]; R];
-        match start {
+        match self.start {
             Start::Zero => {}
             Start::Bias(bias) => {
                 for sums in &mut sums {
                     for (v, sum) in sums.iter_mut().enumerate() {
-                        *sum = simd.load(&bias[column + v * S::LANES..]);
+                        *sum = simd.load(&bias[self.column + v * S::LANES..]);
                     }
                 }
             }
             Start::Output => {
                 for (r, sums) in sums.iter_mut().enumerate() {
                     // SAFETY: the caller promises the output.
-                    let from = unsafe { part(&out, at + r * out.stride, width) };
+                    let from = unsafe { part(&self.out, self.at(row + r), self.width) };
                     *sums = load_some::<S, V>(simd, from);
                 }
             }
         }
-        // SAFETY: as the caller promises.
-        let sums = unsafe {
-            let left_at = left.values.as_ptr().add(row * left.row_stride);
-            let panel = right.panels.map_or(column, |panel| column / WIDTH * panel + column % WIDTH);
-            let right_at = right.values.as_ptr().add(panel);
-            let steps = Steps { left, left_at, right_at, right_stride: right.stride };
-            match V {
-                1 => steps.sum::<S, R, V, ONE, BY_COLUMNS>(simd, sums),
-                _ => steps.sum::<S, R, V, TWO, BY_COLUMNS>(simd, sums),
-            }
-        };
+        sums
+    }
+
+    /// Writes the sums of the rows from `row` on.
+    ///
+    /// # Safety
+    /// As for `tiles`.
+    #[inline(always)]
+    unsafe fn write<S: Simd, const R: usize, const V: usize>(
+        &self,
+        simd: S,
+        row: usize,
+        sums: [[S::Vector; V]; R],
+    ) {
         // Rows and vectors are numbered, not iterated over, and choices stand outside, so that the
         // sums stay in registers.
         macro_rules! store {
             ($finish:expr) => {
                 for r in 0..R {
                     // SAFETY: the caller promises the output.
-                    let to = unsafe { part(&out, at + r * out.stride, V * S::LANES) };
+                    let to = unsafe { part(&self.out, self.at(row + r), V * S::LANES) };
                     for v in 0..V {
                         simd.store($finish(simd, sums[r][v]), &mut to[v * S::LANES..]);
                     }
                 }
             };
         }
-        match (width == V * S::LANES, out.relu) {
+        match (self.width == V * S::LANES, self.out.relu) {
             (true, true) => store!(relu::<S>),
             (true, false) => store!(|_, sum| sum),
-            (false, _) => {
-                for (r, sums) in sums.iter().enumerate() {
+            (false, cut) => {
+                for r in 0..R {
                     // SAFETY: the caller promises the output.
-                    let to = unsafe { part(&out, at + r * out.stride, width) };
-                    store_some::<S, V>(simd, sums, out.relu, to);
+                    let to = unsafe { part(&self.out, self.at(row + r), self.width) };
+                    for v in 0..V {
+                        let sum = if cut { relu(simd, sums[r][v]) } else { sums[r][v] };
+                        store_some(simd, sum, to.get_mut(v * S::LANES..).unwrap_or_default());
+                    }
                 }
             }
         }
@@ -386,24 +423,15 @@ fn load_some<S: Simd, const V: usize>(simd: S, from: &[f32]) -> [S::Vector; V] {
     vectors
 }
 
-/// Writes the first values of vectors.
+/// Writes as many values of a vector as there is room for.
 #[inline(always)]
-fn store_some<S: Simd, const V: usize>(
-    simd: S,
-    vectors: &[S::Vector; V],
-    cut: bool,
-    to: &mut [f32],
-) {
-    for (&vector, to) in vectors.iter().zip(to.chunks_mut(S::LANES)) {
-        let vector = if cut { relu(simd, vector) } else { vector };
-        if to.len() == S::LANES {
-            simd.store(vector, to);
-        } else {
-            let mut whole = [0.0; 16];
-            simd.store(vector, &mut whole);
-            to.iter_mut().zip(whole).for_each(|(to, value)| *to = value);
-        }
+fn store_some<S: Simd>(simd: S, vector: S::Vector, to: &mut [f32]) {
+    if to.len() >= S::LANES {
+        return simd.store(vector, to);
     }
+    let mut whole = [0.0; 16];
+    simd.store(vector, &mut whole);
+    to.iter_mut().zip(whole).for_each(|(to, value)| *to = value);
 }
 
 /// 0 for what is below 0.
@@ -416,4 +444,92 @@ fn relu<S: Simd>(simd: S, vector: S::Vector) -> S::Vector {
         *value = if *value < 0.0 { 0.0 } else { *value };
     }
     simd.load(&values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{assert_close, each_isa, numbers};
+
+    /// `[rows, depth]` by rows or by columns, times `[depth, columns]` as it is or in panels.
+    fn check(rows: usize, depth: usize, columns: usize, by_columns: bool, in_panels: bool) {
+        let (x, w) = (numbers(rows * depth, 1), numbers(depth * columns, 2));
+        let whole = columns.next_multiple_of(WIDTH);
+        let (bias, before) = (numbers(whole, 3), numbers(rows * columns, 4));
+        let x_at = |row: usize, k: usize| if by_columns { k * rows + row } else { row * depth + k };
+        let strides = if by_columns { (1, rows.max(1)) } else { (depth.max(1), 1) };
+        let mut right = vec![f32::NAN; depth * whole];
+        for (k, row) in w.chunks_exact(columns).enumerate() {
+            for (column, &value) in row.iter().enumerate() {
+                let panel = column / WIDTH * depth * WIDTH + k * WIDTH + column % WIDTH;
+                right[if in_panels { panel } else { k * whole + column }] = value;
+            }
+        }
+        let (stride, panels) = if in_panels { (WIDTH, Some(depth * WIDTH)) } else { (whole, None) };
+        for (start, relu) in
+            [(Start::Zero, false), (Start::Bias(&bias), true), (Start::Output, false)]
+        {
+            let want: Vec<f64> = (0..rows * columns)
+                .map(|at| {
+                    let (row, column) = (at / columns, at % columns);
+                    let first = match start {
+                        Start::Zero => 0.0,
+                        Start::Bias(bias) => bias[column],
+                        Start::Output => before[at],
+                    };
+                    let sum = (0..depth).fold(f64::from(first), |sum, k| {
+                        sum + f64::from(x[x_at(row, k)]) * f64::from(w[k * columns + column])
+                    });
+                    if relu { sum.max(0.0) } else { sum }
+                })
+                .collect();
+            for (isa, got) in each_isa(|cpu| {
+                let mut y = before.clone();
+                let left = Left {
+                    values: &x,
+                    rows,
+                    depth,
+                    row_stride: strides.0,
+                    depth_stride: strides.1,
+                };
+                let right = Right { values: &right, stride, columns, panels };
+                let values = DisjointMut::new(&mut y);
+                let out = Out { values, start: 0, stride: columns, relu };
+                // SAFETY: nobody else has `y`.
+                unsafe { multiply(cpu.isa, left, right, start, out) };
+                y
+            }) {
+                let what = format!("{isa:?} {rows} x {depth} x {columns} {by_columns} {start:?}");
+                assert_close(&got, &want, 1e-5, &what);
+            }
+        }
+    }
+
+    #[test]
+    fn matches_the_definition_over_ragged_sizes() {
+        for rows in (0..=14).chain([16, 17, 19, 23, 29]) {
+            for depth in [0, 1, 2, 3, 7, 8, 9, 65] {
+                for columns in [1, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 70] {
+                    check(rows, depth, columns, rows % 2 == 1, columns % 2 == 1);
+                    check(rows, depth, columns, depth % 2 == 1, columns % 2 == 0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_nan_is_not_cut_to_zero() {
+        for (isa, got) in each_isa(|cpu| {
+            let (x, w) = ([f32::NAN], [1.0; WIDTH]);
+            let mut y = [0.0; 20];
+            let left = Left { values: &x, rows: 1, depth: 1, row_stride: 1, depth_stride: 1 };
+            let right = Right { values: &w, stride: WIDTH, columns: 20, panels: Some(WIDTH) };
+            let out = Out { values: DisjointMut::new(&mut y), start: 0, stride: 20, relu: true };
+            // SAFETY: nobody else has `y`.
+            unsafe { multiply(cpu.isa, left, right, Start::Zero, out) };
+            y.to_vec()
+        }) {
+            assert!(got.iter().all(|value| value.is_nan()), "{isa:?} {got:?}");
+        }
+    }
 }

@@ -6,9 +6,9 @@ mod pack;
 mod product;
 pub mod reference;
 mod scores;
-mod tiles;
 #[cfg(test)]
 mod tests;
+mod tiles;
 mod training;
 #[cfg(test)]
 mod training_tests;

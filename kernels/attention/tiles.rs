@@ -328,10 +328,8 @@ impl Block<'_> {
         }
         let (plane, depth_stride) = self.plane(value_dim);
         let values = &self.call.value[plane + keys.start * depth_stride..];
-        let left =
-            Left { values, rows: value_dim, depth: keys.len(), row_stride: 1, depth_stride };
-        let right =
-            Right { values: self.scores, stride: QUERIES, columns: WIDTH, panels: None };
+        let left = Left { values, rows: value_dim, depth: keys.len(), row_stride: 1, depth_stride };
+        let right = Right { values: self.scores, stride: QUERIES, columns: WIDTH, panels: None };
         let out = DisjointMut::new(self.sums);
         let out = Out { values: out, start: 0, stride: QUERIES, relu: false };
         // SAFETY: the sums are this block's.

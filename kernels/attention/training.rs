@@ -260,7 +260,13 @@ impl Plane<'_> {
         let query = Matrix::new(call.query, at(query_row, dim, heads));
         let key = Matrix::new(call.key, at(key_row, dim, kv_heads));
         let products = &mut self.products[..rows * width];
-        product::dense(self.cpu.isa, (rows, value_dim, width), doutput, value.transposed(), products);
+        product::dense(
+            self.cpu.isa,
+            (rows, value_dim, width),
+            doutput,
+            value.transposed(),
+            products,
+        );
         let line = (self.batch * heads + strip.head) * queries * keys;
         self.cpu.isa.run(Scores {
             gradient: &self.gradient,

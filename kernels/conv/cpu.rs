@@ -111,12 +111,15 @@ impl Kernel for Strip<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
+        if let Some(straight) = self.straight {
+            return self.straight(straight);
+        }
         if self.call.shape.is_depthwise() {
             depthwise::strip(simd, &mut self);
         } else {
             self.products(simd);
         }
-        if let Some(bias) = self.call.bias.filter(|_| self.straight.is_none()) {
+        if let Some(bias) = self.call.bias {
             for row in self.out.chunks_exact_mut(self.call.shape.filters) {
                 row.iter_mut().zip(bias).for_each(|(value, &bias)| *value += bias);
             }
@@ -140,9 +143,7 @@ impl Strip<'_> {
                     rows += 1;
                     next += period;
                 }
-                if let Some(straight) = self.straight {
-                    self.run_of_windows(step..step + rows, taps, straight);
-                } else if taps.count * self.line.count == 0 {
+                if taps.count * self.line.count == 0 {
                     for row in (step..next).step_by(period) {
                         self.out[row * filters..(row + 1) * filters].fill(0.0);
                     }
@@ -151,6 +152,23 @@ impl Strip<'_> {
                 }
                 step = next;
             }
+        }
+    }
+
+    /// The products of all windows, those together that lie inside the input.
+    fn straight(&mut self, straight: Straight) {
+        let width = self.call.shape.width;
+        let (before, _) = width.window.padding_sizes(width.len);
+        let last = (width.len + before).checked_sub(width.window.size);
+        let inside = before.div_ceil(width.window.stride)
+            ..last.map_or(0, |last| last / width.window.stride + 1);
+        let mut step = self.steps.start;
+        while step < self.steps.end {
+            let next = if inside.contains(&step) { inside.end } else { step + 1 };
+            let next = next.min(self.steps.end);
+            let rows = step - self.steps.start..next - self.steps.start;
+            self.run_of_windows(rows, width.taps(step), straight);
+            step = next;
         }
     }
 

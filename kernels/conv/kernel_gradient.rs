@@ -257,7 +257,9 @@ impl Task<'_> {
                 let y = self.sums.start_of(start + from);
                 // SAFETY: the last meeting lies inside the line and its output, whose lengths were
                 // checked against the shape; the columns written are this task's.
-                unsafe { add_product_on(self.isa, (rows, count, to - from), x, w, y, columns, true) };
+                unsafe {
+                    add_product_on(self.isa, (rows, count, to - from), x, w, y, columns, true)
+                };
             }
         });
     }

@@ -153,4 +153,3 @@ impl Cut {
         Cut { down, rows, across: panels.div_ceil(each), columns: each * WIDTH }
     }
 }
-

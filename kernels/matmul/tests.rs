@@ -46,7 +46,14 @@ fn ragged_products_match_the_reference() {
                         assert_close(&y, &expected, &format!("{size:?} on {isa:?}"));
                         let packed = PackedMatrix::new(depth, columns, &w, bias);
                         y.fill(9.0);
-                        matmul_packed(Cpu { isa, pool: &pool }, rows, &x, &packed, activation, &mut y);
+                        matmul_packed(
+                            Cpu { isa, pool: &pool },
+                            rows,
+                            &x,
+                            &packed,
+                            activation,
+                            &mut y,
+                        );
                         assert_close(&y, &expected, &format!("packed {size:?} on {isa:?}"));
                     }
                 }

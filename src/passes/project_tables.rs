@@ -65,9 +65,8 @@ impl Found {
         if ![Some(table), Some(kernel), bias].into_iter().flatten().all(is_fixed) {
             return None;
         }
-        let known = |id: ValueId| {
-            graph.ty(id).dims.iter().map(Dim::known).collect::<Option<Vec<usize>>>()
-        };
+        let known =
+            |id: ValueId| graph.ty(id).dims.iter().map(Dim::known).collect::<Option<Vec<usize>>>();
         let [vocabulary, features] = known(table)?[..] else { return None };
         let columns: usize = known(kernel)?.get(1..)?.iter().product();
         let product = vocabulary.checked_mul(features)?.checked_mul(columns)?;
