@@ -136,7 +136,7 @@ impl Block<'_> {
             shrink: [1.0; QUERIES],
         };
         // In the output's own order where its rows are whole vectors.
-        let straight = shape.value_dim % S::LANES == 0;
+        let straight = shape.value_dim.is_multiple_of(S::LANES);
         self.transpose::<WIDTH>();
         let reach = self.reach();
         let mut first = true;

@@ -155,7 +155,7 @@ pub(crate) struct Matrix {
 /// # Safety
 /// Sizes and strides must stay inside the memory behind the pointers, and nobody else may use
 /// the elements of `y` meanwhile.
-pub(crate) unsafe fn add_product(
+unsafe fn add_product(
     (m, k, n): (usize, usize, usize),
     x: Matrix,
     w: Matrix,

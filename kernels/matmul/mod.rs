@@ -12,7 +12,7 @@ mod tests;
 pub(crate) use backward::add_parts;
 pub use backward::{backward, backward_workspace_len, batched_backward};
 pub use cpu::{Batched, batched, matmul};
-pub(crate) use cpu::{Matrix, add_product, add_product_on};
+pub(crate) use cpu::{Matrix, add_product_on};
 pub use packed::{PackedMatrix, matmul_packed};
 
 /// The sizes of a product `[rows, depth] · [depth, columns]`.
