@@ -91,6 +91,8 @@ fn safetensors_give_the_same_graph_back() {
             model.graph().layers().iter().map(|layer| format!("{layer:?}")).collect()
         };
         assert_eq!(layers(&model).len(), layers(&again).len());
+        // What an exporter spelled out is fused again in the copy too.
+        assert!(model.graph().is_exported() && again.graph().is_exported());
         for count in [1, 5] {
             let inputs: Tensors = [("x", rows(count).0)].into();
             assert_eq!(run(&model, &inputs), run(&again, &inputs));

@@ -1,8 +1,10 @@
 //! What exporters spell out is put together again: the graphs that run hold the fused operators, none of
-//! the loops, and give what the framework gives.
+//! the loops, and give what the framework gives. What nearly is such a pattern, of `near_misses/`, stays
+//! as it is and gives what it gave.
 //!
 //! `SEQFUSE_CASES=gru,unroll` runs the cases whose `folder/name` contains one of these only;
-//! `SEQFUSE_ONNX=FOLDER` looks for `keras/` and `torch/` elsewhere than in `tests/fixtures/onnx`.
+//! `SEQFUSE_ONNX=FOLDER` looks for `keras/`, `near_misses/` and `torch/` elsewhere than in
+//! `tests/fixtures/onnx`.
 
 mod common;
 
@@ -36,7 +38,7 @@ fn folder() -> PathBuf {
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for part in ["keras", "torch"] {
+    for part in ["keras", "near_misses", "torch"] {
         let folder = folder().join(part);
         let Ok(text) = std::fs::read_to_string(folder.join("cases.json")) else {
             eprintln!("{}: no fixtures there", folder.display());
@@ -77,11 +79,26 @@ fn fused(graph: &Graph) -> BTreeMap<&'static str, u64> {
     counts
 }
 
-/// Cases that do not hold, and what their failure says: PyTorch writes an LSTM with projections as one
-/// without, a pool's last window at an open length is refused by name, and of one cell, whose first state
-/// of zeros is part of a constant, the values alone hold.
-const OPEN: [(&str, &str); 3] = [
-    ("torch/gru_cell_fixed_dynamo", "0 gru, not 1"),
+/// Cases that do not hold, and what their failure says. PyTorch writes an LSTM with projections as one
+/// without, and a pool's last window at an open length is refused by name. Of the near misses, sizes of
+/// other names that only repeat are refused in the run that has them, and NaN and infinities that a guard
+/// or a product hides, or scores below the number that hides others, are not what they were.
+const OPEN: [(&str, &str); 17] = [
+    ("near_misses/attention_added_mask_of_another_batch_that_repeats", "call 2"),
+    ("near_misses/attention_mask_of_another_batch_that_repeats", "call 2"),
+    ("near_misses/attention_mask_of_other_heads_that_repeats", "call 2"),
+    ("near_misses/attention_mask_of_other_queries_that_repeats", "call 2"),
+    ("near_misses/attention_of_infinities_guarded_by_nan", "call 2"),
+    ("near_misses/attention_of_infinities_guarded_by_nan_without_a_mask", "call 2"),
+    ("near_misses/attention_of_infinities_hidden_by_addition", "call 2"),
+    ("near_misses/attention_of_scores_below_the_mask", "call 2"),
+    ("near_misses/choice_between_infinities", "call 2"),
+    ("near_misses/gelu_of_infinities", "call 2"),
+    ("near_misses/gelu_tanh_of_infinities", "call 2"),
+    ("near_misses/loop_from_a_state_that_repeats_x", "call 2"),
+    ("near_misses/loop_masked_by_longer_masks", "call 2"),
+    ("near_misses/loop_masked_by_masks_of_another_batch", "call 2"),
+    ("near_misses/unrolled_state_that_repeats_x", "call 2"),
     ("torch/lstm_projection_dynamo", "expected of sizes [1, ?, 3]"),
     ("torch/pools_script", "ceil_mode over an axis whose size is not known is not supported"),
 ];

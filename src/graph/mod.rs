@@ -5,6 +5,7 @@
 //! [`Display`](std::fmt::Display) form is for people and for snapshots.
 
 mod adjoint;
+mod build;
 mod bytes;
 mod convert;
 mod dim;

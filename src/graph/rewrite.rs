@@ -1,11 +1,8 @@
 //! Edits of a Graph: a pass describes replacements, the Graph is rebuilt around them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{
-    Graph, GraphError, Layer, Node, Penalty, Source, Tensor, Untrainable, ValueId, Variable,
-};
+use super::{Graph, GraphError, Layer, Node, Penalty, Source, Tensor, Untrainable, ValueId};
 
 /// What becomes of a node in a rewrite.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,16 +47,8 @@ impl Graph {
         let mut new = Graph::new(self.name());
         new.fresh = self.fresh;
         new.set_exported(self.is_exported());
-        let mut map: HashMap<ValueId, ValueId> = HashMap::with_capacity(self.value_count());
-        for variable in self.variables() {
-            let Variable { name, kind, value, regularizer, constraint, kept } = variable;
-            let id = new.add_variable(name.clone(), *kind, value.clone())?;
-            new.set_regularizer(id, *regularizer);
-            new.set_constraint(id, constraint.clone());
-            if *kept {
-                new.keep(id);
-            }
-        }
+        new.variables.clone_from(&self.variables);
+        let mut map = Map(vec![None; self.value_count()]);
         for (index, input) in self.inputs().iter().enumerate() {
             let value = match fixed.get(index).cloned().flatten() {
                 Some(tensor) => new.constant_shared(tensor),
@@ -71,21 +60,39 @@ impl Graph {
             let inputs = self.translate(&mut new, &mut map, node)?;
             let Some(inputs) = inputs else { continue };
             let outputs = match edit(&mut new, node, &inputs)? {
-                Edit::Keep => new.add_node(&node.name, node.op.clone(), inputs)?,
+                Edit::Keep => self.retain(&mut new, node, inputs)?,
                 Edit::Replace(values) => values,
                 Edit::Remove => continue,
             };
-            map.extend(node.outputs.iter().copied().zip(outputs));
+            node.outputs.iter().zip(outputs).for_each(|(old, value)| map.insert(*old, value));
         }
         self.carry_over(&mut new, &mut map)?;
         Ok(new)
+    }
+
+    /// Adds a node as it is. Where its inputs have the types that they had, so have its outputs.
+    fn retain(
+        &self,
+        new: &mut Graph,
+        node: &Node,
+        inputs: Vec<Option<ValueId>>,
+    ) -> Result<Vec<ValueId>, GraphError> {
+        let same = |(old, input): (&Option<ValueId>, &Option<ValueId>)| match (old, input) {
+            (Some(old), Some(input)) => self.ty(*old) == new.ty(*input),
+            _ => true,
+        };
+        if !node.inputs.iter().zip(&inputs).all(same) {
+            return new.add_node(&node.name, Arc::clone(&node.op), inputs);
+        }
+        let types = node.outputs.iter().map(|id| self.ty(*id).clone()).collect();
+        Ok(new.push_node(&node.name, Arc::clone(&node.op), inputs, types))
     }
 
     /// The node's inputs in the new Graph, or `None` if one of them was removed.
     fn translate(
         &self,
         new: &mut Graph,
-        map: &mut HashMap<ValueId, ValueId>,
+        map: &mut Map,
         node: &Node,
     ) -> Result<Option<Vec<Option<ValueId>>>, GraphError> {
         let mut inputs = Vec::with_capacity(node.inputs.len());
@@ -101,13 +108,8 @@ impl Graph {
         Ok(Some(inputs))
     }
 
-    fn resolve(
-        &self,
-        new: &mut Graph,
-        map: &mut HashMap<ValueId, ValueId>,
-        id: ValueId,
-    ) -> Option<ValueId> {
-        if let Some(&value) = map.get(&id) {
+    fn resolve(&self, new: &mut Graph, map: &mut Map, id: ValueId) -> Option<ValueId> {
+        if let Some(value) = map.get(id) {
             return Some(value);
         }
         let value = match &self.value(id).source {
@@ -119,11 +121,7 @@ impl Graph {
         Some(value)
     }
 
-    fn carry_over(
-        &self,
-        new: &mut Graph,
-        map: &mut HashMap<ValueId, ValueId>,
-    ) -> Result<(), GraphError> {
+    fn carry_over(&self, new: &mut Graph, map: &mut Map) -> Result<(), GraphError> {
         for (variable, value) in self.updates() {
             let value = self.resolve(new, map, *value).ok_or_else(|| removed("an update"))?;
             new.add_update(*variable, value)?;
@@ -149,6 +147,19 @@ impl Graph {
             }
         }
         Ok(())
+    }
+}
+
+/// The values of the new Graph by those of the old one.
+struct Map(Vec<Option<ValueId>>);
+
+impl Map {
+    fn get(&self, old: ValueId) -> Option<ValueId> {
+        self.0.get(old.index()).copied().flatten()
+    }
+
+    fn insert(&mut self, old: ValueId, new: ValueId) {
+        self.0[old.index()] = Some(new);
     }
 }
 

@@ -51,6 +51,9 @@ struct GraphForm {
     untrainable: Vec<(String, String)>,
     /// How many names of fresh sizes were given.
     fresh: usize,
+    /// Whether an exporter spelled its layers out, which passes put together again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    exported: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

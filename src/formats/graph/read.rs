@@ -45,6 +45,7 @@ pub(super) fn read_form(
         inputs: Vec::new(),
     };
     reader.graph.set_fresh_count(form.fresh);
+    reader.graph.set_exported(form.exported);
     for input in form.inputs {
         let value = reader.graph.add_input(input.name, input.r#type).map_err(fault)?;
         reader.inputs.push(value);

@@ -90,6 +90,7 @@ pub(super) fn form(graph: &Graph, store: &mut Store, is_body: bool) -> Result<Va
         penalties,
         untrainable,
         fresh: graph.fresh_count(),
+        exported: graph.is_exported(),
     };
     serde_json::to_value(whole).map_err(|error| refuse(format!("the Graph ({error})")))
 }

@@ -7,6 +7,7 @@
 
 mod reader;
 mod row;
+mod spelled;
 mod splat;
 
 use std::collections::HashMap;

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::spelled::{larger, smaller, spelled};
 use super::splat::{splat, splat_through};
-use super::{Algebra, Poly, Row, Term};
+use super::{Algebra, Row, Term};
 use crate::graph::{DType, Dim, Graph, Node, Source, ValueId};
 use crate::ops::{
     Activate, Activation, Binary, BinaryKind, BroadcastTo, Cast, Concat, Dense, MatMul, Reshape,
@@ -86,6 +87,13 @@ impl<'g> Reader<'g> {
     pub fn set_fixed(&mut self, value: ValueId, splat: Option<f64>) {
         self.natures.insert(value, Nature::Fixed);
         self.splats.extend(splat.map(|splat| (value, splat)));
+    }
+
+    /// Says that a fixed `[batch, width]` holds a fixed row for each sequence.
+    pub fn set_repeated(&mut self, value: ValueId, row: ValueId) {
+        if let Some(row) = self.fixed_row(row) {
+            self.natures.insert(value, Nature::Row(row, 2));
+        }
     }
 
     /// Says that two values are one.
@@ -556,62 +564,4 @@ impl<'g> Reader<'g> {
         let row = part.zip(&b.0, algebra, |algebra, a, b, _| algebra.add(a, b, 1.0))?;
         Some((row, 2))
     }
-}
-
-/// The activations that are spelled as products: `x * sigmoid(x)`, and `relu6(x + 3) / 6`.
-fn spelled(algebra: &mut Algebra, a: Poly, b: Poly, width: usize) -> Option<Poly> {
-    for (x, other) in [(a, b), (b, a)] {
-        let Some(Term::Activated(kind, argument, _)) = algebra.as_term(x) else { continue };
-        match algebra.activation(kind) {
-            Activation::Sigmoid if argument == other => {
-                return Some(algebra.activate(Activation::Silu, argument, width));
-            }
-            Activation::Relu6 if algebra.as_number(other).is_some_and(is_sixth) => {
-                let three = algebra.number(3.0);
-                let argument = algebra.add(argument, three, -1.0)?;
-                return Some(algebra.activate(Activation::HardSigmoid, argument, width));
-            }
-            _ => {}
-        }
-    }
-    None
-}
-
-/// Whether a number is 1/6 in single precision.
-fn is_sixth(number: f64) -> bool {
-    (number - 1.0 / 6.0).abs() < 1e-7
-}
-
-/// `max(a, b)`, which of 0 and x is an activation.
-fn larger(algebra: &mut Algebra, a: Poly, b: Poly, width: usize) -> Poly {
-    for (number, x) in [(a, b), (b, a)] {
-        if algebra.as_number(number) == Some(0.0) {
-            // min(max(x, 0), 6) is known either way round.
-            if let Some(Term::Smaller(y, six, _)) = algebra.as_term(x)
-                && algebra.as_number(six) == Some(6.0)
-            {
-                return algebra.activate(Activation::Relu6, y, width);
-            }
-            return algebra.activate(Activation::Relu, x, width);
-        }
-    }
-    let (a, b) = (a.min(b), a.max(b));
-    algebra.of(Term::Larger(a, b, width))
-}
-
-/// `min(a, b)`.
-fn smaller(algebra: &mut Algebra, a: Poly, b: Poly, width: usize) -> Poly {
-    for (number, x) in [(a, b), (b, a)] {
-        if algebra.as_number(number) == Some(6.0)
-            && let Some(Term::Activated(index, y, _)) = algebra.as_term(x)
-            && algebra.activation(index) == Activation::Relu
-        {
-            return algebra.activate(Activation::Relu6, y, width);
-        }
-        if algebra.as_number(number).is_some() {
-            return algebra.of(Term::Smaller(x, number, width));
-        }
-    }
-    let (a, b) = (a.min(b), a.max(b));
-    algebra.of(Term::Smaller(a, b, width))
 }

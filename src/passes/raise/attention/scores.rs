@@ -97,6 +97,9 @@ fn read(graph: &Graph, scores: ValueId, guard: Guard, lead: Vec<Dim>) -> Result<
             let (query, by_query) = scaled(graph, query);
             let (key, by_key) = scaled(graph, key);
             let scale = chain.scale * by_query * by_key;
+            if !scale.is_finite() {
+                return Err(format!("its scores are scaled by {scale}"));
+            }
             let (truth, row) = masked(chain.mask, guard, graph)?;
             return Ok(Weights { lead, query, key, scale, truth, row });
         }

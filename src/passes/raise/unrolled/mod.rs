@@ -6,10 +6,12 @@
 //! step, whose states may be zeros that left no trace, is compared with the formula applied to them.
 
 mod put;
+mod repeated;
 
 use std::collections::{HashMap, HashSet};
 
 use self::put::put;
+use self::repeated::repeated;
 use super::algebra::{Atom, Index, Nature, Poly, Read, Reader, Term};
 use super::cell::{Formula, Transition, apply, one_state, two_states};
 use super::frame::same_weights;
@@ -92,6 +94,9 @@ impl<'g> Names<'g> {
         };
         for input in graph.inputs() {
             names.reader.set_row(input.value);
+        }
+        for (table, row) in repeated(graph) {
+            names.reader.set_repeated(table, row);
         }
         let taken = graph.nodes().iter().flat_map(|node| node.inputs.iter().flatten().copied());
         for value in taken {
