@@ -1,18 +1,22 @@
 //! Times the steps of training a model, start-up and the first steps left out.
 //!
-//! `cargo run --release --example train_speed -- MODEL DATA.npz [STEPS [BATCH [THREADS]]]`
+//! `cargo run --release --example train_speed -- MODEL DATA.npz [STEPS [BATCH [THREADS]]] [--profile]`
 //!
 //! MODEL is a file with compile settings (`.keras`, `.h5`, or a description), DATA.npz holds `x`
 //! and `y` as for `seqfuse train`. Takes the rows in the order of the file, as often as it needs
 //! to. Prints one line of JSON: the median, the fastest and the mean step in milliseconds, how many
 //! were timed, and the mean loss of the first epoch. A step is all that lies between the ends of two
-//! batches: gathering rows, the step itself, metrics.
+//! batches: gathering rows, the step itself, metrics. With `--profile` a table on standard error says
+//! where the median step goes: by operator, and for the nodes that take most.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use seqfuse::runtime::Profile;
 use seqfuse::train::callback::LambdaCallback;
 use seqfuse::train::files::{self, DataOptions, fit_targets};
 use seqfuse::train::{TrainConfig, Trainer};
@@ -22,7 +26,11 @@ use seqfuse::{Model, Options};
 const WARM_UP: usize = 5;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let given: Vec<String> = std::env::args().skip(1).collect();
+    let mut given: Vec<String> = std::env::args().skip(1).collect();
+    let profiles = given.iter().position(|text| text == "--profile").map(|at| {
+        given.remove(at);
+        Arc::new(Mutex::new(Vec::new()))
+    });
     let [model, data, numbers @ ..] = given.as_slice() else {
         return Err("usage: train_speed MODEL DATA.npz [STEPS [BATCH [THREADS]]]".into());
     };
@@ -35,11 +43,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::open(model)?;
     let data = files::read(Path::new(data), model.graph(), &DataOptions::default())?.data;
     let batches = data.rows().div_ceil(batch).max(1);
-    let config = TrainConfig::new()
+    let mut config = TrainConfig::new()
         .options(Options::new().threads(threads))
         .batch_size(batch)
         .shuffle(false)
         .epochs((WARM_UP + steps + 1).div_ceil(batches));
+    if let Some(profiles) = &profiles {
+        config = config.profile(profiles.clone());
+    }
     let ends = Rc::new(RefCell::new(Vec::new()));
     let clock = ends.clone();
     let timer = LambdaCallback::new().on_batch_end(move |_, _, context| {
@@ -68,5 +79,38 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "first_epoch_loss": loss,
     });
     println!("{line}");
+    if let Some(profiles) = profiles {
+        let profiles = profiles.lock().unwrap_or_else(PoisonError::into_inner);
+        print_profile(profiles.get(WARM_UP..).unwrap_or_default());
+    }
     Ok(())
+}
+
+/// Says where the time of the steps goes: the medians of each node, and their sums by operator.
+fn print_profile(steps: &[Profile]) {
+    let Some(first) = steps.first() else { return };
+    let median = |mut values: Vec<f64>| {
+        values.sort_unstable_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    };
+    let total = median(steps.iter().map(|step| step.total_us).collect());
+    let (mut by_op, mut nodes) = (BTreeMap::<&str, (f64, usize)>::new(), Vec::new());
+    for (index, node) in first.nodes.iter().enumerate() {
+        let of = |step: &Profile| step.nodes.get(index).map(|node| node.duration_us);
+        let time = median(steps.iter().filter_map(of).collect());
+        let sum = by_op.entry(node.op).or_default();
+        *sum = (sum.0 + time, sum.1 + 1);
+        nodes.push((time, node.op, node.node.as_str()));
+    }
+    let known: f64 = nodes.iter().map(|node| node.0).sum();
+    let mut by_op: Vec<_> = by_op.into_iter().collect();
+    by_op.sort_unstable_by(|a, b| b.1.0.total_cmp(&a.1.0));
+    nodes.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+    eprintln!("step {total:.0} us, {} nodes {known:.0} us", nodes.len());
+    for (op, (time, count)) in by_op {
+        eprintln!("{time:9.1} us {:5.1} %  {op} ({count})", time / total * 100.0);
+    }
+    for (time, op, name) in nodes.iter().take(12) {
+        eprintln!("{time:9.1} us  {op}  {name}");
+    }
 }

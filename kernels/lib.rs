@@ -5,9 +5,11 @@
 //! and, where a GPU runs it, a `.wgsl` file. The fast forms are tested against the reference.
 //!
 //! Results are repeatable to the bit for one [`Isa`], whatever the number of threads: work is cut
-//! into blocks that the problem's shape alone decides, and threads take blocks.
+//! into blocks that the problem's shape alone decides, and threads take blocks; where blocks depend
+//! on the number of threads, no sum depends on the blocks.
 
 pub mod activation;
+pub mod aligned;
 pub mod attention;
 pub mod batch_norm;
 pub mod bincount;
@@ -24,6 +26,7 @@ pub mod isa;
 mod lanes;
 pub mod layer_norm;
 pub mod layout;
+pub mod limits;
 pub mod loss;
 pub mod lstm;
 pub mod mapped;
@@ -41,6 +44,7 @@ pub mod scatter;
 pub mod scatter_update;
 pub mod simple_rnn;
 pub mod softmax;
+mod tile;
 pub mod top_k;
 pub mod wgsl;
 pub mod window;

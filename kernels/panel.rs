@@ -37,6 +37,8 @@ impl Planes {
 
 /// Rows of the largest block: with two vectors a row it fills the registers of AVX2.
 pub(crate) const ROWS: usize = 6;
+/// Rows of a block with one vector a row: fewer would wait for their sums.
+const NARROW_ROWS: usize = 12;
 
 /// The product of `ROWS` rows of `left` and the first `VECTORS` vectors of each row of `right`,
 /// for each plane a matrix of `taps · depth` rows with `right_stride` values each.
@@ -123,7 +125,11 @@ pub(crate) fn multiply_planes<S: Simd>(
         let width = (columns - column).min(if two { 2 * S::LANES } else { S::LANES });
         let mut row = 0;
         while row < left.rows {
-            let height = (left.rows - row).min(ROWS);
+            let rest = left.rows - row;
+            let height = match two {
+                false if rest >= NARROW_ROWS => NARROW_ROWS,
+                _ => rest.min(ROWS),
+            };
             let left = Left { values: &left.values[row * left.row_stride..], ..left };
             let out = &mut out[row * out_stride + column..];
             macro_rules! block {
@@ -138,6 +144,11 @@ pub(crate) fn multiply_planes<S: Simd>(
                 };
             }
             match height {
+                NARROW_ROWS => {
+                    let sums =
+                        product::<S, NARROW_ROWS, 1>(simd, left, planes, right, right_stride);
+                    store(simd, &sums, width, out, out_stride);
+                }
                 6 => block!(6),
                 5 => block!(5),
                 4 => block!(4),

@@ -8,15 +8,18 @@ use std::any::Any;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a thread looks for news before it sleeps: longer than the gap between two kernels of
 /// one plan, short enough that an idle process uses no processor time.
-const SPIN: Duration = Duration::from_micros(5);
+const SPIN: Duration = Duration::from_micros(100);
+/// The same where there are more threads than processors, so that looking keeps others from work.
+const SHORT_SPIN: Duration = Duration::from_micros(2);
+/// How often a thread looks between two looks at the clock.
+const LOOKS: usize = 32;
 
 /// Threads that share the blocks of one kernel call at a time.
 #[derive(Debug)]
@@ -25,25 +28,33 @@ pub struct Pool {
     workers: Vec<JoinHandle<()>>,
 }
 
-/// What the caller and the workers see.
-#[derive(Debug, Default)]
+/// What the caller and the workers see. Counters that different threads write stand on lines of
+/// their own.
+#[derive(Debug)]
 struct Shared {
     /// Whether some call owns the workers.
     taken: AtomicBool,
+    /// How long a thread looks for news.
+    spin: Duration,
+    /// The job that workers may enter; null between calls.
+    job: Line<AtomicPtr<Job<'static>>>,
     /// Counts calls (and the shutdown), so that a worker can look for news without the lock.
-    generation: AtomicU64,
-    /// Workers inside the current job; changes under the lock of `state`.
-    active: AtomicUsize,
-    state: Mutex<State>,
+    generation: Line<AtomicU64>,
+    /// Workers that are inside a job, or about to look whether there is one.
+    active: Line<AtomicUsize>,
+    /// Workers that sleep, or are about to.
+    sleepers: Line<AtomicUsize>,
+    /// Whether the pool is being dropped.
+    shutdown: AtomicBool,
+    /// Held from the last look for news to the sleep.
+    bed: Mutex<()>,
     started: Condvar,
-    finished: Condvar,
 }
 
+/// A value on a cache line of its own, and its neighbour, which processors fetch with it.
 #[derive(Debug, Default)]
-struct State {
-    job: Option<JobPointer>,
-    shutdown: bool,
-}
+#[repr(align(128))]
+struct Line<T>(T);
 
 /// One call: it lives on the caller's stack until no worker is inside it.
 struct Job<'a> {
@@ -53,19 +64,13 @@ struct Job<'a> {
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct JobPointer(NonNull<Job<'static>>);
-
-// SAFETY: a `Job` holds a `Sync` closure, an atomic and a mutex, so threads may share it; that it
-// is still alive when followed is argued at `Pool::share`.
-unsafe impl Send for JobPointer {}
-
 impl Pool {
     /// A pool in which `threads` threads work, the caller's among them (0 counts as 1).
     ///
     /// Where the system refuses a thread, the pool works with those that it has.
     pub fn new(threads: usize) -> Pool {
-        let shared = Arc::new(Shared::default());
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let shared = Arc::new(Shared::new(if threads > processors { SHORT_SPIN } else { SPIN }));
         let workers = (1..threads)
             .map_while(|index| {
                 let shared = Arc::clone(&shared);
@@ -123,17 +128,15 @@ impl Pool {
     fn share(&self, blocks: usize, work: &(dyn Fn(usize) + Sync)) -> Option<Box<dyn Any + Send>> {
         let job = Job { work, blocks, next: AtomicUsize::new(0), panic: Mutex::new(None) };
         let shared = &*self.shared;
-        // The cast hides the job's lifetime from the workers. It is not outlived: a worker follows
-        // the pointer only between entering (`active` + 1, under the lock, while `state.job` is
-        // set) and leaving (`active` - 1), and this function, which cannot unwind in between
-        // (`Job::run` catches), withdraws the pointer under the lock and returns when `active`
-        // is 0.
-        let pointer = JobPointer(NonNull::from(&job).cast());
-        lock(&shared.state).job = Some(pointer);
-        shared.generation.fetch_add(1, Ordering::Release);
-        shared.started.notify_all();
+        // The cast hides the job's lifetime from the workers. It is not outlived: a worker looks at
+        // `job` after it has counted itself as `active`, and follows the pointer only until it
+        // counts itself off; this function, which cannot unwind in between (`Job::run` catches),
+        // takes the pointer away and then returns when `active` is 0. All of these are sequentially
+        // consistent, so that a worker that is not counted yet finds no job any more.
+        shared.job.0.store((&raw const job).cast_mut().cast(), Ordering::SeqCst);
+        shared.announce();
         job.run();
-        lock(&shared.state).job = None;
+        shared.job.0.store(std::ptr::null_mut(), Ordering::SeqCst);
         shared.wait_until_left();
         job.panic.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
@@ -141,9 +144,8 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        lock(&self.shared.state).shutdown = true;
-        self.shared.generation.fetch_add(1, Ordering::Release);
-        self.shared.started.notify_all();
+        self.shared.shutdown.store(true, Ordering::SeqCst);
+        self.shared.announce();
         for worker in self.workers.drain(..) {
             // A worker catches its blocks' panics, so there is nothing to learn from the result.
             let _ = worker.join();
@@ -152,49 +154,80 @@ impl Drop for Pool {
 }
 
 impl Shared {
+    fn new(spin: Duration) -> Shared {
+        Shared {
+            taken: AtomicBool::new(false),
+            spin,
+            job: Line::default(),
+            generation: Line::default(),
+            active: Line::default(),
+            sleepers: Line::default(),
+            shutdown: AtomicBool::new(false),
+            bed: Mutex::new(()),
+            started: Condvar::new(),
+        }
+    }
+
     fn worker(&self) {
         let mut seen = 0;
-        while let Some(job) = self.enter(&mut seen) {
-            // SAFETY: between `enter` and `leave` the caller keeps the job alive (`Pool::share`).
-            unsafe { job.0.as_ref() }.run();
-            self.leave();
-        }
-    }
-
-    /// Waits for a job newer than `seen` and enters it; `None` at shutdown.
-    fn enter(&self, seen: &mut u64) -> Option<JobPointer> {
-        spin(|| self.generation.load(Ordering::Acquire) != *seen);
-        let mut state = lock(&self.state);
-        loop {
-            if state.shutdown {
-                return None;
+        while self.wait_for_news(&mut seen) {
+            self.active.0.fetch_add(1, Ordering::SeqCst);
+            // SAFETY: while this thread counts as active the caller keeps a job alive that was
+            // still there after counting (`Pool::share`).
+            if let Some(job) = unsafe { self.job.0.load(Ordering::SeqCst).as_ref() } {
+                job.run();
             }
-            let generation = self.generation.load(Ordering::Acquire);
-            if generation != *seen {
-                *seen = generation;
-                if let Some(job) = state.job {
-                    self.active.fetch_add(1, Ordering::Relaxed);
-                    return Some(job);
-                }
+            self.active.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Tells all workers that there is a job, or that they shall end.
+    fn announce(&self) {
+        self.generation.0.fetch_add(1, Ordering::SeqCst);
+        // A worker counts itself as a sleeper before its last look at the generation: either it
+        // sees the new one, or it is seen here.
+        if self.sleepers.0.load(Ordering::SeqCst) > 0 {
+            drop(lock(&self.bed));
+            self.started.notify_all();
+        }
+    }
+
+    /// Waits for a generation newer than `seen`; says whether the pool is still wanted.
+    fn wait_for_news(&self, seen: &mut u64) -> bool {
+        let news = || self.generation.0.load(Ordering::SeqCst) != *seen;
+        if !self.spin(news) {
+            let mut bed = lock(&self.bed);
+            self.sleepers.0.fetch_add(1, Ordering::SeqCst);
+            while !news() {
+                bed = self.started.wait(bed).unwrap_or_else(PoisonError::into_inner);
             }
-            state = self.started.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.sleepers.0.fetch_sub(1, Ordering::SeqCst);
         }
+        *seen = self.generation.0.load(Ordering::SeqCst);
+        !self.shutdown.load(Ordering::SeqCst)
     }
 
-    fn leave(&self) {
-        let _state = lock(&self.state);
-        if self.active.fetch_sub(1, Ordering::Release) == 1 {
-            self.finished.notify_all();
-        }
-    }
-
+    /// Waits for workers that still have a block. They have begun, so that there is nothing to
+    /// sleep for; where they share this thread's processor they get it.
     fn wait_until_left(&self) {
-        if spin(|| self.active.load(Ordering::Acquire) == 0) {
-            return;
+        while !self.spin(|| self.active.0.load(Ordering::SeqCst) == 0) {
+            std::thread::yield_now();
         }
-        let mut state = lock(&self.state);
-        while self.active.load(Ordering::Acquire) != 0 {
-            state = self.finished.wait(state).unwrap_or_else(PoisonError::into_inner);
+    }
+
+    /// Looks at `ready` for a while; says whether it came true.
+    fn spin(&self, ready: impl Fn() -> bool) -> bool {
+        let mut start = None;
+        loop {
+            for _ in 0..LOOKS {
+                if ready() {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            if start.get_or_insert_with(Instant::now).elapsed() >= self.spin {
+                return false;
+            }
         }
     }
 }
@@ -214,22 +247,6 @@ impl Job<'_> {
         if let Err(panic) = result {
             self.next.store(self.blocks, Ordering::Relaxed);
             lock(&self.panic).get_or_insert(panic);
-        }
-    }
-}
-
-/// Looks at `ready` for at most [`SPIN`]; says whether it came true.
-fn spin(ready: impl Fn() -> bool) -> bool {
-    let start = Instant::now();
-    loop {
-        if ready() {
-            return true;
-        }
-        if start.elapsed() >= SPIN {
-            return false;
-        }
-        for _ in 0..8 {
-            std::hint::spin_loop();
         }
     }
 }
@@ -257,6 +274,19 @@ impl<'a, T> DisjointMut<'a, T> {
     /// Takes the slice over for as long as blocks write it.
     pub fn new(slice: &'a mut [T]) -> Self {
         DisjointMut { start: slice.as_mut_ptr(), len: slice.len(), lifetime: PhantomData }
+    }
+
+    /// The same for `len` elements from `start` on.
+    ///
+    /// # Safety
+    /// For as long as blocks write, they must be the caller's.
+    pub(crate) unsafe fn from_raw(start: *mut T, len: usize) -> Self {
+        DisjointMut { start, len, lifetime: PhantomData }
+    }
+
+    /// Where the slice starts.
+    pub(crate) fn pointer(&self) -> *mut T {
+        self.start
     }
 
     /// Where element `index` stands. Panics if it lies beyond the slice.

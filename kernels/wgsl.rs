@@ -50,11 +50,8 @@ pub const ACTIVATION: &str =
 pub const ELEMENTWISE: &str =
     concat!(include_str!("activation/functions.wgsl"), include_str!("elementwise/functions.wgsl"),);
 
-/// Strided copy of up to 8 dimensions; goes after [`PRELUDE`].
+/// Strided copy of up to 8 dimensions, or a value around a tensor; goes after [`PRELUDE`].
 pub const LAYOUT_COPY: &str = include_str!("layout/copy.wgsl");
-
-/// A value around a tensor; goes after [`PRELUDE`].
-pub const PAD: &str = include_str!("layout/pad.wgsl");
 
 /// Attention with a running softmax; goes after [`PRELUDE`] and `const ACC: u32`.
 pub const ATTENTION: &str = include_str!("attention/attention.wgsl");
@@ -77,19 +74,28 @@ pub const GLOBAL_POOL: &str = include_str!("pool1d/global_pool.wgsl");
 /// How kernels over lines share out their threads; goes after [`PRELUDE`].
 pub const LINES: &str = include_str!("lines.wgsl");
 
-/// A fold of lines; goes after [`LINES`] and the functions of the fold.
+/// A template: the fold of what the threads of a line hold; goes after [`LINES`].
+pub const FOLD: &str = include_str!("fold.wgsl");
+
+/// A step of a reduction; goes after the functions of a kind and type.
+pub const REDUCE_STEP: &str = include_str!("reduce/reduce_step.wgsl");
+
+/// A reduction of lines; goes after [`REDUCE_STEP`] and the fold `folded` by its `joined`.
 pub const REDUCE: &str = include_str!("reduce/reduce.wgsl");
 
-/// Where the extrema of lines stand; goes after [`LINES`].
+/// The better of two elements with their places; goes after [`LINES`].
+pub const ARG_STEP: &str = include_str!("reduce/arg_step.wgsl");
+
+/// Where the extrema of lines stand; goes after [`ARG_STEP`] and the fold `folded` by its `best`.
 pub const ARG_REDUCE: &str = include_str!("reduce/arg.wgsl");
 
 /// Running sums of lines; goes after [`LINES`] and the functions of a type.
 pub const CUMSUM: &str = include_str!("cumsum/cumsum.wgsl");
 
-/// Softmax of lines; goes after [`ELEMENTWISE`] and [`LINES`].
+/// Softmax of lines; goes after [`ELEMENTWISE`], [`LINES`] and the folds `largest_of` and `sum_of`.
 pub const SOFTMAX_LINES: &str = include_str!("softmax/softmax.wgsl");
 
-/// Layer normalization; goes after [`LINES`].
+/// Layer normalization; goes after [`LINES`] and the fold `sum_of`.
 pub const LAYER_NORM: &str = include_str!("layer_norm/layer_norm.wgsl");
 
 /// Activations that work on rows; goes after [`ELEMENTWISE`].

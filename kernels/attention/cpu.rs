@@ -3,7 +3,7 @@
 use super::pack::{self, Packing};
 use super::scores::{Place, Weights, weigh};
 use super::training::{TrainingOutput, WeightDropout, check_dropout};
-use super::{AttentionCall, AttentionOutput, AttentionShape};
+use super::{AttentionCall, AttentionOutput, AttentionShape, MaskedRow, tiles};
 use crate::isa::{Kernel, Simd};
 use crate::panel::{self, Left, ROWS};
 use crate::random::drop_neighbours;
@@ -13,8 +13,21 @@ use std::ops::Range;
 /// Query rows of one block: whole groups of [`ROWS`].
 const BLOCK: usize = 4 * ROWS;
 
-/// How many values of workspace [`forward`] needs.
+/// How many values of workspace [`forward`] needs, whatever the call.
 pub fn workspace_len(shape: &AttentionShape) -> usize {
+    rows_workspace_len(shape).max(tiles::workspace_len(shape))
+}
+
+/// The same for a call that has no bias and asks for no scores.
+pub fn output_workspace_len(shape: &AttentionShape, masked_row: MaskedRow) -> usize {
+    match tiles::has_rule(masked_row) {
+        true => tiles::workspace_len(shape),
+        false => rows_workspace_len(shape),
+    }
+}
+
+/// The workspace of the form that keeps whole rows of weights.
+fn rows_workspace_len(shape: &AttentionShape) -> usize {
     let packing = Packing::new(shape);
     let packed = shape.batch * shape.kv_heads * (packing.key_len + packing.value_len);
     packed + blocks(shape) * ROWS * packing.key_stride
@@ -33,12 +46,25 @@ fn blocks(shape: &AttentionShape) -> usize {
 /// If a length does not fit the shape, or `kv_heads` does not divide `heads`.
 pub fn forward(cpu: Cpu, call: &AttentionCall, out: AttentionOutput, workspace: &mut [f32]) {
     let AttentionOutput { output, scores } = out;
-    run(cpu, call, None, Outputs { output, scores, dropped: None }, workspace);
+    let by_tiles = tiles::suits(call);
+    let rows = scores.is_some() || !by_tiles;
+    let mut out = Outputs { output, scores, dropped: None };
+    check(call, &out);
+    if rows {
+        run(cpu, call, None, &mut out, workspace);
+    }
+    // After the rows too, so that the output does not depend on who asks for the scores.
+    if by_tiles {
+        let needed = tiles::workspace_len(&call.shape);
+        assert!(workspace.len() >= needed, "attention: the workspace is too short");
+        tiles::forward(cpu, call, out.output, &mut workspace[..needed]);
+    }
 }
 
 /// Writes what training needs: the output, with dropout on the weights, and the weights before it.
 ///
-/// `workspace` is that of [`forward`], and without dropout so are the results, to the bit.
+/// `workspace` is that of [`forward`]. The output comes from whole rows of weights and can differ in
+/// its last bits from that of [`forward`], which keeps none.
 ///
 /// # Panics
 /// As [`forward`], or if the rate is not in 0..=1.
@@ -51,7 +77,9 @@ pub fn forward_training(
 ) {
     check_dropout(&dropout, &call.shape);
     let TrainingOutput { output, weights, dropped } = out;
-    run(cpu, call, dropout, Outputs { output, scores: Some(weights), dropped }, workspace);
+    let mut out = Outputs { output, scores: Some(weights), dropped };
+    check(call, &out);
+    run(cpu, call, dropout, &mut out, workspace);
 }
 
 /// What either form writes.
@@ -66,12 +94,13 @@ fn run(
     cpu: Cpu,
     call: &AttentionCall,
     dropout: Option<WeightDropout>,
-    out: Outputs,
+    out: &mut Outputs,
     workspace: &mut [f32],
 ) {
     let shape = &call.shape;
     let AttentionShape { batch, queries, keys, heads, kv_heads, .. } = *shape;
-    check(call, &out, workspace.len());
+    let needed = rows_workspace_len(shape);
+    assert!(workspace.len() >= needed, "attention: the workspace is too short");
     if out.output.is_empty() && out.scores.is_none() {
         return;
     }
@@ -98,8 +127,8 @@ fn run(
     }
     let scratch = DisjointMut::new(rest);
     let output = DisjointMut::new(out.output);
-    let scores = out.scores.map(DisjointMut::new);
-    let dropped = out.dropped.map(DisjointMut::new);
+    let scores = out.scores.as_deref_mut().map(DisjointMut::new);
+    let dropped = out.dropped.as_deref_mut().map(DisjointMut::new);
     let strips = queries.div_ceil(BLOCK);
     let scratch_len = ROWS * packing.key_stride;
     cpu.pool.for_each(blocks(shape), &|block| {
@@ -125,7 +154,7 @@ fn run(
     });
 }
 
-fn check(call: &AttentionCall, out: &Outputs, workspace: usize) {
+fn check(call: &AttentionCall, out: &Outputs) {
     let shape = &call.shape;
     let AttentionShape { batch, queries, keys, heads, kv_heads, dim, value_dim } = *shape;
     let divides = heads == 0 || (kv_heads > 0 && heads % kv_heads == 0);
@@ -145,7 +174,6 @@ fn check(call: &AttentionCall, out: &Outputs, workspace: usize) {
     for scores in [&out.scores, &out.dropped].into_iter().flatten() {
         assert_eq!(scores.len(), batch * heads * queries * keys, "attention: the scores' length");
     }
-    assert!(workspace >= workspace_len(shape), "attention: the workspace is too short");
     if let Some(mask) = &call.mask {
         mask.check(shape, "the mask");
     }
@@ -235,7 +263,7 @@ impl Block<'_> {
             if let Some(WeightDropout { stream, rate }) = self.dropout {
                 let first = (at + computed.start) as u64;
                 let end = computed.end.min(keys);
-                drop_neighbours(stream, rate, first, &mut line[computed.start..end]);
+                drop_neighbours(simd, stream, rate, first, &mut line[computed.start..end]);
             }
             if let Some(dropped) = &self.dropped {
                 // SAFETY: as above.

@@ -8,11 +8,12 @@ pub mod reference;
 mod scores;
 #[cfg(test)]
 mod tests;
+mod tiles;
 mod training;
 #[cfg(test)]
 mod training_tests;
 
-pub use cpu::{forward, forward_training, workspace_len};
+pub use cpu::{forward, forward_training, output_workspace_len, workspace_len};
 pub use training::{
     AttentionGradient, AttentionGradients, TrainingOutput, WeightDropout, backward,
     backward_workspace_len,

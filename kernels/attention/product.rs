@@ -1,6 +1,7 @@
-//! Products of strided matrices by `gemm`, single-threaded.
+//! Products of strided matrices, single-threaded.
 
-use crate::DisjointMut;
+use crate::matmul::{Matrix as Factor, add_product_on};
+use crate::{DisjointMut, Isa};
 
 /// A matrix inside a slice.
 #[derive(Clone, Copy)]
@@ -29,6 +30,7 @@ impl<'a> Matrix<'a> {
 
 /// `out = x · w` for `[rows, depth] · [depth, columns]`, rows of `out` side by side.
 pub(super) fn dense(
+    isa: Isa,
     (rows, depth, columns): (usize, usize, usize),
     x: Matrix,
     w: Matrix,
@@ -36,14 +38,16 @@ pub(super) fn dense(
 ) {
     let parts = DisjointMut::new(out);
     // SAFETY: nobody else has `out`.
-    unsafe { into((rows, depth, columns), x, w, parts, 0, columns, false) };
+    unsafe { into(isa, (rows, depth, columns), x, w, parts, 0, columns, false) };
 }
 
 /// Writes `x · w`, or adds it, to rows of `out` that begin `stride` apart from `start` on.
 ///
 /// # Safety
 /// Nobody else may use these rows of `out` meanwhile.
+#[allow(clippy::too_many_arguments)]
 pub(super) unsafe fn into(
+    isa: Isa,
     (rows, depth, columns): (usize, usize, usize),
     x: Matrix,
     w: Matrix,
@@ -67,30 +71,15 @@ pub(super) unsafe fn into(
     w.check(depth, columns);
     // Asserts that the last row lies inside.
     out.start_of(start + (rows - 1) * stride + columns);
+    let at = |matrix: &Matrix| Factor {
+        start: matrix.values.as_ptr(),
+        row_stride: matrix.strides[0],
+        column_stride: matrix.strides[1],
+    };
     // SAFETY: all three lie inside their slices, by the checks above, and the caller promises that
-    // the rows of `out` are its own. Strides of slices fit `isize`.
+    // the rows of `out` are its own.
     unsafe {
-        // The kernels of `gemm` write columns, and `out` is stored by rows: so outᵀ = wᵀ xᵀ.
-        gemm_f32::gemm::f32::get_gemm_fn()(
-            columns,
-            rows,
-            depth,
-            out.start_of(start),
-            stride as isize,
-            1,
-            add,
-            w.values.as_ptr(),
-            w.strides[0] as isize,
-            w.strides[1] as isize,
-            x.values.as_ptr(),
-            x.strides[0] as isize,
-            x.strides[1] as isize,
-            1.0f32,
-            1.0f32,
-            false,
-            false,
-            false,
-            gemm_common::Parallelism::None,
-        );
+        let (size, to) = ((rows, depth, columns), out.start_of(start));
+        add_product_on(isa, size, at(&x), at(&w), to, stride, add);
     }
 }

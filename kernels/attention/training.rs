@@ -260,7 +260,13 @@ impl Plane<'_> {
         let query = Matrix::new(call.query, at(query_row, dim, heads));
         let key = Matrix::new(call.key, at(key_row, dim, kv_heads));
         let products = &mut self.products[..rows * width];
-        product::dense((rows, value_dim, width), doutput, value.transposed(), products);
+        product::dense(
+            self.cpu.isa,
+            (rows, value_dim, width),
+            doutput,
+            value.transposed(),
+            products,
+        );
         let line = (self.batch * heads + strip.head) * queries * keys;
         self.cpu.isa.run(Scores {
             gradient: &self.gradient,
@@ -271,17 +277,21 @@ impl Plane<'_> {
             dropped: &mut *self.dropped,
             dbias: self.dbias,
         });
-        let scores = Matrix::new(products, (0, width));
+        let (isa, scores) = (self.cpu.isa, Matrix::new(products, (0, width)));
         if let Some(dquery) = self.dquery {
             let (start, stride) = at(query_row, dim, heads);
             // SAFETY: the rows of these queries and this head belong to this plane.
-            unsafe { product::into((rows, width, dim), scores, key, dquery, start, stride, false) };
+            unsafe {
+                product::into(isa, (rows, width, dim), scores, key, dquery, start, stride, false);
+            }
         }
         if let Some(dkey) = self.dkey {
             let (start, stride) = at(key_row, dim, kv_heads);
             let left = scores.transposed();
             // SAFETY: the rows of these keys and this head belong to this plane.
-            unsafe { product::into((width, rows, dim), left, query, dkey, start, stride, true) };
+            unsafe {
+                product::into(isa, (width, rows, dim), left, query, dkey, start, stride, true);
+            }
         }
         if let Some(dvalue) = self.dvalue {
             let weights = match dropout {
@@ -294,7 +304,7 @@ impl Plane<'_> {
             let (start, stride) = at(key_row, value_dim, kv_heads);
             let (size, left) = ((width, rows, value_dim), weights.transposed());
             // SAFETY: as above.
-            unsafe { product::into(size, left, doutput, dvalue, start, stride, true) };
+            unsafe { product::into(isa, size, left, doutput, dvalue, start, stride, true) };
         }
     }
 }
@@ -316,7 +326,7 @@ impl Kernel for Scores<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, simd: S) {
         let AttentionGradient { call, dropout, weights, dweights, ddropped, .. } = *self.gradient;
         let keys = call.shape.keys;
         let Strip { head, queries, keys: range } = self.strip.clone();
@@ -332,7 +342,7 @@ impl Kernel for Scores<'_> {
             if let Some(WeightDropout { stream, rate }) = dropout {
                 let dropped = &mut self.dropped[row * width..(row + 1) * width];
                 dropped.fill(1.0);
-                drop_neighbours(stream, rate, all.start as u64, dropped);
+                drop_neighbours(simd, stream, rate, all.start as u64, dropped);
                 for ((dropped, product), &weight) in
                     dropped.iter_mut().zip(products.iter_mut()).zip(weights)
                 {

@@ -291,7 +291,8 @@ fn without_dropout_training_computes_what_inference_computes() {
         let dropout = rate.map(|rate| WeightDropout { rate, ..DROPOUT });
         let training = each_isa(|cpu| run(cpu, &inputs, &call, dropout));
         for ((_, want), (_, got)) in inference.iter().zip(&training) {
-            assert!(want.iter().zip(got).all(|(a, b)| a.to_bits() == b.to_bits()));
+            let got = &got[..want.len()];
+            assert_close(got, &wide(want), 2e-6, "the output of training");
         }
     }
 }

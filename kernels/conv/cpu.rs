@@ -2,14 +2,26 @@
 
 use super::pack::{WIDTH, packed_len, panel_len, tap_place};
 use super::{ConvCall, ConvShape, depthwise};
-use crate::isa::{Kernel, Simd};
+use crate::activation::Activation;
+use crate::isa::{Isa, Kernel, Simd};
 use crate::panel::{self, Left, Planes};
+use crate::tile::{self, Out, Right, Start};
 use crate::window::Taps;
 use crate::{Cpu, DisjointMut};
 use std::ops::Range;
 
+/// Multiplications of a block, roughly: what is worth a thread's attention.
+const BLOCK: usize = 1 << 17;
+/// Blocks that a convolution is cut into at most where that makes them larger.
+const BLOCKS: usize = 64;
+
 /// Output steps of one block.
-const BLOCK: usize = 4 * panel::ROWS;
+fn block_steps(shape: &ConvShape, lines: usize, steps: usize) -> usize {
+    let step = shape.taps() * shape.inputs.div_ceil(shape.groups) * shape.filters;
+    let all = shape.batch * lines * steps;
+    let wanted = (BLOCK / step.max(1)).max(all / BLOCKS).max(tile::ROWS);
+    steps.div_ceil(steps.div_ceil(wanted.next_multiple_of(tile::ROWS)).max(1)).max(1)
+}
 
 /// Writes `activation(x * kernel + bias)` to `out`, `[batch, height, width, filters]`.
 ///
@@ -33,20 +45,51 @@ pub(super) fn run(cpu: Cpu, call: &ConvCall, [lines, steps]: [usize; 2], out: &m
     if out.is_empty() {
         return;
     }
-    let strips = steps.div_ceil(BLOCK);
+    let each = block_steps(shape, lines, steps);
+    let strips = steps.div_ceil(each);
+    // The epilogue of the product itself.
+    let straight = Straight::of(cpu.isa, call);
+    let inside = straight.is_some_and(|straight| straight.relu);
     let image = height.len * width.len * shape.inputs;
     let parts = DisjointMut::new(out);
     cpu.pool.for_each(shape.batch * lines * strips, &|block| {
-        let (line, left) = (block / strips, block % strips * BLOCK);
-        let range = left..steps.min(left + BLOCK);
+        let (line, left) = (block / strips, block % strips * each);
+        let range = left..steps.min(left + each);
         let start = line * steps;
         // SAFETY: each step of each line belongs to one block.
         let out =
             unsafe { parts.slice((start + range.start) * filters..(start + range.end) * filters) };
         let x = &call.x[line / lines * image..][..image];
-        cpu.isa.run(Strip { call, x, line: height.taps(line % lines), steps: range, out });
-        call.activation.apply(cpu.isa, out);
+        let line = height.taps(line % lines);
+        cpu.isa.run(Strip { call, x, line, steps: range, straight, out });
+        if !inside {
+            call.activation.apply(cpu.isa, out);
+        }
     });
+}
+
+/// A convolution whose windows are runs of memory: each strip is one product of rows that overlap
+/// with panels, with bias and `relu` in its epilogue.
+#[derive(Clone, Copy)]
+pub(super) struct Straight<'a> {
+    isa: Isa,
+    start: Start<'a>,
+    relu: bool,
+}
+
+impl<'a> Straight<'a> {
+    fn of(isa: Isa, call: &ConvCall<'a>) -> Option<Straight<'a>> {
+        let ConvShape { height, width, filters, groups, .. } = call.shape;
+        let runs = width.window.dilation == 1 && width.window.input_dilation == 1;
+        let is_line = height.len == 1 && height.window.size == 1;
+        // A bias of whole vectors can be read as such.
+        let whole = filters % 16 == 0 || call.bias.is_none();
+        (runs && is_line && groups == 1 && whole).then_some(Straight {
+            isa,
+            start: call.bias.map_or(Start::Zero, Start::Bias),
+            relu: call.activation == Activation::Relu,
+        })
+    }
 }
 
 /// Some output steps of one line.
@@ -57,6 +100,8 @@ pub(super) struct Strip<'a> {
     /// The taps of the first axis.
     pub(super) line: Taps,
     pub(super) steps: Range<usize>,
+    /// Whether bias and activation are part of the product.
+    straight: Option<Straight<'a>>,
     /// `[steps, filters]`.
     pub(super) out: &'a mut [f32],
 }
@@ -66,6 +111,9 @@ impl Kernel for Strip<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
+        if let Some(straight) = self.straight {
+            return self.straight(straight);
+        }
         if self.call.shape.is_depthwise() {
             depthwise::strip(simd, &mut self);
         } else {
@@ -105,6 +153,45 @@ impl Strip<'_> {
                 step = next;
             }
         }
+    }
+
+    /// The products of all windows, those together that lie inside the input.
+    fn straight(&mut self, straight: Straight) {
+        let width = self.call.shape.width;
+        let (before, _) = width.window.padding_sizes(width.len);
+        let last = (width.len + before).checked_sub(width.window.size);
+        let inside = before.div_ceil(width.window.stride)
+            ..last.map_or(0, |last| last / width.window.stride + 1);
+        let mut step = self.steps.start;
+        while step < self.steps.end {
+            let next = if inside.contains(&step) { inside.end } else { step + 1 };
+            let next = next.min(self.steps.end);
+            let rows = step - self.steps.start..next - self.steps.start;
+            self.run_of_windows(rows, width.taps(step), straight);
+            step = next;
+        }
+    }
+
+    /// The products of windows that stand side by side with the kernel.
+    fn run_of_windows(&mut self, rows: Range<usize>, taps: Taps, straight: Straight) {
+        let ConvShape { width, inputs, filters, .. } = self.call.shape;
+        let left = tile::Left {
+            values: self.x.get(taps.input * inputs..).unwrap_or_default(),
+            rows: rows.len(),
+            depth: taps.count * self.line.count * inputs,
+            row_stride: width.window.stride * inputs,
+            depth_stride: 1,
+        };
+        let right = Right {
+            values: &self.call.packed[taps.first * inputs * WIDTH..],
+            stride: WIDTH,
+            columns: filters,
+            panels: Some(panel_len(&self.call.shape)),
+        };
+        let values = DisjointMut::new(&mut self.out[rows.start * filters..rows.end * filters]);
+        let out = Out { values, start: 0, stride: filters, relu: straight.relu };
+        // SAFETY: the rows are this strip's.
+        unsafe { tile::multiply(straight.isa, left, right, straight.start, out) };
     }
 
     /// The products of `rows` windows, from that of step `step` of the strip on, with the kernel;

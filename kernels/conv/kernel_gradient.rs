@@ -8,8 +8,8 @@
 //! Images are dealt out to parts that the shape alone decides, whose sums are added in order.
 
 use super::{Axis, ConvShape};
-use crate::matmul::{Matrix, add_parts, add_product};
-use crate::{Cpu, DisjointMut};
+use crate::matmul::{Matrix, add_parts, add_product_on};
+use crate::{Cpu, DisjointMut, Isa};
 use std::ops::Range;
 
 /// Tasks that suffice to share the work out.
@@ -127,7 +127,8 @@ pub(super) fn kernel_gradient(
             let step = cut.lines.div_ceil(cut.parts);
             let own = (part * step).min(cut.lines)..cut.lines.min((part + 1) * step);
             let start = part * shape.kernel_len();
-            let task = Task { shape, x, dy, sums, start, lines: own, columns };
+            let isa = cpu.isa;
+            let task = Task { isa, shape, x, dy, sums, start, lines: own, columns };
             match (is_depthwise(shape), cut.windowed) {
                 (true, _) => task.depthwise(),
                 (_, true) => task.windows(run, line),
@@ -145,6 +146,7 @@ pub(super) fn kernel_gradient(
 
 /// A piece of one part's gradient.
 struct Task<'a> {
+    isa: Isa,
     shape: &'a ConvShape,
     x: &'a [f32],
     dy: &'a [f32],
@@ -255,7 +257,9 @@ impl Task<'_> {
                 let y = self.sums.start_of(start + from);
                 // SAFETY: the last meeting lies inside the line and its output, whose lengths were
                 // checked against the shape; the columns written are this task's.
-                unsafe { add_product((rows, count, to - from), x, w, y, columns, true) };
+                unsafe {
+                    add_product_on(self.isa, (rows, count, to - from), x, w, y, columns, true)
+                };
             }
         });
     }
@@ -288,7 +292,7 @@ impl Task<'_> {
             let size = (taps * inputs, width.outputs(), self.columns.len());
             // SAFETY: the last window ends inside the line or, padded, at its end (`Cut::new`);
             // the gradients are as many as windows; the columns written are this task's.
-            unsafe { add_product(size, x, w, y, filters, true) };
+            unsafe { add_product_on(self.isa, size, x, w, y, filters, true) };
         });
     }
 

@@ -1,25 +1,12 @@
 // Running sums along a line: `threads` elements at a time by the scan of Hillis and Steele, with the
 // sum so far carried on. The text gives the type `T` and load(word), store(value), leaves(a, b).
-//
-// Bindings: 0 arena, 2 parameters, 3 status. Workgroup: 256 x 1 x 1, see lines.wgsl.
-
-struct Params {
-    row_width: u32,
-    lines: u32,
-    axis: u32,
-    inner: u32,
-    threads: u32,
-    input: u32,
-    output: u32,
-    status: u32,
-}
+// Of lines, see lines.wgsl.
 
 var<workgroup> sums: array<T, 256>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let workgroup = group.y * p.row_width + group.x;
-    let line = line_of(workgroup, lane, p.threads, p.lines, p.axis, p.inner);
+    let line = line_of(group, lane);
     var carry = T(0);
     var left = false;
     for (var base = 0u; base < p.axis; base += p.threads) {
@@ -27,7 +14,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let inside = line.valid && k < p.axis;
         var value = T(0);
         if inside {
-            value = load(arena[p.input + line.first + k * p.inner]);
+            value = load(element(line, k));
         }
         sums[lane] = value;
         workgroupBarrier();
@@ -44,7 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let sum = carry + sums[lane];
         left = left || leaves(carry, sums[lane]);
         if inside {
-            arena[p.output + line.first + k * p.inner] = store(sum);
+            arena[line.output + k * p.inner] = store(sum);
         }
         carry += sums[lane - line.thread + p.threads - 1u];
         workgroupBarrier();

@@ -34,12 +34,27 @@ pub fn gather<T: Copy + Send + Sync, I: Index>(
         let rows = block * group..ids.len().min((block + 1) * group);
         // SAFETY: blocks write disjoint rows.
         let part = unsafe { parts.slice(rows.start * dim..rows.end * dim) };
-        for (id, row) in ids[rows].iter().zip(part.chunks_exact_mut(dim)) {
-            let start = id.widen() as usize * dim;
-            row.copy_from_slice(&table[start..start + dim]);
+        let ids = &ids[rows];
+        // Short rows whose length the compiler knows need no call to be copied.
+        match dim {
+            8 => copy::<T, I, 8>(table, dim, ids, part),
+            16 => copy::<T, I, 16>(table, dim, ids, part),
+            32 => copy::<T, I, 32>(table, dim, ids, part),
+            64 => copy::<T, I, 64>(table, dim, ids, part),
+            _ => copy::<T, I, 0>(table, dim, ids, part),
         }
     });
     Ok(())
+}
+
+/// Copies rows of `DIM` values, or of `dim` if that is 0.
+#[inline(always)]
+fn copy<T: Copy, I: Index, const DIM: usize>(table: &[T], dim: usize, ids: &[I], out: &mut [T]) {
+    let dim = if DIM > 0 { DIM } else { dim };
+    for (id, row) in ids.iter().zip(out.chunks_exact_mut(dim)) {
+        let start = id.widen() as usize * dim;
+        row.copy_from_slice(&table[start..start + dim]);
+    }
 }
 
 /// The first id that names no row of the table.

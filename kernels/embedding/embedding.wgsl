@@ -19,6 +19,8 @@ struct Params {
     row_width: u32, // workgroups in one row of the grid
 }
 
+override HALF: bool = false;  // the table is f16 in pairs
+
 const NONE: u32 = 0xffffffffu;
 
 @group(0) @binding(0) var<storage, read_write> arena: array<u32>;
@@ -39,7 +41,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let known = id < p.vocabulary;
     var value = 0u;
     if known {
-        value = weights[p.table + id * p.width + column];
+        let at = id * p.width + column;
+        if HALF {
+            value = bitcast<u32>(unpack2x16float(weights[p.table + at / 2u])[at % 2u]);
+        } else {
+            value = weights[p.table + at];
+        }
     }
     arena[p.output + i] = value;
     if column == 0u {

@@ -2,42 +2,51 @@
 //! one tile and are used up there; before the product it takes two products.
 
 use super::{Form, GruWeights};
-use crate::activation::{Activation, math};
+use crate::activation::Activation;
 use crate::isa::Simd;
-use crate::recurrent::panels::{PLAIN_VECTORS, Panels, Rows, Stored, Tiles, product};
-use crate::recurrent::{Cell, InputWeights, Step};
+use crate::recurrent::panels::{Panels, Rows, Stored, Tiles, copy_vectors, product};
+use crate::recurrent::{Cell, InputWeights, Step, gates};
 
 impl Cell for GruWeights {
     const CELL_STATE: bool = false;
 
-    fn input_weights(&self) -> &InputWeights {
+    fn input(&self) -> &InputWeights {
         &self.input
     }
 
     /// Three gates, and r h.
     fn scratch(&self) -> usize {
-        self.input.columns + self.input.padded
+        4 * self.input.padded
+    }
+
+    fn splits(&self, activation: Activation, recurrent_activation: Activation) -> bool {
+        // Before the product, the reset gate of all units must be there.
+        matches!(self.form, Form::ResetAfter { .. })
+            && are_default(activation, recurrent_activation)
     }
 
     #[inline(always)]
     fn step<S: Simd>(&self, simd: S, step: Step<'_>) {
         let padded = self.input.padded;
-        let rows = Rows { data: step.h, stride: padded, active: step.active };
+        let default = are_default(step.activation, step.recurrent_activation);
         match &self.form {
             Form::ResetAfter { recurrent, bias } => {
-                let Step { x, x_stride, h, .. } = step;
-                if (step.activation, step.recurrent_activation)
-                    == (Activation::Tanh, Activation::Sigmoid)
-                {
-                    let next = step.next;
-                    let mut fused = Fused { x, x_stride, padded, bias, h, next };
-                    product::<S, Fused<'_>, 3>(simd, rows, recurrent.view(), &mut fused);
+                let rows = Rows { data: step.h, stride: padded, active: step.active };
+                let panels = recurrent.view(step.panels.clone());
+                let bias = &bias[step.panels.start * S::LANES..];
+                let start = Start { x: step.x, x_stride: step.x_stride, bias };
+                if default {
+                    let mut fused = Fused { start, padded, h: step.own_h, next: step.next };
+                    product(simd, &rows, panels, &mut fused);
                 } else {
                     let (out, stride) = (&mut *step.scratch, self.scratch());
-                    let mut sums = Sums { x, x_stride, padded, bias, out, stride };
-                    product::<S, Sums<'_>, 3>(simd, rows, recurrent.view(), &mut sums);
+                    let mut sums = Sums { start, padded, out, stride };
+                    product(simd, &rows, panels, &mut sums);
                     self.finish_after(step);
                 }
+            }
+            Form::ResetBefore { gates, candidate } if default => {
+                self.reset_before_default(simd, step, gates, candidate);
             }
             Form::ResetBefore { gates, candidate } => {
                 self.reset_before(simd, step, gates, candidate);
@@ -46,10 +55,16 @@ impl Cell for GruWeights {
     }
 }
 
+/// Whether the activations are Keras's defaults.
+fn are_default(activation: Activation, recurrent_activation: Activation) -> bool {
+    (activation, recurrent_activation) == (Activation::Tanh, Activation::Sigmoid)
+}
+
 impl GruWeights {
     /// The gates by any activations, from sums in the scratch memory, reset behind the product.
     fn finish_after(&self, step: Step<'_>) {
         let InputWeights { isa, padded, units, .. } = self.input;
+        let lanes = isa.lanes();
         for row in (0..step.active.len()).filter(|&row| step.active[row]) {
             let scratch = &mut step.scratch[row * self.scratch()..][..self.scratch()];
             let (z, rest) = scratch.split_at_mut(padded);
@@ -57,9 +72,10 @@ impl GruWeights {
             let (z, r, g) = (&mut z[..units], &mut r[..units], &mut rest[..units]);
             step.recurrent_activation.apply_rows(isa, z, units);
             step.recurrent_activation.apply_rows(isa, r, units);
-            let x = &step.x[row * step.x_stride + 2 * padded..][..units];
+            let x = &step.x[row * step.x_stride..];
             for unit in 0..units {
-                g[unit] = x[unit] + r[unit] * g[unit];
+                let x = x[(3 * (unit / lanes) + 2) * lanes + unit % lanes];
+                g[unit] = x + r[unit] * g[unit];
             }
             step.activation.apply_rows(isa, g, units);
             let h = &step.h[row * padded..][..units];
@@ -67,23 +83,45 @@ impl GruWeights {
         }
     }
 
+    /// A step with the reset gate before the product and Keras's default activations.
+    #[inline(always)]
+    fn reset_before_default<S: Simd>(
+        &self,
+        simd: S,
+        step: Step<'_>,
+        gates: &Panels,
+        candidate: &Panels,
+    ) {
+        let padded = self.input.padded;
+        let Step { x, x_stride, h, next, active, .. } = step;
+        let (z, reset) = step.scratch.split_at_mut(active.len() * padded);
+        let rows = Rows { data: h, stride: padded, active };
+        let mut reset_tiles = Reset { x, x_stride, padded, h, z: &mut *z, reset: &mut *reset };
+        let panels = gates.view(0..gates.count());
+        product(simd, &rows, panels, &mut reset_tiles);
+        let rows = Rows { data: reset, stride: padded, active };
+        let width = candidate.width();
+        let mut blended = Blended { x, x_stride, padded, width, z, h, next };
+        let panels = candidate.view(0..candidate.count());
+        product(simd, &rows, panels, &mut blended);
+    }
+
     /// A step with the reset gate before the product.
     #[inline(always)]
     fn reset_before<S: Simd>(&self, simd: S, step: Step<'_>, gates: &Panels, candidate: &Panels) {
-        let InputWeights { isa, padded, units, columns, .. } = self.input;
-        let (stride, count) = (columns, step.active.len());
-        let (sums, reset) =
-            step.scratch.split_at_mut(step.scratch.len() / self.scratch() * columns);
+        let InputWeights { isa, padded, units, .. } = self.input;
+        let (stride, count) = (3 * padded, step.active.len());
+        let (sums, reset) = step.scratch.split_at_mut(count * stride);
         let mut stored = Stored {
             start: step.x,
             start_stride: step.x_stride,
+            start_steps: (3 * S::LANES, S::LANES),
             out: &mut *sums,
             out_stride: stride,
-            panel_stride: S::LANES,
-            vector_stride: padded,
+            out_steps: (S::LANES, padded),
         };
         let rows = Rows { data: step.h, stride: padded, active: step.active };
-        product::<S, Stored<'_>, 2>(simd, rows, gates.view(), &mut stored);
+        product(simd, &rows, gates.view(0..gates.count()), &mut stored);
         for row in (0..count).filter(|&row| step.active[row]) {
             let (z, r) = sums[row * stride..].split_at_mut(padded);
             step.recurrent_activation.apply_rows(isa, &mut z[..units], units);
@@ -94,16 +132,17 @@ impl GruWeights {
                 *reset = r * h;
             }
         }
+        let width = candidate.width();
         let mut stored = Stored {
-            start: &step.x[2 * padded..],
+            start: &step.x[2 * S::LANES..],
             start_stride: step.x_stride,
+            start_steps: (3 * width, 3 * S::LANES),
             out: &mut sums[2 * padded..],
             out_stride: stride,
-            panel_stride: PLAIN_VECTORS * S::LANES,
-            vector_stride: S::LANES,
+            out_steps: (width, S::LANES),
         };
         let rows = Rows { data: reset, stride: padded, active: step.active };
-        product::<S, Stored<'_>, PLAIN_VECTORS>(simd, rows, candidate.view(), &mut stored);
+        product(simd, &rows, candidate.view(0..candidate.count()), &mut stored);
         for row in (0..count).filter(|&row| step.active[row]) {
             let (z, rest) = sums[row * stride..].split_at_mut(padded);
             let g = &mut rest[padded..][..units];
@@ -124,31 +163,43 @@ fn blend(next: &mut [f32], z: &[f32], h: &[f32], g: &[f32]) {
 
 /// Where a tile's sums start: the input's products for z and r, the recurrent bias for the
 /// candidate, whose input must stay outside the reset gate.
-#[inline(always)]
-fn start<'a>(row: &'a [f32], bias: &'a [f32], padded: usize, at: usize, gate: usize) -> &'a [f32] {
-    if gate == 2 { &bias[at..] } else { &row[gate * padded + at..] }
+struct Start<'a> {
+    x: &'a [f32],
+    x_stride: usize,
+    bias: &'a [f32],
+}
+
+impl Start<'_> {
+    #[inline(always)]
+    fn write<S: Simd>(&self, row: usize, panel: usize, tile: &mut [f32]) {
+        let (gates, candidate) = tile.split_at_mut(2 * S::LANES);
+        copy_vectors::<S>(gates, self.x::<S>(row, panel, 0));
+        copy_vectors::<S>(candidate, &self.bias[panel * S::LANES..]);
+    }
+
+    #[inline(always)]
+    fn x<S: Simd>(&self, row: usize, panel: usize, gate: usize) -> &[f32] {
+        &self.x[row * self.x_stride + (3 * panel + gate) * S::LANES..]
+    }
 }
 
 /// Keras's default activations, on the hot tile.
 struct Fused<'a> {
-    x: &'a [f32],
-    x_stride: usize,
+    start: Start<'a>,
     padded: usize,
-    bias: &'a [f32],
     h: &'a [f32],
     next: &'a mut [f32],
 }
 
 impl Tiles for Fused<'_> {
     #[inline(always)]
-    fn start<S: Simd>(&self, row: usize, panel: usize, gate: usize) -> &[f32] {
-        let row = &self.x[row * self.x_stride..];
-        start(row, self.bias, self.padded, panel * S::LANES, gate)
+    fn start<S: Simd>(&self, row: usize, panel: usize, tile: &mut [f32]) {
+        self.start.write::<S>(row, panel, tile);
     }
 
     #[inline(always)]
     fn finish<S: Simd>(&mut self, row: usize, panel: usize, tile: &[f32]) {
-        let x = &self.x[row * self.x_stride + 2 * self.padded + panel * S::LANES..][..S::LANES];
+        let x = &self.start.x::<S>(row, panel, 2)[..S::LANES];
         let at = row * self.padded + panel * S::LANES;
         let h = &self.h[at..][..S::LANES];
         let next = &mut self.next[at..][..S::LANES];
@@ -156,29 +207,24 @@ impl Tiles for Fused<'_> {
         let (r, g) = tile.split_at(S::LANES);
         let g = &g[..S::LANES];
         for lane in 0..S::LANES {
-            let z = math::sigmoid::<S>(z[lane]);
-            let r = math::sigmoid::<S>(r[lane]);
-            let g = math::tanh::<S>(S::fma(r, g[lane], x[lane]));
-            next[lane] = S::fma(z, h[lane], (1.0 - z) * g);
+            let candidate = x[lane] + gates::gated::<S>(r[lane], g[lane]);
+            next[lane] = gates::blend::<S>(z[lane], candidate, h[lane]);
         }
     }
 }
 
 /// The sums of the gates, stored gate after gate.
 struct Sums<'a> {
-    x: &'a [f32],
-    x_stride: usize,
+    start: Start<'a>,
     padded: usize,
-    bias: &'a [f32],
     out: &'a mut [f32],
     stride: usize,
 }
 
 impl Tiles for Sums<'_> {
     #[inline(always)]
-    fn start<S: Simd>(&self, row: usize, panel: usize, gate: usize) -> &[f32] {
-        let row = &self.x[row * self.x_stride..];
-        start(row, self.bias, self.padded, panel * S::LANES, gate)
+    fn start<S: Simd>(&self, row: usize, panel: usize, tile: &mut [f32]) {
+        self.start.write::<S>(row, panel, tile);
     }
 
     #[inline(always)]
@@ -186,6 +232,72 @@ impl Tiles for Sums<'_> {
         for (gate, values) in tile.chunks_exact(S::LANES).enumerate() {
             let at = row * self.stride + gate * self.padded + panel * S::LANES;
             self.out[at..][..S::LANES].copy_from_slice(values);
+        }
+    }
+}
+
+/// The first product with the reset gate before the second: keeps the sums of z, and r h.
+struct Reset<'a> {
+    x: &'a [f32],
+    x_stride: usize,
+    padded: usize,
+    h: &'a [f32],
+    z: &'a mut [f32],
+    reset: &'a mut [f32],
+}
+
+impl Tiles for Reset<'_> {
+    #[inline(always)]
+    fn start<S: Simd>(&self, row: usize, panel: usize, tile: &mut [f32]) {
+        copy_vectors::<S>(tile, &self.x[row * self.x_stride + 3 * panel * S::LANES..]);
+    }
+
+    #[inline(always)]
+    fn finish<S: Simd>(&mut self, row: usize, panel: usize, tile: &[f32]) {
+        let at = row * self.padded + panel * S::LANES;
+        let h = &self.h[at..][..S::LANES];
+        let reset = &mut self.reset[at..][..S::LANES];
+        let (z, r) = tile.split_at(S::LANES);
+        self.z[at..][..S::LANES].copy_from_slice(z);
+        let r = &r[..S::LANES];
+        for lane in 0..S::LANES {
+            reset[lane] = gates::gated::<S>(r[lane], h[lane]);
+        }
+    }
+}
+
+/// The second product: the candidate, and the next h.
+struct Blended<'a> {
+    x: &'a [f32],
+    x_stride: usize,
+    padded: usize,
+    /// Units of a panel.
+    width: usize,
+    z: &'a [f32],
+    h: &'a [f32],
+    next: &'a mut [f32],
+}
+
+impl Tiles for Blended<'_> {
+    #[inline(always)]
+    fn start<S: Simd>(&self, row: usize, panel: usize, tile: &mut [f32]) {
+        for (vector, tile) in tile.chunks_exact_mut(S::LANES).enumerate() {
+            let unit = panel * self.width + vector * S::LANES;
+            let x = &self.x[row * self.x_stride + 3 * unit + 2 * S::LANES..];
+            tile.copy_from_slice(&x[..S::LANES]);
+        }
+    }
+
+    #[inline(always)]
+    fn finish<S: Simd>(&mut self, row: usize, panel: usize, tile: &[f32]) {
+        let at = row * self.padded + panel * self.width;
+        for (vector, tile) in tile.chunks_exact(S::LANES).enumerate() {
+            let at = at + vector * S::LANES;
+            let (z, h) = (&self.z[at..][..S::LANES], &self.h[at..][..S::LANES]);
+            let next = &mut self.next[at..][..S::LANES];
+            for lane in 0..S::LANES {
+                next[lane] = gates::blend::<S>(z[lane], tile[lane], h[lane]);
+            }
         }
     }
 }

@@ -12,9 +12,18 @@
 //
 // State planes, reset after: 0 and 1 h of even and odd steps. Reset before: 0 h, 1 r h, 2 z.
 
-@group(0) @binding(1) var<storage, read> weights: array<f32>;
+@group(0) @binding(1) var<storage, read> weights: array<u32>;
 
 override RESET_AFTER: bool = true;
+
+// Element `at` of a direction's weights; f16 in pairs where HALF.
+fn weight_at(tile: Tile, at: u32) -> f32 {
+    let first = p.recurrent[tile.direction];
+    if HALF {
+        return unpack2x16float(weights[first + at / 2u])[at % 2u];
+    }
+    return bitcast<f32>(weights[first + at]);
+}
 
 // Adds (h.Rz, h.Rr, h.Rh, 0), or with `candidate` (0, 0, (r h).Rh, 0), over the slice's part of
 // the hidden size.
@@ -24,16 +33,15 @@ fn accumulate(
 ) {
     let length = (UNITS + SPLIT - 1u) / SPLIT;
     let end = min((slice + 1u) * length, UNITS);
-    let base = p.recurrent[tile.direction] + unit;
     for (var k = slice * length; k < end; k++) {
-        let at = base + k * 3u * UNITS;
+        let at = unit + k * 3u * UNITS;
         var w = vec4<f32>();
         if RESET_AFTER || !candidate {
-            w.x = weights[at];
-            w.y = weights[at + UNITS];
+            w.x = weight_at(tile, at);
+            w.y = weight_at(tile, at + UNITS);
         }
         if RESET_AFTER || candidate {
-            w.z = weights[at + 2u * UNITS];
+            w.z = weight_at(tile, at + 2u * UNITS);
         }
         if p.rows == 1u {
             (*sums)[0] += load_state(tile, plane, 0u, k) * w;
@@ -47,11 +55,11 @@ fn accumulate(
 
 // What the sums start from: (z, r, recurrent bias of h, x.Wh + bh), biases added.
 fn start(tile: Tile, r: u32, t: u32, unit: u32) -> vec4<f32> {
-    let bias = p.recurrent[tile.direction] + 3u * UNITS * UNITS + unit;
+    let bias = 3u * UNITS * UNITS + unit;
     return vec4<f32>(
-        load_projected(tile, r, t, unit) + weights[bias],
-        load_projected(tile, r, t, UNITS + unit) + weights[bias + UNITS],
-        weights[bias + 2u * UNITS],
+        load_projected(tile, r, t, unit) + weight_at(tile, bias),
+        load_projected(tile, r, t, UNITS + unit) + weight_at(tile, bias + UNITS),
+        weight_at(tile, bias + 2u * UNITS),
         load_projected(tile, r, t, 2u * UNITS + unit),
     );
 }

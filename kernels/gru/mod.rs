@@ -39,7 +39,7 @@ pub type GruCall<'a> = RecurrentCall<'a, GruWeights>;
 
 impl GruWeights {
     /// Packs weights in Keras's layout, the gates in the order z r h: `kernel`
-    /// `[input, 3 * units]`, `recurrent` `[units, 3 * units]`, and `bias` `[2, 3 * units]` (input
+    /// `[input, 3 * units]`, `recurrent_kernel` `[units, 3 * units]`, and `bias` `[2, 3 * units]` (input
     /// row, recurrent row) if `reset_after`, else `[3 * units]`.
     ///
     /// # Panics
@@ -49,19 +49,18 @@ impl GruWeights {
         (input, units): (usize, usize),
         reset_after: bool,
         kernel: &[f32],
-        recurrent: &[f32],
+        recurrent_kernel: &[f32],
         bias: Option<&[f32]>,
     ) -> GruWeights {
         let columns = 3 * units;
-        assert_len("recurrent kernel", recurrent.len(), &[units, columns]);
+        assert_len("recurrent kernel", recurrent_kernel.len(), &[units, columns]);
         if !reset_after {
-            let unit = isa.lanes() * recurrent::panels::PLAIN_VECTORS;
-            let gates = Panels::by_gate(isa, recurrent, columns, 2, units);
-            let candidate = Panels::plain(isa, recurrent, columns, 2 * units, units);
-            return GruWeights {
-                input: InputWeights::pack(isa, (input, units, 3), unit, kernel, bias),
-                form: Form::ResetBefore { gates, candidate },
-            };
+            let panel = recurrent::plain_units(isa, units);
+            let input = InputWeights::pack(isa, (input, units, 3), panel, kernel, bias);
+            let size = (units, input.padded);
+            let gates = Panels::by_gate(isa, recurrent_kernel, 3, 0..2, size);
+            let candidate = Panels::plain(isa, recurrent_kernel, columns, 2 * units, units);
+            return GruWeights { input, form: Form::ResetBefore { gates, candidate } };
         }
         let padded = units.next_multiple_of(isa.lanes());
         let mut candidate_bias = vec![0.0; padded];
@@ -75,12 +74,10 @@ impl GruWeights {
             };
             of_input.iter().enumerate().map(gate).collect()
         });
-        let recurrent = Panels::by_gate(isa, recurrent, columns, 3, units);
         let size = (input, units, 3);
-        GruWeights {
-            input: InputWeights::pack(isa, size, isa.lanes(), kernel, merged.as_deref()),
-            form: Form::ResetAfter { recurrent, bias: candidate_bias },
-        }
+        let input = InputWeights::pack(isa, size, isa.lanes(), kernel, merged.as_deref());
+        let recurrent = Panels::by_gate(isa, recurrent_kernel, 3, 0..3, (units, padded));
+        GruWeights { input, form: Form::ResetAfter { recurrent, bias: candidate_bias } }
     }
 
     /// How many values of workspace a call with these weights needs.

@@ -12,10 +12,11 @@
 //! ```
 
 use crate::Cpu;
+use crate::activation::math;
 use crate::isa::{Isa, Simd};
-use crate::recurrent::training::derivative::derivative;
 use crate::recurrent::training::{
-    self, BackwardRow, ForwardRow, Reset, StepsBackward, StepsCall, StepsCell, chunks,
+    self, BackwardRow, ForwardRow, Reset, StepsBackward, StepsCall, StepsCell, chunks, put, take,
+    with_lanes,
 };
 
 #[derive(Clone, Copy)]
@@ -34,6 +35,9 @@ impl StepsCell for Gru {
 
     #[inline(always)]
     fn forward_row<S: Simd>(self, row: ForwardRow<'_>) {
+        if self.reset_after && row.activations.are_default() {
+            return with_lanes!(S, forward_default(row));
+        }
         let ForwardRow { activations, units, x, sums, h, next, gates, inner, .. } = row;
         let padded = h.len();
         let (z, sums) = sums.split_at_mut(padded);
@@ -65,6 +69,9 @@ impl StepsCell for Gru {
 
     #[inline(always)]
     fn backward_row<S: Simd>(self, row: BackwardRow<'_>) {
+        if self.reset_after && row.activations.are_default() {
+            return with_lanes!(S, backward_default(row));
+        }
         let BackwardRow { activations, units, gates, h, second: inner, dh, .. } = row;
         let (gate, candidate) = (activations.gate, activations.candidate);
         let mut memory = row.memory.chunks_exact_mut(dh.len().max(1));
@@ -87,8 +94,8 @@ impl StepsCell for Gru {
         });
         let (d_z, d_sums) = row.d_sums.split_at_mut(units);
         let (d_r, d_g) = d_sums.split_at_mut(units);
-        derivative::<S>(gate, kept_z, z, dz, d_z);
-        derivative::<S>(candidate, kept_g, g, dg, d_g);
+        activations.gradient(gate, kept_z, z, dz, d_z);
+        activations.gradient(candidate, kept_g, g, dg, d_g);
         if self.reset_after {
             let r = activations.values::<S>(gate, kept_r, memory_r);
             let dr = dz;
@@ -96,7 +103,60 @@ impl StepsCell for Gru {
                 dr[unit] = d_g[unit] * inner[unit];
                 row.d_inner[unit] = d_g[unit] * r[unit];
             }
-            derivative::<S>(gate, kept_r, r, dr, d_r);
+            activations.gradient(gate, kept_r, r, dr, d_r);
+        }
+    }
+}
+
+/// The forward step with Keras's defaults, in one pass over the units.
+#[inline(always)]
+fn forward_default<S: Simd, const N: usize>(row: ForwardRow<'_>) {
+    let ForwardRow { units, x, sums, h, next, gates, inner, .. } = row;
+    let padded = h.len();
+    let x = &x[2 * units..];
+    for at in (0..padded).step_by(N) {
+        let (mut z, mut r): ([f32; N], [f32; N]) = (take(sums, at), take(sums, padded + at));
+        let product: [f32; N] = take(sums, 2 * padded + at);
+        let (x, before): ([f32; N], [f32; N]) = (take(x, at), take(h, at));
+        let (mut g, mut behind) = ([0.0; N], [0.0; N]);
+        for lane in 0..N {
+            z[lane] = math::sigmoid::<S>(z[lane]);
+            r[lane] = math::sigmoid::<S>(r[lane]);
+            g[lane] = math::tanh::<S>(S::fma(r[lane], product[lane], x[lane]));
+            behind[lane] = S::fma(z[lane], before[lane], (1.0 - z[lane]) * g[lane]);
+        }
+        put(next, at, behind);
+        put(inner, at, product);
+        for (kept, values) in gates.chunks_exact_mut(units.max(1)).zip([z, r, g]) {
+            put(kept, at, values);
+        }
+    }
+}
+
+/// The backward step with Keras's defaults, in one pass over the units.
+#[inline(always)]
+fn backward_default<S: Simd, const N: usize>(row: BackwardRow<'_>) {
+    let BackwardRow { units, gates, h, second: inner, dh, d_sums, d_inner, .. } = row;
+    let gate = |index: usize| &gates[index * units..][..units];
+    let (kept_z, kept_r, kept_g) = (gate(0), gate(1), gate(2));
+    for at in (0..units).step_by(N) {
+        let (z, r): ([f32; N], [f32; N]) = (take(kept_z, at), take(kept_r, at));
+        let (g, h): ([f32; N], [f32; N]) = (take(kept_g, at), take(h, at));
+        let (p, dy): ([f32; N], [f32; N]) = (take(inner, at), take(dh, at));
+        let (mut dz, mut dr, mut dg) = ([0.0; N], [0.0; N], [0.0; N]);
+        let (mut dp, mut rest) = ([0.0; N], [0.0; N]);
+        for lane in 0..N {
+            let d = dy[lane] * (1.0 - z[lane]) * S::fma(-g[lane], g[lane], 1.0);
+            dz[lane] = dy[lane] * (h[lane] - g[lane]) * (z[lane] * (1.0 - z[lane]));
+            dr[lane] = d * p[lane] * (r[lane] * (1.0 - r[lane]));
+            dg[lane] = d;
+            dp[lane] = d * r[lane];
+            rest[lane] = dy[lane] * z[lane];
+        }
+        put(dh, at, rest);
+        put(d_inner, at, dp);
+        for (d_sums, values) in d_sums.chunks_exact_mut(units).zip([dz, dr, dg]) {
+            put(d_sums, at, values);
         }
     }
 }

@@ -42,33 +42,74 @@ impl Kernel for Rows<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
+        // Short rows whose length the compiler knows have no loops.
+        match self.call.features {
+            16 => self.rows::<S, 16>(),
+            32 => self.rows::<S, 32>(),
+            64 => self.rows::<S, 64>(),
+            128 => self.rows::<S, 128>(),
+            _ => self.rows::<S, 0>(),
+        }
+    }
+}
+
+impl Rows<'_> {
+    /// Rows of `FEATURES` values, or of as many as the call says if that is 0.
+    #[inline(always)]
+    fn rows<S: Simd, const FEATURES: usize>(self) {
         let LayerNormCall { x, gamma, beta, features, epsilon, form } = self.call;
+        let features = if FEATURES > 0 { FEATURES } else { features };
         let count = features as f32;
-        for (row, out) in x.chunks_exact(features).zip(self.out.chunks_exact_mut(features)) {
-            let mean = match form {
-                Form::RootMeanSquare => 0.0,
-                _ => lanes::sum_by(row, |v| v) / count,
-            };
-            let variance = lanes::sum_by(row, |v| (v - mean) * (v - mean)) / count;
-            let scale = 1.0 / (variance + epsilon).sqrt();
-            let shift = if form == Form::Standard { mean } else { 0.0 };
-            for (out, &value) in out.iter_mut().zip(row) {
-                *out = (value - shift) * scale;
+        let (gamma, beta) = (gamma.map(|g| &g[..features]), beta.map(|b| &b[..features]));
+        // A few rows at a time: sums across a row wait for each other, those of rows do not, and
+        // the roots become one vector's.
+        let group = if features <= NARROW { GROUP } else { 1 };
+        for (x, out) in x.chunks(group * features).zip(self.out.chunks_mut(group * features)) {
+            let (mut means, mut scales) = ([0.0; GROUP], [0.0; GROUP]);
+            if form != Form::RootMeanSquare {
+                for (mean, row) in means.iter_mut().zip(x.chunks_exact(features)) {
+                    *mean = lanes::sum_by(row, |v| v) / count;
+                }
             }
-            match (gamma, beta) {
-                (Some(gamma), Some(beta)) => {
-                    for ((out, &gamma), &beta) in out.iter_mut().zip(gamma).zip(beta) {
-                        *out = S::fma(*out, gamma, beta);
-                    }
-                }
-                (Some(gamma), None) => {
-                    out.iter_mut().zip(gamma).for_each(|(out, &gamma)| *out *= gamma);
-                }
-                (None, Some(beta)) => {
-                    out.iter_mut().zip(beta).for_each(|(out, &beta)| *out += beta);
-                }
-                (None, None) => {}
+            let rows = x.chunks_exact(features);
+            for ((scale, &mean), row) in scales.iter_mut().zip(&means).zip(rows) {
+                *scale = lanes::sum_by(row, |v| (v - mean) * (v - mean));
+            }
+            for scale in &mut scales {
+                *scale = 1.0 / (*scale / count + epsilon).sqrt();
+            }
+            let rows = x.chunks_exact(features).zip(out.chunks_exact_mut(features));
+            for ((row, out), (&mean, &scale)) in rows.zip(means.iter().zip(&scales)) {
+                let shift = if form == Form::Standard { mean } else { 0.0 };
+                normalise::<S>((row, shift, scale), gamma, beta, out);
             }
         }
+    }
+}
+
+/// Rows that are worked on together, if they have at most [`NARROW`] features.
+const GROUP: usize = 16;
+const NARROW: usize = 256;
+
+/// Writes `(x − shift) · scale · gamma + beta` for one row.
+#[inline(always)]
+fn normalise<S: Simd>(
+    (row, shift, scale): (&[f32], f32, f32),
+    gamma: Option<&[f32]>,
+    beta: Option<&[f32]>,
+    out: &mut [f32],
+) {
+    for (out, &value) in out.iter_mut().zip(row) {
+        *out = (value - shift) * scale;
+    }
+    match (gamma, beta) {
+        (Some(gamma), Some(beta)) => {
+            for ((out, &gamma), &beta) in out.iter_mut().zip(gamma).zip(beta) {
+                *out = S::fma(*out, gamma, beta);
+            }
+        }
+        (Some(gamma), None) => out.iter_mut().zip(gamma).for_each(|(out, &gamma)| *out *= gamma),
+        (None, Some(beta)) => out.iter_mut().zip(beta).for_each(|(out, &beta)| *out += beta),
+        (None, None) => {}
     }
 }

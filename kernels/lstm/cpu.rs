@@ -1,40 +1,46 @@
 //! The LSTM cell: the four gates of a vector of units come out of one tile and are used up there.
 
 use super::LstmWeights;
-use crate::activation::{Activation, math};
+use crate::activation::Activation;
 use crate::isa::Simd;
-use crate::recurrent::panels::{Rows, Stored, Tiles, product};
-use crate::recurrent::{Cell, InputWeights, Step};
+use crate::recurrent::panels::{Rows, Stored, Tiles, copy_vectors, product};
+use crate::recurrent::{Cell, InputWeights, Step, gates};
 
 impl Cell for LstmWeights {
     const CELL_STATE: bool = true;
 
-    fn input_weights(&self) -> &InputWeights {
+    fn input(&self) -> &InputWeights {
         &self.input
     }
 
+    /// The four gates.
     fn scratch(&self) -> usize {
-        self.input.columns
+        self.input.columns()
+    }
+
+    fn splits(&self, activation: Activation, recurrent_activation: Activation) -> bool {
+        (activation, recurrent_activation) == (Activation::Tanh, Activation::Sigmoid)
     }
 
     #[inline(always)]
     fn step<S: Simd>(&self, simd: S, step: Step<'_>) {
         let padded = self.input.padded;
         let rows = Rows { data: step.h, stride: padded, active: step.active };
-        if (step.activation, step.recurrent_activation) == (Activation::Tanh, Activation::Sigmoid) {
+        let panels = self.recurrent.view(step.panels.clone());
+        if self.splits(step.activation, step.recurrent_activation) {
             let Step { x, x_stride, next, c, .. } = step;
             let mut fused = Fused { x, x_stride, padded, next, c };
-            product::<S, Fused<'_>, 4>(simd, rows, self.recurrent.view(), &mut fused);
+            product(simd, &rows, panels, &mut fused);
         } else {
             let mut stored = Stored {
                 start: step.x,
                 start_stride: step.x_stride,
+                start_steps: (4 * S::LANES, S::LANES),
                 out: step.scratch,
-                out_stride: self.input.columns,
-                panel_stride: S::LANES,
-                vector_stride: padded,
+                out_stride: self.scratch(),
+                out_steps: (S::LANES, padded),
             };
-            product::<S, Stored<'_>, 4>(simd, rows, self.recurrent.view(), &mut stored);
+            product(simd, &rows, panels, &mut stored);
             self.finish_rows(step);
         }
     }
@@ -43,9 +49,9 @@ impl Cell for LstmWeights {
 impl LstmWeights {
     /// The gates by any activations, from sums in the scratch memory.
     fn finish_rows(&self, step: Step<'_>) {
-        let InputWeights { isa, padded, columns, units, .. } = self.input;
+        let InputWeights { isa, padded, units, .. } = self.input;
         for row in (0..step.active.len()).filter(|&row| step.active[row]) {
-            let mut gates = step.scratch[row * columns..][..columns].chunks_exact_mut(padded);
+            let mut gates = step.scratch[row * 4 * padded..][..4 * padded].chunks_exact_mut(padded);
             let mut gate = |activation: Activation| {
                 let gate = &mut gates.next().unwrap_or_default()[..units];
                 activation.apply_rows(isa, gate, units);
@@ -80,8 +86,8 @@ struct Fused<'a> {
 
 impl Tiles for Fused<'_> {
     #[inline(always)]
-    fn start<S: Simd>(&self, row: usize, panel: usize, vector: usize) -> &[f32] {
-        &self.x[row * self.x_stride + vector * self.padded + panel * S::LANES..]
+    fn start<S: Simd>(&self, row: usize, panel: usize, tile: &mut [f32]) {
+        copy_vectors::<S>(tile, &self.x[row * self.x_stride + panel * tile.len()..]);
     }
 
     #[inline(always)]
@@ -94,11 +100,7 @@ impl Tiles for Fused<'_> {
         let (g, o) = tile.split_at(S::LANES);
         let o = &o[..S::LANES];
         for lane in 0..S::LANES {
-            let i = math::sigmoid::<S>(i[lane]);
-            let f = math::sigmoid::<S>(f[lane]);
-            let g = math::tanh::<S>(g[lane]);
-            c[lane] = S::fma(f, c[lane], i * g);
-            h[lane] = math::sigmoid::<S>(o[lane]) * math::tanh::<S>(c[lane]);
+            (c[lane], h[lane]) = gates::lstm::<S>([i[lane], f[lane], g[lane], o[lane]], c[lane]);
         }
     }
 }

@@ -10,7 +10,19 @@
 //
 // State planes: 0 and 1 h of even and odd steps, 2 c.
 
-@group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> weights: array<vec4<u32>>;
+
+// The four gates' weights of a unit for unit `k` of the state; f16 in pairs where HALF.
+fn weight_at(tile: Tile, k: u32, unit: u32) -> vec4<f32> {
+    let first = p.recurrent[tile.direction];
+    let at = k * UNITS + unit;
+    if HALF {
+        let both = weights[first + at / 2u];
+        let own = select(both.xy, both.zw, at % 2u == 1u);
+        return vec4<f32>(unpack2x16float(own.x), unpack2x16float(own.y));
+    }
+    return bitcast<vec4<f32>>(weights[first + at]);
+}
 
 // Adds h . R over the slice's part of the hidden size to the gates of `unit`.
 fn accumulate(
@@ -18,16 +30,15 @@ fn accumulate(
 ) {
     let length = (UNITS + SPLIT - 1u) / SPLIT;
     let end = min((slice + 1u) * length, UNITS);
-    let base = p.recurrent[tile.direction] + unit;
     if p.rows == 1u {
         var sum = (*sums)[0];
         for (var k = slice * length; k < end; k++) {
-            sum += load_state(tile, plane, 0u, k) * weights[base + k * UNITS];
+            sum += load_state(tile, plane, 0u, k) * weight_at(tile, k, unit);
         }
         (*sums)[0] = sum;
     } else {
         for (var k = slice * length; k < end; k++) {
-            let w = weights[base + k * UNITS];
+            let w = weight_at(tile, k, unit);
             for (var r = 0u; r < ROWS; r++) {
                 (*sums)[r] += load_state(tile, plane, r, k) * w;
             }

@@ -42,10 +42,9 @@ impl LstmWeights {
         bias: Option<&[f32]>,
     ) -> LstmWeights {
         assert_len("recurrent kernel", recurrent.len(), &[units, 4 * units]);
-        LstmWeights {
-            input: InputWeights::pack(isa, (input, units, 4), isa.lanes(), kernel, bias),
-            recurrent: Panels::by_gate(isa, recurrent, 4 * units, 4, units),
-        }
+        let input = InputWeights::pack(isa, (input, units, 4), isa.lanes(), kernel, bias);
+        let recurrent = Panels::by_gate(isa, recurrent, 4, 0..4, (units, input.padded));
+        LstmWeights { input, recurrent }
     }
 
     /// How many values of workspace a call with these weights needs.

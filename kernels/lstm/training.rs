@@ -7,10 +7,11 @@
 //! ```
 
 use crate::Cpu;
+use crate::activation::math;
 use crate::isa::{Isa, Simd};
-use crate::recurrent::training::derivative::derivative;
 use crate::recurrent::training::{
-    self, BackwardRow, ForwardRow, StepsBackward, StepsCall, StepsCell, chunks,
+    self, BackwardRow, ForwardRow, StepsBackward, StepsCall, StepsCell, chunks, put, take,
+    with_lanes,
 };
 
 #[derive(Clone, Copy)]
@@ -22,6 +23,9 @@ impl StepsCell for Lstm {
 
     #[inline(always)]
     fn forward_row<S: Simd>(self, row: ForwardRow<'_>) {
+        if row.activations.are_default() {
+            return with_lanes!(S, forward_default(row));
+        }
         let ForwardRow { activations, units, sums, next, c, gates, .. } = row;
         let (gate, candidate) = (activations.gate, activations.candidate);
         let padded = c.len();
@@ -49,6 +53,9 @@ impl StepsCell for Lstm {
 
     #[inline(always)]
     fn backward_row<S: Simd>(self, row: BackwardRow<'_>) {
+        if row.activations.are_default() {
+            return with_lanes!(S, backward_default(row));
+        }
         let BackwardRow { activations, units, gates, second: c, dh, dc, d_sums, memory, .. } = row;
         let (gate, candidate) = (activations.gate, activations.candidate);
         let padded = dh.len();
@@ -75,7 +82,7 @@ impl StepsCell for Lstm {
         });
         activations.apply::<S>(candidate, q, units);
         let (behind, q, dq) = (&behind[..units], &q[..units], &mut dq[..units]);
-        derivative::<S>(candidate, behind, q, &dy[..units], dq);
+        activations.gradient(candidate, behind, q, &dy[..units], dq);
         for (dc, &dq) in dc.iter_mut().zip(&*dq) {
             *dc += dq;
         }
@@ -85,7 +92,7 @@ impl StepsCell for Lstm {
                 *dy = dc * factor;
             }
             let d_sum = d_sums.next().unwrap_or_default();
-            derivative::<S>(activation, kept, value, &dy[..units], d_sum);
+            activations.gradient(activation, kept, value, &dy[..units], d_sum);
         };
         back(gate, kept_i, i, g, dc);
         back(gate, kept_f, f, c, dc);
@@ -95,6 +102,62 @@ impl StepsCell for Lstm {
             *dc *= f;
         }
         dh.fill(0.0);
+    }
+}
+
+/// The forward step with Keras's default activations, in one pass over the units.
+#[inline(always)]
+fn forward_default<S: Simd, const N: usize>(row: ForwardRow<'_>) {
+    let ForwardRow { units, sums, next, c, gates, .. } = row;
+    let padded = c.len();
+    for at in (0..padded).step_by(N) {
+        let mut i: [f32; N] = take(sums, at);
+        let mut f: [f32; N] = take(sums, padded + at);
+        let mut g: [f32; N] = take(sums, 2 * padded + at);
+        let mut o: [f32; N] = take(sums, 3 * padded + at);
+        let (mut cell, mut h): ([f32; N], [f32; N]) = (take(c, at), [0.0; N]);
+        for lane in 0..N {
+            i[lane] = math::sigmoid::<S>(i[lane]);
+            f[lane] = math::sigmoid::<S>(f[lane]);
+            g[lane] = math::tanh::<S>(g[lane]);
+            o[lane] = math::sigmoid::<S>(o[lane]);
+            cell[lane] = S::fma(f[lane], cell[lane], i[lane] * g[lane]);
+            h[lane] = math::tanh::<S>(cell[lane]) * o[lane];
+        }
+        put(c, at, cell);
+        put(next, at, h);
+        for (kept, values) in gates.chunks_exact_mut(units.max(1)).zip([i, f, g, o]) {
+            put(kept, at, values);
+        }
+    }
+}
+
+/// The backward step with Keras's default activations, in one pass over the units.
+#[inline(always)]
+fn backward_default<S: Simd, const N: usize>(row: BackwardRow<'_>) {
+    let BackwardRow { units, gates, second, dh, dc, d_sums, .. } = row;
+    let gate = |index: usize| &gates[index * units..][..units];
+    let (kept_i, kept_f, kept_g, kept_o) = (gate(0), gate(1), gate(2), gate(3));
+    for at in (0..units).step_by(N) {
+        let (i, f): ([f32; N], [f32; N]) = (take(kept_i, at), take(kept_f, at));
+        let (g, o): ([f32; N], [f32; N]) = (take(kept_g, at), take(kept_o, at));
+        let (c, dy): ([f32; N], [f32; N]) = (take(second, at), take(dh, at));
+        let mut d_cell: [f32; N] = take(dc, at);
+        let (mut di, mut df, mut dg, mut d_o) = ([0.0; N], [0.0; N], [0.0; N], [0.0; N]);
+        for lane in 0..N {
+            let q = math::tanh::<S>(S::fma(f[lane], c[lane], i[lane] * g[lane]));
+            let d = d_cell[lane] + dy[lane] * o[lane] * S::fma(-q, q, 1.0);
+            di[lane] = d * g[lane] * (i[lane] * (1.0 - i[lane]));
+            df[lane] = d * c[lane] * (f[lane] * (1.0 - f[lane]));
+            dg[lane] = d * i[lane] * S::fma(-g[lane], g[lane], 1.0);
+            d_o[lane] = dy[lane] * q * (o[lane] * (1.0 - o[lane]));
+            d_cell[lane] = d * f[lane];
+        }
+        put(dc, at, d_cell);
+        put(dh, at, [0.0; N]);
+        for (d_sums, values) in d_sums.chunks_exact_mut(units).zip([di, df, dg, d_o]) {
+            put(d_sums, at, values);
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! A result is cut into blocks that the shape alone decides; where that gives few, as for the
 //! weights of a layer that saw many rows, the sum is cut too, and its parts are added in order.
 
-use super::cpu::{Matrix, add_product, assert_inside};
+use super::cpu::{Matrix, add_product_on, assert_inside};
 use super::{Batched, Size};
 use crate::pool::DisjointMut;
 use crate::recurrent::assert_len;
@@ -104,7 +104,9 @@ impl Product<'_> {
             let (x, w) = (matrix(x, self.x_strides), matrix(w, self.w_strides));
             // SAFETY: the factors lie inside `x` and `w` (the callers check all lengths against
             // the sizes), the result inside `y`, and blocks do not overlap.
-            unsafe { add_product((height, terms, width), x, w, out, columns, false) };
+            unsafe {
+                add_product_on(cpu.isa, (height, terms, width), x, w, out, columns, false);
+            }
         });
     }
 }

@@ -5,11 +5,12 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::Size;
-use crate::Cpu;
 use crate::activation::Activation;
 use crate::isa::{Kernel, Simd};
 use crate::pool::DisjointMut;
 use crate::recurrent::assert_len;
+use crate::tile::{self, Left, Out, Right, Start};
+use crate::{Cpu, Isa};
 
 /// Up to so many rows the own kernel is used.
 const FEW_ROWS: usize = 4;
@@ -17,6 +18,8 @@ const FEW_ROWS: usize = 4;
 const BLOCK_ROWS: usize = 128;
 /// Columns of a block for `gemm`.
 const BLOCK_COLUMNS: usize = 256;
+/// The most values from a row of a right factor to the next that is read where it stands.
+const NEAR: usize = 256;
 /// Multiplications that are worth waking a thread for.
 const WORTH_A_THREAD: usize = 1 << 16;
 
@@ -67,7 +70,7 @@ pub fn matmul(
                     None => part(row).fill(0.0),
                 }
             }
-            multiply_block(&block, size, x, w, out);
+            multiply_block(cpu.isa, &block, size, x, w, out);
         }
         if activation.is_elementwise() && activation != Activation::Linear {
             (block.rows.0..block.rows.1).for_each(|row| activation.apply(cpu.isa, part(row)));
@@ -116,7 +119,14 @@ impl Blocks {
 }
 
 /// Adds a block of the product to what stands in `y`.
-fn multiply_block(block: &Block, size: Size, x: &[f32], w: &[f32], y: DisjointMut<'_, f32>) {
+fn multiply_block(
+    isa: Isa,
+    block: &Block,
+    size: Size,
+    x: &[f32],
+    w: &[f32],
+    y: DisjointMut<'_, f32>,
+) {
     let Size { depth, columns, .. } = size;
     if depth == 0 {
         return;
@@ -129,7 +139,7 @@ fn multiply_block(block: &Block, size: Size, x: &[f32], w: &[f32], y: DisjointMu
     let start = y.start_of(block.rows.0 * columns + block.columns.0);
     // SAFETY: the factors lie inside `x` and `w`, the result inside `y` (the caller has checked
     // all lengths against `size`), and no other block of this call writes this one's elements.
-    unsafe { add_product((rows, depth, width), left, right, start, columns, true) };
+    unsafe { add_product_on(isa, (rows, depth, width), left, right, start, columns, true) };
 }
 
 /// A matrix in memory: where it starts, and how far rows and columns lie apart.
@@ -145,7 +155,7 @@ pub(crate) struct Matrix {
 /// # Safety
 /// Sizes and strides must stay inside the memory behind the pointers, and nobody else may use
 /// the elements of `y` meanwhile.
-pub(crate) unsafe fn add_product(
+unsafe fn add_product(
     (m, k, n): (usize, usize, usize),
     x: Matrix,
     w: Matrix,
@@ -177,6 +187,47 @@ pub(crate) unsafe fn add_product(
             false,
             gemm_common::Parallelism::None,
         );
+    }
+}
+
+/// The same by the tiles of [`tile`] where the factors stand as they read them.
+///
+/// # Safety
+/// As for [`add_product`].
+pub(crate) unsafe fn add_product_on(
+    isa: Isa,
+    (m, k, n): (usize, usize, usize),
+    x: Matrix,
+    w: Matrix,
+    y: *mut f32,
+    y_stride: usize,
+    add: bool,
+) {
+    // Rows that lie far apart do not stay in the cache together; `gemm` packs them.
+    let whole = n.is_multiple_of(16) && w.column_stride == 1 && w.row_stride <= NEAR;
+    let neighbours = x.row_stride == 1 || x.column_stride == 1;
+    if !whole || !neighbours || m * n * k == 0 {
+        // SAFETY: as the caller promises.
+        return unsafe { add_product((m, k, n), x, w, y, y_stride, add) };
+    }
+    let len = |matrix: &Matrix, rows: usize, columns: usize| {
+        (rows - 1) * matrix.row_stride + (columns - 1) * matrix.column_stride + 1
+    };
+    // SAFETY: the last elements lie inside, as the caller promises, who has `y` alone.
+    unsafe {
+        let left = Left {
+            values: std::slice::from_raw_parts(x.start, len(&x, m, k)),
+            rows: m,
+            depth: k,
+            row_stride: x.row_stride,
+            depth_stride: x.column_stride,
+        };
+        let values = std::slice::from_raw_parts(w.start, len(&w, k, n));
+        let right = Right { values, stride: w.row_stride, columns: n, panels: None };
+        let values = DisjointMut::from_raw(y, (m - 1) * y_stride + n);
+        let out = Out { values, start: 0, stride: y_stride, relu: false };
+        let start = if add { Start::Output } else { Start::Zero };
+        tile::multiply(isa, left, right, start, out);
     }
 }
 
@@ -320,7 +371,10 @@ pub fn batched(cpu: Cpu<'_>, products: Batched<'_>, y: &mut [f32]) {
             column_stride: w_strides[2],
         };
         // SAFETY: the last element of each factor was checked above, and `y` is this block's own.
-        unsafe { add_product((rows, depth, columns), left, right, y.as_mut_ptr(), columns, false) };
+        unsafe {
+            let size = (rows, depth, columns);
+            add_product_on(cpu.isa, size, left, right, y.as_mut_ptr(), columns, false);
+        }
     });
 }
 

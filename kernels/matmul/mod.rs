@@ -4,6 +4,7 @@ mod backward;
 #[cfg(test)]
 mod backward_tests;
 mod cpu;
+mod packed;
 pub mod reference;
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,8 @@ mod tests;
 pub(crate) use backward::add_parts;
 pub use backward::{backward, backward_workspace_len, batched_backward};
 pub use cpu::{Batched, batched, matmul};
-pub(crate) use cpu::{Matrix, add_product};
+pub(crate) use cpu::{Matrix, add_product_on};
+pub use packed::{PackedMatrix, matmul_packed};
 
 /// The sizes of a product `[rows, depth] · [depth, columns]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

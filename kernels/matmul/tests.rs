@@ -1,4 +1,4 @@
-use super::{Batched, Size, batched, matmul, reference};
+use super::{Batched, PackedMatrix, Size, batched, matmul, matmul_packed, reference};
 use crate::{Activation, Cpu, Isa, Pool};
 
 fn values(seed: usize, len: usize) -> Vec<f32> {
@@ -23,7 +23,7 @@ const SIZES: [usize; 8] = [0, 1, 3, 15, 16, 17, 64, 70];
 #[test]
 fn ragged_products_match_the_reference() {
     let pool = Pool::new(2);
-    for rows in [0, 1, 2, 3, 4, 5, 8, 33] {
+    for rows in [0, 1, 2, 3, 4, 5, 8, 11, 33] {
         for depth in SIZES {
             for columns in SIZES {
                 let size = Size { rows, depth, columns };
@@ -44,6 +44,17 @@ fn ragged_products_match_the_reference() {
                         let mut y = vec![9.0; rows * columns];
                         matmul(Cpu { isa, pool: &pool }, size, &x, &w, bias, activation, &mut y);
                         assert_close(&y, &expected, &format!("{size:?} on {isa:?}"));
+                        let packed = PackedMatrix::new(depth, columns, &w, bias);
+                        y.fill(9.0);
+                        matmul_packed(
+                            Cpu { isa, pool: &pool },
+                            rows,
+                            &x,
+                            &packed,
+                            activation,
+                            &mut y,
+                        );
+                        assert_close(&y, &expected, &format!("packed {size:?} on {isa:?}"));
                     }
                 }
             }
@@ -65,9 +76,20 @@ fn large_products_match_the_reference_and_do_not_depend_on_threads() {
                     matmul(Cpu { isa, pool: &pool }, size, &x, &w, None, activation, &mut y);
                     y
                 };
-                let one = run(1);
+                let packed = PackedMatrix::new(depth, columns, &w, None);
+                let run_packed = |threads| {
+                    let mut y = vec![9.0; rows * columns];
+                    let cpu = Cpu { isa, pool: &Pool::new(threads) };
+                    matmul_packed(cpu, rows, &x, &packed, activation, &mut y);
+                    y
+                };
+                let (one, packed) = (run(1), run_packed(1));
                 assert_close(&one, &expected, &format!("{size:?} on {isa:?}"));
-                assert!(one == run(2) && one == run(5), "{size:?} on {isa:?} varies with threads");
+                assert_close(&packed, &expected, &format!("packed {size:?} on {isa:?}"));
+                for threads in [2, 5] {
+                    let same = one == run(threads) && packed == run_packed(threads);
+                    assert!(same, "{size:?} on {isa:?} varies with threads");
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Dropout and its relatives: forward, and backward with the same numbers drawn again.
 
-use super::philox::{GROUP, Stream, check_count, normals, uniforms};
+use super::philox::{Drawer, GROUP, Stream, check_count};
 use crate::activation::{SELU_ALPHA, SELU_SCALE};
 use crate::isa::{Kernel, Simd};
 use crate::{Cpu, DisjointMut};
@@ -197,31 +197,33 @@ impl Kernel for Segment<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, simd: S) {
         let Segment { noise, line, x, y, backward } = self;
         if let Some(x) = x {
             y.copy_from_slice(x);
         }
         match noise {
-            Noise::Dropout { rate } => drop(line, rate, y),
+            Noise::Dropout { rate } => drop(simd, line, rate, y),
             Noise::AlphaDropout { rate } => {
                 let dropped = -SELU_ALPHA * SELU_SCALE;
                 let a = ((1.0 - rate) * (1.0 + rate * dropped * dropped)).powf(-0.5);
                 let b = (-a * dropped * rate) as f32;
                 let (a, dropped, rate) = (a as f32, dropped as f32, rate as f32);
                 if backward {
-                    each(line, uniforms, y, |y, u| if u >= rate { a * y } else { 0.0 });
+                    each::<S, false>(simd, line, y, |y, u| if u >= rate { a * y } else { 0.0 });
                 } else {
-                    each(line, uniforms, y, |y, u| a * (if u >= rate { y } else { dropped }) + b);
+                    each::<S, false>(simd, line, y, |y, u| {
+                        a * (if u >= rate { y } else { dropped }) + b
+                    });
                 }
             }
             Noise::GaussianDropout { rate } => {
                 let stddev = (rate / (1.0 - rate)).sqrt() as f32;
-                each(line, normals, y, |y, n| y * (1.0 + stddev * n));
+                each::<S, true>(simd, line, y, |y, n| y * (1.0 + stddev * n));
             }
             Noise::GaussianNoise { stddev } => {
                 let stddev = stddev as f32;
-                each(line, normals, y, |y, n| y + stddev * n);
+                each::<S, true>(simd, line, y, |y, n| y + stddev * n);
             }
         }
     }
@@ -229,42 +231,56 @@ impl Kernel for Segment<'_> {
 
 /// [`Noise::Dropout`] in place, for neighbours of which the first has the number of element `first`.
 #[inline(always)]
-pub(crate) fn drop_neighbours(stream: Stream, rate: f64, first: u64, y: &mut [f32]) {
+pub(crate) fn drop_neighbours<S: Simd>(
+    simd: S,
+    stream: Stream,
+    rate: f64,
+    first: u64,
+    y: &mut [f32],
+) {
     if rate != 0.0 {
-        drop(Line { stream, first, step: 1 }, rate, y);
+        drop(simd, Line { stream, first, step: 1 }, rate, y);
     }
 }
 
 #[inline(always)]
-fn drop(line: Line, rate: f64, y: &mut [f32]) {
+fn drop<S: Simd>(simd: S, line: Line, rate: f64, y: &mut [f32]) {
     let scale = if rate < 1.0 { (1.0 / (1.0 - rate)) as f32 } else { 0.0 };
     // A number is below 1, so that a rate of 1 keeps none.
     let rate = rate as f32;
-    each(line, uniforms, y, |y, u| if u >= rate { y * scale } else { 0.0 });
+    each::<S, false>(simd, line, y, |y, u| if u >= rate { y * scale } else { 0.0 });
 }
 
-/// Replaces each value by `f` of it and its random number.
+/// Replaces each value by `f` of it and its random number, which is normal or uniform.
 #[inline(always)]
-fn each(
+fn each<S: Simd, const NORMAL: bool>(
+    simd: S,
     line: Line,
-    numbers: impl Fn(Stream, u64, &mut [f32]),
     y: &mut [f32],
     f: impl Fn(f32, f32) -> f32,
 ) {
-    let mut buffer = [0.0; GROUP];
+    let drawer = Drawer::new(simd, line.stream);
+    let (mut group, mut skip) = (line.first / GROUP as u64, (line.first % GROUP as u64) as usize);
     if line.step == 0 {
-        numbers(line.stream, line.first, &mut buffer[..1]);
-        y.iter_mut().for_each(|y| *y = f(*y, buffer[0]));
+        let number = drawer.numbers::<NORMAL>(group)[skip];
+        for y in y {
+            *y = f(*y, number);
+        }
         return;
     }
-    let mut first = line.first;
     let mut rest = y;
     while !rest.is_empty() {
-        // Up to the end of the group, so that the next one is drawn once.
-        let count = rest.len().min(GROUP - (first % GROUP as u64) as usize);
-        numbers(line.stream, first, &mut buffer[..count]);
-        let (head, tail) = rest.split_at_mut(count);
-        head.iter_mut().zip(&buffer).for_each(|(y, &number)| *y = f(*y, number));
-        (rest, first) = (tail, first + count as u64);
+        let numbers = drawer.numbers::<NORMAL>(group);
+        let (head, tail) = rest.split_at_mut(rest.len().min(GROUP - skip));
+        if let Ok(whole) = <&mut [f32; GROUP]>::try_from(&mut *head) {
+            for i in 0..GROUP {
+                whole[i] = f(whole[i], numbers[i]);
+            }
+        } else {
+            for (y, &number) in head.iter_mut().zip(&numbers[skip..]) {
+                *y = f(*y, number);
+            }
+        }
+        (rest, skip, group) = (tail, 0, group + 1);
     }
 }

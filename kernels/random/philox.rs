@@ -1,10 +1,15 @@
 //! Philox4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3",
-//! 2011), for sixteen counters side by side so that the compiler can vectorise the rounds.
+//! 2011), for several counters side by side. A word stands in the lower half of a lane of 64 bits,
+//! where a product leaves both its words: the upper one by a shift, the lower one as it is, since
+//! nothing looks at the upper halves.
+
+// Constant ranges, which index several arrays at once, unroll best as they stand.
+#![allow(clippy::needless_range_loop)]
 
 use crate::Cpu;
 use crate::isa::{Kernel, Simd};
 
-/// Counters that are worked on side by side, whatever the instruction set.
+/// Counters of a group, whatever the instruction set.
 const SIDE: usize = 16;
 /// Numbers of one group: four words of each counter.
 pub(super) const GROUP: usize = 4 * SIDE;
@@ -13,6 +18,7 @@ const BLOCK: usize = 256 * GROUP;
 /// Beyond it the 32 bits of the counter that tell elements apart would repeat.
 const MOST_ELEMENTS: u64 = 1 << 34;
 
+const ROUNDS: usize = 10;
 /// The multipliers of the rounds.
 const MULTIPLIERS: [u32; 2] = [0xd251_1f53, 0xcd9e_8d57];
 /// What the key grows by from a round to the next: the golden ratio and √3 - 1.
@@ -33,50 +39,96 @@ pub struct Stream {
 }
 
 /// Philox4x32 with ten rounds: four random words from a counter and a key.
-pub fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
-    rounds::<1>(counter.map(|word| [word]), key).map(|[word]| word)
+pub fn philox4x32(counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+    let [mut a, mut b, mut c, mut d] = counter;
+    for _ in 0..ROUNDS {
+        let first = u64::from(MULTIPLIERS[0]) * u64::from(a);
+        let second = u64::from(MULTIPLIERS[1]) * u64::from(c);
+        a = (second >> 32) as u32 ^ b ^ key[0];
+        b = second as u32;
+        c = (first >> 32) as u32 ^ d ^ key[1];
+        d = first as u32;
+        key = next_key(key);
+    }
+    [a, b, c, d]
 }
 
-#[inline(always)]
-fn rounds<const N: usize>(mut words: [[u32; N]; 4], mut key: [u32; 2]) -> [[u32; N]; 4] {
-    for _ in 0..10 {
-        let [mut a, mut b, mut c, mut d] = words;
-        for i in 0..N {
-            let first = u64::from(MULTIPLIERS[0]) * u64::from(a[i]);
-            let second = u64::from(MULTIPLIERS[1]) * u64::from(c[i]);
-            a[i] = (second >> 32) as u32 ^ b[i] ^ key[0];
-            b[i] = second as u32;
-            c[i] = (first >> 32) as u32 ^ d[i] ^ key[1];
-            d[i] = first as u32;
-        }
-        words = [a, b, c, d];
-        key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
-    }
-    words
+fn next_key(key: [u32; 2]) -> [u32; 2] {
+    [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])]
 }
 
-impl Stream {
-    /// The four words of each of the counters of one group.
+/// A stream made ready to draw: its counters' upper words and the keys of the rounds.
+#[derive(Clone, Copy)]
+pub(super) struct Drawer<S> {
+    simd: S,
+    upper: [u32; 3],
+    keys: [[u32; 2]; ROUNDS],
+}
+
+impl<S: Simd> Drawer<S> {
     #[inline(always)]
-    fn words(self, group: u64) -> [[u32; SIDE]; 4] {
-        let mut first = [0; SIDE];
-        for (i, first) in first.iter_mut().enumerate() {
-            *first = (group as u32).wrapping_mul(SIDE as u32).wrapping_add(i as u32);
+    pub fn new(simd: S, stream: Stream) -> Drawer<S> {
+        let mut key = [stream.seed as u32, (stream.seed >> 32) as u32];
+        let mut keys = [key; ROUNDS];
+        for round in &mut keys {
+            *round = key;
+            key = next_key(key);
         }
-        let step = [self.step as u32, (self.step >> 32) as u32];
-        let counter = [first, [self.node; SIDE], [step[0]; SIDE], [step[1]; SIDE]];
-        rounds(counter, [self.seed as u32, (self.seed >> 32) as u32])
+        let upper = [stream.node, stream.step as u32, (stream.step >> 32) as u32];
+        Drawer { simd, upper, keys }
     }
 
-    /// 64 numbers in 0..1: those of the elements from `64 · group` on.
+    /// The words of `W` vectors of counters from `first` on, in the lower halves of their lanes.
     #[inline(always)]
-    fn uniform_group(self, group: u64) -> [f32; GROUP] {
-        let words = self.words(group);
-        let mut out = [0.0; GROUP];
-        for (out, words) in out.chunks_exact_mut(SIDE).zip(&words) {
-            for (out, &word) in out.iter_mut().zip(words) {
-                *out = unit(word);
+    fn words<const W: usize>(&self, first: u32) -> [[S::Wide; W]; 4] {
+        let simd = self.simd;
+        let left = simd.splat_wide(u64::from(MULTIPLIERS[0]));
+        let right = simd.splat_wide(u64::from(MULTIPLIERS[1]));
+        let mut a = [simd.splat_wide(0); W];
+        let mut b = [simd.splat_wide(u64::from(self.upper[0])); W];
+        let mut c = [simd.splat_wide(u64::from(self.upper[1])); W];
+        let mut d = [simd.splat_wide(u64::from(self.upper[2])); W];
+        for v in 0..W {
+            a[v] = simd.count_wide(first.wrapping_add((v * S::LANES / 2) as u32));
+        }
+        for round in 0..ROUNDS {
+            let low = simd.splat_wide(u64::from(self.keys[round][0]));
+            let high = simd.splat_wide(u64::from(self.keys[round][1]));
+            for v in 0..W {
+                let first = simd.multiply_lower(left, a[v]);
+                let second = simd.multiply_lower(right, c[v]);
+                a[v] = simd.xor(simd.xor(simd.upper(second), b[v]), low);
+                b[v] = second;
+                c[v] = simd.xor(simd.xor(simd.upper(first), d[v]), high);
+                d[v] = first;
             }
+        }
+        [a, b, c, d]
+    }
+
+    /// The numbers of the elements from `64 · group` on: normal ones, or uniform in 0..1.
+    #[inline(always)]
+    pub fn numbers<const NORMAL: bool>(&self, group: u64) -> [f32; GROUP] {
+        if NORMAL { self.normals(group) } else { self.uniforms(group) }
+    }
+
+    /// 64 numbers in 0..1: those of the elements from `64 · group` on, each the upper 24 bits of
+    /// its word.
+    #[inline(always)]
+    fn uniforms(&self, group: u64) -> [f32; GROUP] {
+        let simd = self.simd;
+        let (scale, zero) = (simd.splat(1.0 / 16_777_216.0), simd.splat(0.0));
+        let mut out = [0.0; GROUP];
+        let mut counter = 0;
+        while counter < SIDE {
+            let first = (group as u32).wrapping_mul(SIDE as u32).wrapping_add(counter as u32);
+            let words = self.words::<2>(first);
+            for word in 0..4 {
+                let numbers = simd.upper_24_of_lower(words[word][0], words[word][1]);
+                let numbers = simd.mul_add(numbers, scale, zero);
+                simd.store(numbers, &mut out[word * SIDE + counter..]);
+            }
+            counter += S::LANES;
         }
         out
     }
@@ -84,29 +136,21 @@ impl Stream {
     /// 64 normal numbers, by the transform of Box and Muller (1958): the first two words of a
     /// counter give a pair, and so do the last two.
     #[inline(always)]
-    fn normal_group(self, group: u64) -> [f32; GROUP] {
-        let words = self.words(group);
-        let mut out = [0.0; GROUP];
-        for (out, words) in out.chunks_exact_mut(2 * SIDE).zip(words.chunks_exact(2)) {
+    fn normals(&self, group: u64) -> [f32; GROUP] {
+        let mut out = self.uniforms(group);
+        for out in out.chunks_exact_mut(2 * SIDE) {
             let (cosines, sines) = out.split_at_mut(SIDE);
             for i in 0..SIDE {
                 // In 0 < u ≤ 1, so that the logarithm is finite.
-                let u = unit(words[0][i]) + 1.0 / 16_777_216.0;
+                let u = cosines[i] + 1.0 / 16_777_216.0;
                 let radius = (-2.0 * ln(u)).sqrt();
-                let (sine, cosine) = sine_cosine_of_turn(unit(words[1][i]));
+                let (sine, cosine) = sine_cosine_of_turn(sines[i]);
                 cosines[i] = radius * cosine;
                 sines[i] = radius * sine;
             }
         }
         out
     }
-}
-
-/// The upper 24 bits as a number in 0..1.
-#[inline(always)]
-fn unit(word: u32) -> f32 {
-    // Through `i32`, which every instruction set converts in vectors.
-    (word >> 8) as i32 as f32 * (1.0 / 16_777_216.0)
 }
 
 /// The natural logarithm of a normal number in 0 < u ≤ 1, to 3e-8 relative: u = 2^n · m with m in
@@ -140,24 +184,14 @@ fn sine_cosine_of_turn(turn: f32) -> (f32, f32) {
     (s, c)
 }
 
-/// Writes the uniform numbers of the elements `start..start + out.len()`.
+/// Writes the numbers of the elements `start..start + out.len()`.
 #[inline(always)]
-pub(super) fn uniforms(stream: Stream, start: u64, out: &mut [f32]) {
-    groups(start, out, |group| stream.uniform_group(group));
-}
-
-/// Writes the normal numbers of the elements `start..start + out.len()`.
-#[inline(always)]
-pub(super) fn normals(stream: Stream, start: u64, out: &mut [f32]) {
-    groups(start, out, |group| stream.normal_group(group));
-}
-
-/// Cuts whole groups to the elements that are asked for.
-#[inline(always)]
-fn groups(start: u64, mut out: &mut [f32], numbers: impl Fn(u64) -> [f32; GROUP]) {
+fn write<S: Simd, const NORMAL: bool>(simd: S, stream: Stream, start: u64, mut out: &mut [f32]) {
+    // No closures around vectors: one that is not inlined lacks the instruction set.
+    let drawer = Drawer::new(simd, stream);
     let (mut group, mut skip) = (start / GROUP as u64, (start % GROUP as u64) as usize);
     while !out.is_empty() {
-        let numbers = numbers(group);
+        let numbers = drawer.numbers::<NORMAL>(group);
         let count = out.len().min(GROUP - skip);
         let (head, rest) = std::mem::take(&mut out).split_at_mut(count);
         head.copy_from_slice(&numbers[skip..skip + count]);
@@ -176,10 +210,10 @@ impl Kernel for Fill<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, simd: S) {
         match self.normal {
-            true => normals(self.stream, self.start, self.out),
-            false => uniforms(self.stream, self.start, self.out),
+            true => write::<S, true>(simd, self.stream, self.start, self.out),
+            false => write::<S, false>(simd, self.stream, self.start, self.out),
         }
     }
 }

@@ -1,27 +1,34 @@
 //! What recurrent layers share: time, direction, mask, states and the cutting into blocks.
 //!
-//! One call computes a whole layer. The input's products with the kernel are taken out of the
-//! recurrence and computed for all steps at once; then each block of batch rows of each direction
-//! walks through time by itself. Blocks are fixed by the shape, so results do not depend on the
-//! number of threads.
+//! One call computes a whole layer. Each block of batch rows of each direction walks through time
+//! by itself: a few steps' inputs are multiplied with the kernel at once, while it is in cache, and
+//! then the recurrence takes these steps. A single row has no rows to share out; there threads
+//! share the units and meet after every step. No sum depends on how rows and units are cut, so
+//! results do not depend on the number of threads.
 
+mod call;
 mod driver;
+pub(crate) mod gates;
 pub mod general;
 #[cfg(test)]
 mod keras_fixtures;
 pub(crate) mod panels;
 pub mod reference;
+mod team;
 #[cfg(test)]
 mod tests;
 pub mod training;
+mod walk;
 
-pub(crate) use driver::{Cell, Step, forward, workspace_len};
-pub use driver::{Direction, RecurrentCall};
+pub use call::{Direction, RecurrentCall};
+pub(crate) use driver::{forward, workspace_len};
+pub(crate) use walk::{Cell, Step};
 
 use crate::isa::Isa;
+use panels::{Panels, plain_vectors};
 
-/// The input side of a packed layer: `[input, gates * padded]`, gate after gate, each padded from
-/// `units` to `padded` columns with noughts.
+/// The input side of a packed layer, in panels of all gates of a vector of units; of a cell with
+/// one gate, in plain panels.
 #[derive(Clone, Debug)]
 pub(crate) struct InputWeights {
     pub isa: Isa,
@@ -29,10 +36,9 @@ pub(crate) struct InputWeights {
     pub units: usize,
     /// Units rounded up to whole panels.
     pub padded: usize,
-    /// gates * padded.
-    pub columns: usize,
-    pub kernel: Vec<f32>,
-    pub bias: Vec<f32>,
+    pub kernel: Panels,
+    /// A single row.
+    pub bias: Panels,
 }
 
 impl InputWeights {
@@ -47,29 +53,38 @@ impl InputWeights {
         kernel: &[f32],
         bias: Option<&[f32]>,
     ) -> InputWeights {
-        let given = gates * units;
-        assert_len("kernel", kernel.len(), &[input, given]);
+        let columns = gates * units;
+        assert_len("kernel", kernel.len(), &[input, columns]);
+        let nothing = vec![0.0; if bias.is_none() { columns } else { 0 }];
+        let bias = bias.unwrap_or(&nothing);
+        assert_len("bias", bias.len(), &[columns]);
         let padded = units.next_multiple_of(panel_units);
-        let columns = gates * padded;
-        let spread = |rows: &[f32], count: usize| {
-            let mut out = vec![0.0; count * columns];
-            for row in 0..count {
-                for gate in 0..gates {
-                    let from = &rows[row * given + gate * units..][..units];
-                    out[row * columns + gate * padded..][..units].copy_from_slice(from);
-                }
-            }
-            out
+        let pack = |matrix: &[f32]| match gates {
+            1 => Panels::plain(isa, matrix, columns, 0, units),
+            _ => Panels::by_gate(isa, matrix, gates, 0..gates, (units, padded)),
         };
-        let bias = match bias {
-            Some(bias) => {
-                assert_len("bias", bias.len(), &[given]);
-                spread(bias, 1)
-            }
-            None => vec![0.0; columns],
-        };
-        InputWeights { isa, input, units, padded, columns, kernel: spread(kernel, input), bias }
+        let (kernel, bias) = (pack(kernel), pack(bias));
+        InputWeights { isa, input, units, padded, kernel, bias }
     }
+
+    /// Columns of the products of the input.
+    pub fn columns(&self) -> usize {
+        self.kernel.count() * self.kernel.width()
+    }
+}
+
+/// How many units a plain panel of a layer's weights has.
+pub(crate) fn plain_units(isa: Isa, units: usize) -> usize {
+    isa.lanes() * plain_vectors(units.div_ceil(isa.lanes()))
+}
+
+/// Values of a cache line.
+pub(crate) const LINE: usize = 16;
+
+/// Memory from its first whole cache line on; that takes less than [`LINE`] values.
+pub(crate) fn from_line(memory: &mut [f32]) -> &mut [f32] {
+    let start = memory.as_ptr().align_offset(4 * LINE).min(memory.len());
+    &mut memory[start..]
 }
 
 /// Fails where a slice has another length than its shape says.

@@ -1,20 +1,25 @@
 //! A recurrent kernel packed in panels of vectors, and the register-blocked product with them.
+//!
+//! Every sum starts from its start value and takes the depth in its order, however many rows are
+//! computed together: how rows and panels are shared out does not change a bit.
 
 // Small constant ranges, which index several arrays at once, unroll best as they stand.
 #![allow(clippy::needless_range_loop)]
 
-use crate::isa::{Isa, Simd};
+use crate::aligned::Aligned;
+use crate::isa::{Isa, Kernel, Simd};
+use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// A matrix `[depth, columns]` cut into panels of a few vectors of columns, each panel stored row
-/// after row, so that the product reads memory in one stream.
+/// after row, so that the product reads memory in one stream of whole cache lines.
 #[derive(Clone, Debug)]
 pub(crate) struct Panels {
-    pub isa: Isa,
-    pub depth: usize,
-    pub count: usize,
-    /// Vectors in a panel.
-    pub vectors: usize,
-    data: Vec<f32>,
+    isa: Isa,
+    depth: usize,
+    count: usize,
+    vectors: usize,
+    data: Aligned,
 }
 
 impl Panels {
@@ -27,46 +32,65 @@ impl Panels {
         element: impl Fn(usize, usize, usize, usize) -> f32,
     ) -> Panels {
         let lanes = isa.lanes();
-        let mut data = Vec::with_capacity(count * depth * vectors * lanes);
-        for panel in 0..count {
-            for row in 0..depth {
-                for vector in 0..vectors {
-                    data.extend((0..lanes).map(|lane| element(row, panel, vector, lane)));
-                }
+        let mut data = Aligned::zeros(count * depth * vectors * lanes);
+        for (index, out) in data.chunks_exact_mut(lanes).enumerate() {
+            let (line, vector) = (index / vectors, index % vectors);
+            for (lane, out) in out.iter_mut().enumerate() {
+                *out = element(line % depth, line / depth, vector, lane);
             }
         }
         Panels { isa, depth, count, vectors, data }
     }
 
     /// Packs a matrix `[depth, gates * units]` so that a panel holds all gates of one vector of
-    /// units: vector `v` of panel `p` has gate `v`, units `p * lanes..`; nought beyond `units`.
-    pub fn by_gate(isa: Isa, matrix: &[f32], columns: usize, gates: usize, units: usize) -> Panels {
-        let lanes = isa.lanes();
-        let element = |row: usize, panel: usize, gate: usize, lane: usize| {
-            let unit = panel * lanes + lane;
+    /// units: vector `v` of panel `p` has gate `first + v`, units `p * lanes..`; nought beyond
+    /// `units`. The panels cover `padded` units, a multiple of the lanes.
+    pub fn by_gate(
+        isa: Isa,
+        matrix: &[f32],
+        gates: usize,
+        of_panel: Range<usize>,
+        (units, padded): (usize, usize),
+    ) -> Panels {
+        let (lanes, columns) = (isa.lanes(), gates * units);
+        let element = |row: usize, panel: usize, vector: usize, lane: usize| {
+            let (unit, gate) = (panel * lanes + lane, of_panel.start + vector);
             if unit < units { matrix[row * columns + gate * units + unit] } else { 0.0 }
         };
         let depth = matrix.len() / columns.max(1);
-        Panels::pack(isa, depth, units.div_ceil(lanes), gates, element)
+        Panels::pack(isa, depth, padded / lanes, of_panel.len(), element)
     }
 
-    /// Packs the columns `first..first + units` of a matrix `[depth, columns]` in their order,
-    /// [`PLAIN_VECTORS`] vectors to a panel; nought beyond `units`.
+    /// Packs the columns `first..first + units` of a matrix `[depth, columns]` in their order, a
+    /// few vectors to a panel; nought beyond `units`.
     pub fn plain(isa: Isa, matrix: &[f32], columns: usize, first: usize, units: usize) -> Panels {
         let lanes = isa.lanes();
+        let vectors = plain_vectors(units.div_ceil(lanes));
         let element = |row: usize, panel: usize, vector: usize, lane: usize| {
-            let unit = (panel * PLAIN_VECTORS + vector) * lanes + lane;
+            let unit = (panel * vectors + vector) * lanes + lane;
             if unit < units { matrix[row * columns + first + unit] } else { 0.0 }
         };
         let depth = matrix.len() / columns.max(1);
-        Panels::pack(isa, depth, units.div_ceil(lanes * PLAIN_VECTORS), PLAIN_VECTORS, element)
+        Panels::pack(isa, depth, units.div_ceil(lanes * vectors), vectors, element)
     }
 
-    /// The panels as products take them.
+    /// How many panels there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Columns of a panel.
+    pub fn width(&self) -> usize {
+        self.vectors * self.isa.lanes()
+    }
+
+    /// Some of the panels, as products take them.
     #[inline(always)]
-    pub fn view(&self) -> PanelsView<'_> {
-        let Panels { isa, depth, count, vectors, ref data } = *self;
-        PanelsView { isa, depth, count, vectors, data }
+    pub fn view(&self, panels: Range<usize>) -> PanelsView<'_> {
+        let Panels { isa, depth, vectors, ref data, .. } = *self;
+        let len = depth * self.width();
+        let data = &data[panels.start * len..panels.end * len];
+        PanelsView { isa, depth, count: panels.len(), vectors, data }
     }
 }
 
@@ -90,8 +114,27 @@ impl<'a> PanelsView<'a> {
     }
 }
 
-/// Vectors in a panel of [`Panels::plain`].
-pub(crate) const PLAIN_VECTORS: usize = 4;
+/// Vectors in a panel of a row of so many: wide panels fill the registers best, unless much of
+/// the last one is empty.
+pub(crate) fn plain_vectors(vectors: usize) -> usize {
+    let empty = |width: usize| vectors.next_multiple_of(width) - vectors;
+    match vectors {
+        0 => 1,
+        1..=4 => vectors,
+        _ if empty(3) < empty(4) => 3,
+        _ => 4,
+    }
+}
+
+/// The rows of a left factor, each as deep as the panels.
+pub(crate) trait Left {
+    /// How many rows there are.
+    fn count(&self) -> usize;
+    /// A row, from its first value on.
+    fn row(&self, row: usize) -> &[f32];
+    /// Whether the product of a row is wanted.
+    fn is_active(&self, row: usize) -> bool;
+}
 
 /// Rows of a left factor: row `r` starts at `r * stride`.
 #[derive(Clone, Copy)]
@@ -101,91 +144,214 @@ pub(crate) struct Rows<'a> {
     pub active: &'a [bool],
 }
 
-/// What a product starts from and what becomes of it, tile by tile.
+impl Left for Rows<'_> {
+    #[inline(always)]
+    fn count(&self) -> usize {
+        self.active.len()
+    }
+
+    #[inline(always)]
+    fn row(&self, row: usize) -> &[f32] {
+        &self.data[row * self.stride..]
+    }
+
+    #[inline(always)]
+    fn is_active(&self, row: usize) -> bool {
+        self.active[row]
+    }
+}
+
+/// What a product starts from and what becomes of it, a panel of a row at a time.
 pub(crate) trait Tiles {
-    /// What is added to vector `vector` of panel `panel` in row `row` (the first lanes count).
-    fn start<S: Simd>(&self, row: usize, panel: usize, vector: usize) -> &[f32];
-    /// Takes the finished vectors of a panel in one active row.
+    /// Writes what is added to the product; the tile holds the panel's vectors.
+    fn start<S: Simd>(&self, row: usize, panel: usize, tile: &mut [f32]);
+
+    /// Takes the sums of an active row.
     fn finish<S: Simd>(&mut self, row: usize, panel: usize, tile: &[f32]);
 }
 
-/// Computes `rows · panels` and hands each tile to `tiles`; tiles without an active row are left
-/// out. The order of additions does not depend on how many rows are computed together.
+/// Copies whole vectors.
 #[inline(always)]
-pub(crate) fn product<S: Simd, T: Tiles, const V: usize>(
+pub(crate) fn copy_vectors<S: Simd>(to: &mut [f32], from: &[f32]) {
+    for (to, from) in to.chunks_exact_mut(S::LANES).zip(from.chunks_exact(S::LANES)) {
+        to.copy_from_slice(&from[..S::LANES]);
+    }
+}
+
+/// Rows of the largest tile.
+const MAX_ROWS: usize = 8;
+/// Room for a row of a tile: four vectors of the widest instruction set.
+const TILE: usize = 64;
+
+/// How many rows of so many vectors fit the registers, beside a row of weights and a value.
+const fn rows_of_tile(registers: usize, vectors: usize) -> usize {
+    let rows = (registers - vectors - 1) / vectors;
+    if rows < MAX_ROWS { rows } else { MAX_ROWS }
+}
+
+/// Rows whose sums are kept while they share a part of a panel.
+const GROUP: usize = 32;
+/// The deepest part of a panel that several tiles share: with four vectors of the widest instruction
+/// set it takes half of the first cache.
+const DEPTH: usize = 96;
+
+/// The sums of a group of rows.
+#[repr(align(64))]
+struct Sums(MaybeUninit<[f32; GROUP * TILE]>);
+
+impl Sums {
+    /// So many zeros: writing all that there may be would cost a single row more than its product.
+    #[inline(always)]
+    fn zeros(&mut self, len: usize) -> &mut [f32] {
+        assert!(len <= GROUP * TILE);
+        let start = self.0.as_mut_ptr().cast::<f32>();
+        // SAFETY: the values lie inside the array, and all bits zero are a valid `f32`.
+        unsafe {
+            start.write_bytes(0, len);
+            std::slice::from_raw_parts_mut(start, len)
+        }
+    }
+}
+
+/// Computes `rows · panels` and hands each tile to `tiles`; tiles without an active row are left
+/// out.
+#[inline(always)]
+pub(crate) fn product<S: Simd, L: Left, T: Tiles>(
     simd: S,
-    rows: Rows<'_>,
+    rows: &L,
     panels: PanelsView<'_>,
     tiles: &mut T,
 ) {
-    assert!(panels.vectors == V && panels.isa.lanes() == S::LANES, "panels of another kind");
-    for panel in 0..panels.count {
-        let mut row = 0;
-        while row < rows.active.len() {
-            let left = rows.active.len() - row;
-            // Four rows fill the 32 registers of AVX-512 well; others have 16.
-            if S::LANES == 16 && left >= 4 {
-                tile::<S, T, 4, V>(simd, rows, row, panels, panel, tiles);
-                row += 4;
-            } else if left >= 2 {
-                tile::<S, T, 2, V>(simd, rows, row, panels, panel, tiles);
-                row += 2;
-            } else {
-                tile::<S, T, 1, V>(simd, rows, row, panels, panel, tiles);
-                row += 1;
+    let PanelsView { vectors, .. } = panels;
+    assert!((1..=4).contains(&vectors) && panels.isa.lanes() == S::LANES, "panels of another kind");
+    let (count, width) = (rows.count(), vectors * S::LANES);
+    let mut memory = Sums(MaybeUninit::uninit());
+    let sums = memory.zeros(GROUP.min(count) * width);
+    let mut left: [&[f32]; GROUP] = [&[]; GROUP];
+    let mut active = [false; GROUP];
+    for first in (0..count).step_by(GROUP) {
+        let group = GROUP.min(count - first);
+        for r in 0..group {
+            left[r] = &rows.row(first + r)[..panels.depth];
+            active[r] = rows.is_active(first + r);
+        }
+        for panel in 0..panels.count {
+            for (r, tile) in sums.chunks_exact_mut(width).take(group).enumerate() {
+                tiles.start::<S>(first + r, panel, tile);
+            }
+            let panel_rows = (&left[..group], &active[..group]);
+            add_panel(simd, panel_rows, panels.panel(panel), vectors, sums);
+            for (r, tile) in sums.chunks_exact(width).take(group).enumerate() {
+                if active[r] {
+                    tiles.finish::<S>(first + r, panel, tile);
+                }
             }
         }
     }
 }
 
-/// Room for a tile of one row: four vectors of the widest instruction set.
-const TILE: usize = 64;
-
+/// Adds the products of a group of rows with a panel, part by part of its depth where several tiles
+/// share it.
 #[inline(always)]
-fn tile<S: Simd, T: Tiles, const R: usize, const V: usize>(
+fn add_panel<S: Simd>(
     simd: S,
-    rows: Rows<'_>,
-    first: usize,
-    panels: PanelsView<'_>,
-    panel: usize,
-    tiles: &mut T,
+    (left, active): (&[&[f32]], &[bool]),
+    panel: &[f32],
+    vectors: usize,
+    sums: &mut [f32],
 ) {
-    let active = &rows.active[first..first + R];
-    if !active.contains(&true) {
-        return;
-    }
-    let mut left = [rows.data; R];
-    let mut sums = [[simd.splat(0.0); V]; R];
-    for r in 0..R {
-        left[r] = &rows.data[(first + r) * rows.stride..][..panels.depth];
-        for v in 0..V {
-            sums[r][v] = simd.load(tiles.start::<S>(first + r, panel, v));
+    let (most, width) = (rows_of_tile(S::REGISTERS, vectors), vectors * S::LANES);
+    let depth = left.first().map_or(0, |row| row.len());
+    let parts = if left.len() <= most { 1 } else { depth.div_ceil(DEPTH).max(1) };
+    for part in 0..parts {
+        let part = part * depth / parts..(part + 1) * depth / parts;
+        let weights = &panel[part.start * width..part.end * width];
+        let mut row = 0;
+        while row < left.len() {
+            // Tiles as equal as can be: a low one waits for its sums.
+            let rest = left.len() - row;
+            let height = rest.div_ceil(rest.div_ceil(most));
+            let rows = row..row + height;
+            if active[rows.clone()].contains(&true) {
+                let sums = &mut sums[row * width..][..height * width];
+                sum(simd, (&left[rows], part.clone()), weights, vectors, sums);
+            }
+            row += height;
         }
     }
-    let weights = panels.panel(panel).chunks_exact(V * S::LANES);
-    for (k, weights) in weights.enumerate().take(panels.depth) {
-        let mut right = [simd.splat(0.0); V];
-        for v in 0..V {
-            right[v] = simd.load(&weights[v * S::LANES..]);
-        }
+}
+
+/// Adds the products of a part of some rows to their sums.
+#[inline(always)]
+fn sum<S: Simd>(
+    simd: S,
+    (left, part): (&[&[f32]], Range<usize>),
+    weights: &[f32],
+    vectors: usize,
+    sums: &mut [f32],
+) {
+    let height = left.len();
+    macro_rules! call {
+        ($v:literal: $($r:literal)*) => {
+            match height {
+                $($r if $r <= rows_of_tile(S::REGISTERS, $v) => {
+                    simd.call(Tile::<'_, $r, $v> { left, part, weights, sums });
+                })*
+                _ => unreachable!("a tile of {height} rows"),
+            }
+        };
+    }
+    match vectors {
+        1 => call!(1: 1 2 3 4 5 6 7 8),
+        2 => call!(2: 1 2 3 4 5 6 7 8),
+        3 => call!(3: 1 2 3 4 5 6 7 8),
+        _ => call!(4: 1 2 3 4 5 6),
+    }
+}
+
+/// A tile of `R` rows and `V` vectors, summed in registers over a part of the depth. It is a function
+/// of its own, which all cells share: they would else hold a copy for each number of rows.
+struct Tile<'a, const R: usize, const V: usize> {
+    left: &'a [&'a [f32]],
+    part: Range<usize>,
+    weights: &'a [f32],
+    sums: &'a mut [f32],
+}
+
+impl<const R: usize, const V: usize> Kernel for Tile<'_, R, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let depth = self.part.len();
+        let mut left: [&[f32]; R] = [&[]; R];
+        let mut sums = [[simd.splat(0.0); V]; R];
         for r in 0..R {
-            let value = simd.splat(left[r][k]);
+            left[r] = &self.left[r][self.part.clone()];
             for v in 0..V {
-                sums[r][v] = simd.mul_add(value, right[v], sums[r][v]);
+                sums[r][v] = simd.load(&self.sums[(r * V + v) * S::LANES..]);
             }
         }
-    }
-    // Through memory first: an index that is known only at run time, as in the loop below, would
-    // keep the sums out of registers.
-    let mut buffer = [[0.0; TILE]; R];
-    for r in 0..R {
-        for v in 0..V {
-            simd.store(sums[r][v], &mut buffer[r][v * S::LANES..]);
+        let weights = &self.weights[..depth * V * S::LANES];
+        for k in 0..depth {
+            let mut right = [simd.splat(0.0); V];
+            for v in 0..V {
+                let from = (k * V + v) * S::LANES;
+                // SAFETY: `weights` holds `depth * V` vectors, and `k < depth`.
+                right[v] = simd.load(unsafe { weights.get_unchecked(from..from + S::LANES) });
+            }
+            for r in 0..R {
+                // SAFETY: each row was cut to `depth` values.
+                let value = simd.splat(unsafe { *left[r].get_unchecked(k) });
+                for v in 0..V {
+                    sums[r][v] = simd.mul_add(value, right[v], sums[r][v]);
+                }
+            }
         }
-    }
-    for (r, buffer) in buffer.iter().enumerate() {
-        if active[r] {
-            tiles.finish::<S>(first + r, panel, &buffer[..V * S::LANES]);
+        for r in 0..R {
+            for v in 0..V {
+                simd.store(sums[r][v], &mut self.sums[(r * V + v) * S::LANES..]);
+            }
         }
     }
 }
@@ -195,28 +361,52 @@ pub(crate) struct Stored<'a> {
     /// Start values, row after row.
     pub start: &'a [f32],
     pub start_stride: usize,
+    /// Distance of a panel's first start value from the one before, and of a vector's.
+    pub start_steps: (usize, usize),
     /// The results, row after row.
     pub out: &'a mut [f32],
     pub out_stride: usize,
-    /// Distance of a panel's first column from the one before.
-    pub panel_stride: usize,
-    /// Distance of a vector's first column from the one before.
-    pub vector_stride: usize,
+    /// Distance of a panel's first column from the one before, and of a vector's.
+    pub out_steps: (usize, usize),
 }
 
 impl Tiles for Stored<'_> {
     #[inline(always)]
-    fn start<S: Simd>(&self, row: usize, panel: usize, vector: usize) -> &[f32] {
-        let column = panel * self.panel_stride + vector * self.vector_stride;
-        &self.start[row * self.start_stride + column..]
+    fn start<S: Simd>(&self, row: usize, panel: usize, tile: &mut [f32]) {
+        for (vector, tile) in tile.chunks_exact_mut(S::LANES).enumerate() {
+            let column = panel * self.start_steps.0 + vector * self.start_steps.1;
+            tile.copy_from_slice(&self.start[row * self.start_stride + column..][..S::LANES]);
+        }
     }
 
     #[inline(always)]
     fn finish<S: Simd>(&mut self, row: usize, panel: usize, tile: &[f32]) {
         for (vector, values) in tile.chunks_exact(S::LANES).enumerate() {
-            let column = panel * self.panel_stride + vector * self.vector_stride;
+            let column = panel * self.out_steps.0 + vector * self.out_steps.1;
             let out = &mut self.out[row * self.out_stride + column..][..S::LANES];
             out.copy_from_slice(values);
         }
+    }
+}
+
+/// The products of inputs, panel after panel in each row, as the cells' tiles start from them.
+pub(crate) struct Projected<'a> {
+    /// The bias in the order of the panels.
+    pub bias: &'a [f32],
+    pub out: &'a mut [f32],
+    /// Columns of a row.
+    pub stride: usize,
+}
+
+impl Tiles for Projected<'_> {
+    #[inline(always)]
+    fn start<S: Simd>(&self, _row: usize, panel: usize, tile: &mut [f32]) {
+        copy_vectors::<S>(tile, &self.bias[panel * tile.len()..]);
+    }
+
+    #[inline(always)]
+    fn finish<S: Simd>(&mut self, row: usize, panel: usize, tile: &[f32]) {
+        let out = &mut self.out[row * self.stride + panel * tile.len()..][..tile.len()];
+        copy_vectors::<S>(out, tile);
     }
 }

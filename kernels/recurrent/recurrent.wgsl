@@ -49,6 +49,7 @@ override UNITS: u32 = 4u;
 override THREADS: u32 = 64u;
 override SPLIT: u32 = 1u;
 override ROWS: u32 = 4u;               // at most MAX_ROWS
+override HALF: bool = false;           // the recurrent weights are f16
 override STATE_IN_ARENA: bool = false;
 override STATE_WORDS: u32 = 48u;       // 3 * ROWS * UNITS, or 1 where STATE_IN_ARENA
 override PARTIALS: u32 = 1u;           // THREADS * ROWS, or 1 where SPLIT is 1

@@ -245,7 +245,7 @@ fn ragged_sizes_match_the_reference() {
     for kind in KINDS {
         for units in [1, 3, 15, 16, 17, 33, 64] {
             for (batch, time, features) in
-                [(0, 2, 5), (1, 7, 1), (2, 1, 16), (5, 2, 17), (9, 7, 5), (20, 3, 2), (3, 0, 4)]
+                [(0, 2, 5), (1, 7, 1), (2, 1, 16), (5, 2, 17), (9, 7, 5), (67, 3, 2), (3, 0, 4)]
             {
                 check(&Case::new(kind, [batch, time, features, units]), &pool);
             }
@@ -320,6 +320,32 @@ fn the_number_of_threads_does_not_change_a_bit() {
             };
             let one = bits(1);
             assert!(one == bits(2) && one == bits(5), "{kind:?} {isa:?}");
+        }
+    }
+}
+
+/// One row of a layer with so many units that threads share them, over several chunks of steps;
+/// whether a thread comes in time is chance, so it is tried often.
+#[test]
+fn threads_that_share_the_units_of_a_row_change_nothing() {
+    let (one, two, five) = (Pool::new(1), Pool::new(2), Pool::new(5));
+    for kind in KINDS {
+        let mut case = Case::new(kind, [1, 150, 3, 200]);
+        for mask in [None, Some((0..150).map(|t| u8::from(t % 7 < 4 && t > 2)).collect())] {
+            case.mask = mask;
+            case.backward = vec![case.mask.is_some()];
+            check(&case, &five);
+            for isa in Isa::available() {
+                let alone = fast(&case, isa, &one);
+                for _ in 0..5 {
+                    for pool in [&two, &five] {
+                        let shared = fast(&case, isa, pool);
+                        let same =
+                            alone.iter().zip(&shared).all(|(a, b)| a.to_bits() == b.to_bits());
+                        assert!(same, "{kind:?} {isa:?} {} threads", pool.threads());
+                    }
+                }
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ mod cpu;
 pub mod reference;
 pub mod training;
 
-use crate::recurrent::panels::{PLAIN_VECTORS, Panels};
+use crate::recurrent::panels::Panels;
 use crate::recurrent::{self, Direction, InputWeights, RecurrentCall, assert_len};
 use crate::{Cpu, Isa};
 
@@ -22,8 +22,8 @@ pub type SimpleRnnDirection<'a> = Direction<'a, SimpleRnnWeights>;
 pub type SimpleRnnCall<'a> = RecurrentCall<'a, SimpleRnnWeights>;
 
 impl SimpleRnnWeights {
-    /// Packs weights in Keras's layout: `kernel` `[input, units]`, `recurrent` `[units, units]`,
-    /// `bias` `[units]`.
+    /// Packs weights in Keras's layout: `kernel` `[input, units]`, `recurrent_kernel`
+    /// `[units, units]`, `bias` `[units]`.
     ///
     /// # Panics
     /// If a slice does not have the length that the sizes say.
@@ -32,14 +32,14 @@ impl SimpleRnnWeights {
         input: usize,
         units: usize,
         kernel: &[f32],
-        recurrent: &[f32],
+        recurrent_kernel: &[f32],
         bias: Option<&[f32]>,
     ) -> SimpleRnnWeights {
-        assert_len("recurrent kernel", recurrent.len(), &[units, units]);
-        let panel = isa.lanes() * PLAIN_VECTORS;
+        assert_len("recurrent kernel", recurrent_kernel.len(), &[units, units]);
+        let panel = recurrent::plain_units(isa, units);
         SimpleRnnWeights {
             input: InputWeights::pack(isa, (input, units, 1), panel, kernel, bias),
-            recurrent: Panels::plain(isa, recurrent, units, 0, units),
+            recurrent: Panels::plain(isa, recurrent_kernel, units, 0, units),
         }
     }
 

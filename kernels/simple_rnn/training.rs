@@ -4,7 +4,6 @@
 
 use crate::Cpu;
 use crate::isa::{Isa, Simd};
-use crate::recurrent::training::derivative::derivative;
 use crate::recurrent::training::{
     self, BackwardRow, ForwardRow, StepsBackward, StepsCall, StepsCell,
 };
@@ -28,7 +27,7 @@ impl StepsCell for Simple {
         let BackwardRow { activations, units, gates, dh, d_sums, memory, .. } = row;
         let memory = &mut memory[..dh.len()];
         let y = activations.values::<S>(activations.candidate, gates, memory);
-        derivative::<S>(activations.candidate, gates, y, &dh[..units], d_sums);
+        activations.gradient(activations.candidate, gates, y, &dh[..units], d_sums);
         dh.fill(0.0);
     }
 }

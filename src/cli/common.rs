@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::error::CliError;
 use crate::graph::{DType, Input};
 use crate::text::parse_vocabulary_file;
-use crate::{Device, Format, Labels, Model, Options, ReadOptions};
+use crate::{Device, Format, Labels, Model, Options, ReadOptions, Session};
 
 /// Which model, and what is said about it beside the file.
 #[derive(Debug, Args)]
@@ -104,6 +104,9 @@ pub(super) struct DeviceArgs {
     /// Where to run
     #[arg(long, value_enum, default_value_t)]
     pub device: DeviceChoice,
+    /// Keep kernels and tables as f16 on the GPU: half the memory, three digits of each weight
+    #[arg(long)]
+    pub half_weights: bool,
     /// Threads on the CPU [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
@@ -117,10 +120,18 @@ impl DeviceArgs {
             DeviceChoice::Cpu => Device::Cpu,
             DeviceChoice::Gpu => Device::Gpu,
         });
+        let options = options.half_weights(self.half_weights);
         match self.threads {
             Some(threads) => options.threads(usize::from(threads)),
             None => options,
         }
+    }
+}
+
+/// Says on standard error what kept `--device auto` from the GPU.
+pub(super) fn warn_of_fallback(session: &Session) {
+    if let Some(warning) = session.fallback() {
+        eprintln!("warning: --device auto: {warning}");
     }
 }
 

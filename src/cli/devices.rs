@@ -42,7 +42,11 @@ fn push_gpus(table: &mut Table) {
     for (index, device) in devices.iter().enumerate() {
         // The first is the one that `--device gpu` takes.
         let label = if index == 0 { "gpu".to_owned() } else { format!("gpu {index}") };
-        let details = format!("{}, {}, {}", device.backend, device.kind, device.driver);
+        let auto = match device.kind {
+            crate::runtime::gpu::DeviceKind::Software => ", never taken by auto",
+            _ => "",
+        };
+        let details = format!("{}, {}, {}{auto}", device.backend, device.kind, device.driver);
         table.row([label, device.name.clone(), details]);
     }
 }

@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::error::CliError;
 
-const COMMANDS: [&str; 2] = ["compare", "bench"];
+const COMMANDS: [&str; 1] = ["compare"];
 
 /// Tells what is wrong with the arguments, or prints the help that they ask for.
 pub(super) fn refuse(error: &clap::Error) -> ExitCode {
@@ -28,7 +28,7 @@ fn not_built(error: &clap::Error) -> Option<CliError> {
     COMMANDS.contains(&name.as_str()).then(|| {
         CliError::usage(format!(
             "`seqfuse {name}` is not built yet; there are run, inspect, convert, verify, train, \
-             evaluate and devices"
+             evaluate, bench and devices"
         ))
     })
 }

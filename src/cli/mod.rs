@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod batches;
+mod bench;
 mod carry;
 mod common;
 mod convert;
@@ -11,7 +12,10 @@ mod inputs;
 mod inspect;
 mod json;
 mod later;
+#[cfg(feature = "ort")]
+mod onnx_runtime;
 mod output;
+mod random;
 mod run;
 mod show;
 mod sizes;
@@ -45,6 +49,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     Train(Box<train::TrainArgs>),
     Evaluate(evaluate::EvaluateArgs),
+    Bench(bench::BenchArgs),
     Devices(devices::DevicesArgs),
 }
 
@@ -74,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Devices(args) => devices::run(&args),
     };
     match done {

@@ -120,12 +120,15 @@ pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
     if !args.carry.is_empty() {
         let mut session = model.session(&options)?;
         let outputs = carry::run(&mut session, &args.carry, args.source.input.as_deref())?;
+        common::warn_of_fallback(&session);
         return finish(target, outputs, None, &given.unwrap_or_default());
     }
     let inputs = args.source.read(model.graph())?;
-    let mut session = model.session(&options)?;
+    let runs = Batches::new(model.graph(), &inputs, args.batch_size).map_or(1, |all| all.count());
+    let mut session = model.session(&options.expected_runs(runs))?;
     let mut runs = profile.as_ref().map(|_| Vec::new());
     let outputs = run_batches(&mut session, &inputs, args.batch_size, runs.as_mut())?;
+    common::warn_of_fallback(&session);
     if let (Some(file), Some(runs)) = (&profile, &runs) {
         file.write(profile_json(model.graph(), runs)?.as_bytes())?;
     }

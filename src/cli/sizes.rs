@@ -36,6 +36,16 @@ fn measured(graph: &Graph) -> Vec<Symbol> {
     found
 }
 
+/// Every open size: that of the batch, and one for all others.
+pub(super) fn of_all(graph: &Graph, batch: usize, length: usize) -> Bindings {
+    let mut bindings = Bindings::new();
+    if let Some(symbol) = batch_symbol(graph) {
+        bindings.bind(&symbol, batch);
+    }
+    length_symbols(graph).iter().for_each(|symbol| bindings.bind(symbol, length));
+    bindings
+}
+
 /// Gives `--batch` and `--length` to the symbols that they stand for.
 ///
 /// # Errors

@@ -17,6 +17,7 @@ mod rewrite;
 mod tensor;
 mod types;
 mod verify;
+mod work;
 
 pub use adjoint::Adjoint;
 pub(crate) use convert::Element;
@@ -31,3 +32,4 @@ pub use rewrite::Edit;
 pub use tensor::{DType, Data, Tensor, TensorError};
 pub(crate) use tensor::{Held, each_data, each_pair};
 pub use types::TensorType;
+pub use work::{Products, ROW_BLOCK, Work, recurrent_reads};

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Adjoint, DType, Graph, GraphError, Symbol, TensorType};
+use super::{Adjoint, DType, Graph, GraphError, Products, Symbol, TensorType};
 
 /// What running a node takes, counted from its shapes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -228,6 +228,22 @@ pub trait Operator: Any + fmt::Debug + Send + Sync {
             flops: outputs.iter().map(elements).sum(),
             bytes: operands.map(|ty| elements(ty) * ty.dtype.size() as u64).sum(),
         }
+    }
+
+    /// How many steps it takes that wait for one another: the time steps of a recurrent layer.
+    fn steps(&self, _inputs: &[Option<&TensorType>]) -> u64 {
+        0
+    }
+
+    /// The matrix products and convolutions that running it takes, and what they read; `inputs` and
+    /// `outputs` are fully known, an output that nobody takes is empty. An operator that does not say
+    /// otherwise takes none.
+    fn products(
+        &self,
+        _inputs: &[Option<&TensorType>],
+        _outputs: &[Option<TensorType>],
+    ) -> Products {
+        Products::default()
     }
 
     /// Whether the output holds the input's elements in the same order, so that no work is done.

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::FullLike;
 use crate::graph::{
-    Adjoint, Cost, DType, Dim, GraphError, OpError, Operator, Slots, Tensor, TensorType, ValueId,
-    elements,
+    Adjoint, Cost, DType, Dim, GraphError, OpError, Operator, Products, Slots, Tensor, TensorType,
+    ValueId, elements,
 };
 
 pub use seqfuse_kernels::attention::MaskedRow;
@@ -31,6 +31,18 @@ pub struct Attention {
     pub dropout: f32,
     /// Whether the scores that are given are those after dropping.
     pub dropped_scores: bool,
+}
+
+impl Attention {
+    /// How many scores there are, and the widths of a query and of a value.
+    fn sizes(&self, inputs: &[Option<&TensorType>]) -> (u64, u64, u64) {
+        let size = |slot: usize, axis: usize| {
+            let ty = inputs.get(slot).copied().flatten();
+            ty.and_then(|ty| ty.dims.get(axis)).and_then(Dim::known).unwrap_or(0) as u64
+        };
+        let queries = size(0, 0) * size(0, 1) * size(0, 2);
+        (queries * size(1, 1), size(0, 3), size(2, 3))
+    }
 }
 
 impl Operator for Attention {
@@ -101,6 +113,12 @@ impl Operator for Attention {
         let (weights, gradients) = (adjoint.output(1), [0, 1].map(|index| adjoint.gradient(index)));
         let op = AttentionTraining { attention: self.clone(), stream: 0 };
         give_gradients(adjoint, op, None, weights, [gradients[0], gradients[1], None])
+    }
+
+    fn products(&self, inputs: &[Option<&TensorType>], outputs: &[Option<TensorType>]) -> Products {
+        let (scores, query, value) = self.sizes(inputs);
+        let wanted = u64::from(outputs.first().is_some_and(Option::is_some));
+        Products::new(2 * scores * (query + value * wanted), inputs)
     }
 
     fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
@@ -184,6 +202,10 @@ impl Operator for AttentionTraining {
         give_gradients(adjoint, self.clone(), step, weights, gradients)
     }
 
+    fn products(&self, inputs: &[Option<&TensorType>], outputs: &[Option<TensorType>]) -> Products {
+        self.attention.products(inputs, outputs)
+    }
+
     fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
         self.attention.cost(inputs, outputs)
     }
@@ -256,6 +278,15 @@ impl Operator for AttentionGradient {
             inputs.check(slot, &outputs[1])?;
         }
         Ok(vec![inputs.float(0)?.clone(), inputs.float(1)?.clone(), inputs.float(2)?.clone()])
+    }
+
+    fn products(&self, inputs: &[Option<&TensorType>], outputs: &[Option<TensorType>]) -> Products {
+        let (scores, query, value) = self.0.attention.sizes(inputs);
+        let [dq, dk, dv] = [0, 1, 2].map(|output| outputs.get(output).is_some_and(Option::is_some));
+        // The gradient of the scores goes before those of query and key.
+        let widths = [(dq || dk, value), (dq, query), (dk, query), (dv, value)];
+        let summed: u64 = widths.iter().map(|&(wanted, width)| u64::from(wanted) * width).sum();
+        Products::new(2 * scores * summed, inputs)
     }
 
     fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {

@@ -6,7 +6,7 @@ use super::Activation;
 use super::activate::activation_gradient;
 use super::window::{self, Window};
 use crate::graph::{
-    Adjoint, Cost, DType, Dim, GraphError, OpError, Operator, Slots, TensorType, elements,
+    Adjoint, Cost, DType, Dim, GraphError, OpError, Operator, Products, Slots, TensorType, elements,
 };
 
 /// Convolution over the axes between batch and features: `x` `[batch, size.., features]`,
@@ -116,6 +116,11 @@ impl Operator for Conv {
         Ok(())
     }
 
+    fn products(&self, inputs: &[Option<&TensorType>], outputs: &[Option<TensorType>]) -> Products {
+        let written: Vec<TensorType> = outputs.iter().flatten().cloned().collect();
+        Products::new(self.cost(inputs, &written).flops, inputs)
+    }
+
     fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
         let (depth, _) = self.kernel_axes();
         let kernel = inputs.get(1).copied().flatten();
@@ -159,6 +164,13 @@ impl Operator for ConvGradient {
         }
         let filters = kernel.dims[self.0.kernel_axes().1].clone();
         Ok(vec![x.clone(), kernel.clone(), TensorType::new(DType::F32, [filters])])
+    }
+
+    fn products(&self, inputs: &[Option<&TensorType>], outputs: &[Option<TensorType>]) -> Products {
+        let dy = inputs.get(2).copied().flatten().cloned();
+        let forward = self.0.cost(&inputs[..inputs.len().min(2)], dy.as_slice()).flops;
+        // Those of x and of the kernel; the bias takes no product.
+        Products::new(forward * outputs.iter().take(2).flatten().count() as u64, inputs)
     }
 
     fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {

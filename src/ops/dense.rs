@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::Activation;
 use super::activate::activation_gradient;
 use crate::graph::{
-    Adjoint, Cost, DType, Dim, GraphError, OpError, Operator, Slots, TensorType, elements,
+    Adjoint, Cost, DType, Dim, GraphError, OpError, Operator, Products, Slots, TensorType, elements,
 };
 
 /// `y = a(x·W + b)` over the last `contract` axes of `x`, which are the first of the kernel:
@@ -16,6 +16,15 @@ pub struct Dense {
     pub contract: usize,
     /// The activation, which must not be GLU; one that works on rows sees the last axis.
     pub activation: Activation,
+}
+
+impl Dense {
+    /// How many products each result is the sum of.
+    fn summed(&self, inputs: &[Option<&TensorType>]) -> u64 {
+        let kernel = inputs.get(1).copied().flatten();
+        let dims = kernel.and_then(|ty| ty.dims.get(..self.contract)).unwrap_or(&[]);
+        dims.iter().filter_map(Dim::known).map(|size| size as u64).product()
+    }
 }
 
 impl Operator for Dense {
@@ -69,14 +78,18 @@ impl Operator for Dense {
         Ok(())
     }
 
+    fn products(&self, inputs: &[Option<&TensorType>], outputs: &[Option<TensorType>]) -> Products {
+        let written: u64 = outputs.iter().flatten().map(elements).sum();
+        Products::new(2 * written * self.summed(inputs), inputs)
+    }
+
     fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
-        let kernel = inputs.get(1).copied().flatten();
-        let summed: u64 = kernel.map_or(0, |ty| {
-            ty.dims[..self.contract].iter().filter_map(Dim::known).product::<usize>() as u64
-        });
         let written: u64 = outputs.iter().map(elements).sum();
         let operands = inputs.iter().flatten().copied().chain(outputs);
-        Cost { flops: 2 * written * summed, bytes: operands.map(|ty| 4 * elements(ty)).sum() }
+        Cost {
+            flops: 2 * written * self.summed(inputs),
+            bytes: operands.map(|ty| 4 * elements(ty)).sum(),
+        }
     }
 }
 
@@ -112,6 +125,15 @@ impl Operator for DenseGradient {
             }
             _ => Err(inputs.shape_error(2, "the shape of the product".to_owned())),
         }
+    }
+
+    fn products(&self, inputs: &[Option<&TensorType>], outputs: &[Option<TensorType>]) -> Products {
+        let dy = inputs.get(2).copied().flatten().map_or(0, elements);
+        // Those of x and of the kernel; the bias takes no product.
+        let wanted = outputs.iter().take(2).flatten().count() as u64;
+        let summed =
+            Dense { contract: self.contract, activation: Activation::Linear }.summed(inputs);
+        Products::new(2 * dy * summed * wanted, inputs)
     }
 
     fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {

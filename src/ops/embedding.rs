@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::graph::{
-    Adjoint, Cost, DType, GraphError, OpError, Operator, Slots, TensorType, elements,
+    Adjoint, Cost, DType, GraphError, OpError, Operator, Products, Slots, TensorType, elements,
 };
 
 /// Looks up rows: `ids` `[..]` of integers and `table` `[vocabulary, features]` give
@@ -36,6 +36,12 @@ impl Operator for Embedding {
             adjoint.give(1, gradient);
         }
         Ok(())
+    }
+
+    fn products(&self, inputs: &[Option<&TensorType>], outputs: &[Option<TensorType>]) -> Products {
+        let rows: u64 = outputs.iter().flatten().map(elements).sum();
+        let table = inputs.get(1).map(|_| (1, 4 * rows));
+        Products { flops: 0, reads: table.into_iter().collect() }
     }
 
     fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {

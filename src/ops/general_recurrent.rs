@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use super::recurrent_steps::RecurrentCell;
-use crate::graph::{Cost, DType, Dim, OpError, Operator, Slots, TensorType, elements};
+use crate::graph::{
+    Cost, DType, Dim, OpError, Operator, Products, Slots, TensorType, elements, recurrent_reads,
+};
 
 pub use seqfuse_kernels::recurrent::general::ScaledActivation;
 
@@ -131,6 +133,19 @@ impl Operator for GeneralRecurrent {
         inputs.check(Self::PEEPHOLES, &peepholes)?;
         let sequence = TensorType::new(DType::F32, [batch.clone(), time.clone(), units]);
         Ok(vec![sequence, state.clone(), state.clone(), state])
+    }
+
+    fn steps(&self, inputs: &[Option<&TensorType>]) -> u64 {
+        super::recurrent::time(inputs)
+    }
+
+    fn products(&self, inputs: &[Option<&TensorType>], _: &[Option<TensorType>]) -> Products {
+        let Some(Some(x)) = inputs.first() else { return Products::default() };
+        let columns = (self.cell.gates() * self.units) as u64;
+        let features = x.dims.last().and_then(Dim::known).unwrap_or(0) as u64;
+        let steps = elements(x) / features.max(1);
+        let products = Products::new(2 * steps * columns * (features + self.units as u64), inputs);
+        products.repeated(Self::KERNEL + 1, recurrent_reads(x))
     }
 
     fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {

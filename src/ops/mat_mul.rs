@@ -6,7 +6,7 @@ use super::binary::broadcast;
 use super::sum_to::sum_to;
 use super::{DenseGradient, Transpose};
 use crate::graph::{
-    Adjoint, Cost, GraphError, OpError, Operator, Slots, TensorType, ValueId, elements,
+    Adjoint, Cost, GraphError, OpError, Operator, Products, Slots, TensorType, ValueId, elements,
 };
 
 /// `a · b` for `a` `[…, rows, depth]` and `b` `[…, depth, columns]`, whose leading dimensions
@@ -64,6 +64,12 @@ impl Operator for MatMul {
             adjoint.give(1, db);
         }
         Ok(())
+    }
+
+    fn products(&self, inputs: &[Option<&TensorType>], outputs: &[Option<TensorType>]) -> Products {
+        let depth = inputs.first().copied().flatten().and_then(|a| a.dims.last()?.known());
+        let results: u64 = outputs.iter().flatten().map(elements).sum();
+        Products::new(2 * results * depth.unwrap_or(1) as u64, inputs)
     }
 
     fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {

@@ -13,7 +13,9 @@
 
 use std::borrow::Cow;
 
-use crate::graph::{Cost, DType, Dim, OpError, Slots, TensorType, elements};
+use crate::graph::{
+    Cost, DType, Dim, OpError, Products, Slots, TensorType, elements, recurrent_reads,
+};
 
 /// The order in which time is walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -151,6 +153,17 @@ impl CellShape<'_> {
         Ok(outputs)
     }
 
+    /// Two products a step and direction.
+    pub fn products(&self, inputs: &[Option<&TensorType>]) -> Products {
+        let Some(Some(x)) = inputs.first() else { return Products::default() };
+        let columns = (self.gates * self.units * self.direction.count()) as u64;
+        let features = x.dims.last().and_then(Dim::known).unwrap_or(0) as u64;
+        let steps = elements(x) / features.max(1);
+        let products = Products::new(2 * steps * columns * (features + self.units as u64), inputs);
+        let kernels = (0..self.direction.count()).map(|index| self.slots.recurrent_kernel(index));
+        kernels.fold(products, |products, slot| products.repeated(slot, recurrent_reads(x)))
+    }
+
     /// Two products a step and direction, and about ten operations a gate for the activations.
     pub fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
         let Some(Some(x)) = inputs.first() else { return Cost::default() };
@@ -163,6 +176,12 @@ impl CellShape<'_> {
             bytes: operands.map(|ty| elements(ty) * ty.dtype.size() as u64).sum(),
         }
     }
+}
+
+/// The time steps of a layer whose first input is `[batch, time, features]`.
+pub(super) fn time(inputs: &[Option<&TensorType>]) -> u64 {
+    let x = inputs.first().copied().flatten();
+    x.and_then(|x| x.dims.get(1)?.known()).unwrap_or(0) as u64
 }
 
 /// Implements [`Operator`](crate::graph::Operator) for a recurrent layer with `SLOTS` and
@@ -201,12 +220,24 @@ macro_rules! recurrent_operator {
                 self.with_shape(|shape| shape.infer(inputs))
             }
 
+            fn products(
+                &self,
+                inputs: &[Option<&crate::graph::TensorType>],
+                _: &[Option<crate::graph::TensorType>],
+            ) -> crate::graph::Products {
+                self.with_shape(|shape| shape.products(inputs))
+            }
+
             fn cost(
                 &self,
                 inputs: &[Option<&crate::graph::TensorType>],
                 outputs: &[crate::graph::TensorType],
             ) -> crate::graph::Cost {
                 self.with_shape(|shape| shape.cost(inputs, outputs))
+            }
+
+            fn steps(&self, inputs: &[Option<&crate::graph::TensorType>]) -> u64 {
+                crate::ops::recurrent::time(inputs)
             }
         }
     };

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use super::Activation;
 use crate::graph::{
-    Adjoint, Cost, DType, Dim, GraphError, OpError, Operator, Slots, TensorType, elements,
+    Adjoint, Cost, DType, Dim, GraphError, OpError, Operator, Products, Slots, TensorType,
+    elements, recurrent_reads,
 };
 
 /// The cell of a recurrent layer.
@@ -214,6 +215,12 @@ impl Operator for RecurrentSteps {
         Ok(())
     }
 
+    fn products(&self, inputs: &[Option<&TensorType>], _: &[Option<TensorType>]) -> Products {
+        let Some(Some(steps)) = inputs.first() else { return Products::default() };
+        let products = Products::new(2 * elements(steps) * self.units as u64, inputs);
+        products.repeated(Self::RECURRENT_KERNEL, recurrent_reads(steps))
+    }
+
     fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {
         let products = inputs.first().copied().flatten().map_or(0, elements);
         let operands = inputs.iter().flatten().copied().chain(outputs);
@@ -283,6 +290,14 @@ impl Operator for RecurrentStepsGradient {
         let kernel = inputs.float(3)?;
         let bias = TensorType::new(DType::F32, [steps.columns()]);
         Ok(vec![gates.clone(), kernel.clone(), bias, state.clone(), state])
+    }
+
+    fn products(&self, inputs: &[Option<&TensorType>], outputs: &[Option<TensorType>]) -> Products {
+        let Some(Some(steps)) = inputs.first() else { return Products::default() };
+        // Those of the states, and of the recurrent kernel where it is learned.
+        let wanted = 1 + u64::from(outputs.get(1).is_some_and(Option::is_some));
+        let products = Products::new(2 * elements(steps) * self.0.units as u64 * wanted, inputs);
+        products.repeated(3, recurrent_reads(steps))
     }
 
     fn cost(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> Cost {

@@ -28,6 +28,11 @@ impl<T> PlanCache<T> {
         self.entries.last().map(|(_, entry)| entry)
     }
 
+    /// All entries, the one used last at the end.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().map(|(_, entry)| entry)
+    }
+
     /// The entry for `sizes`, made by `make` if it is not there; the least recently used one goes
     /// when the cache is full. Finding an entry does not allocate.
     ///

@@ -1,7 +1,11 @@
 //! Runtimes: what runs a Plan on a device, and the Session that feeds it.
 
+#[cfg(feature = "gpu")]
+pub(crate) mod auto;
 mod bind;
 mod carry;
+#[cfg(feature = "gpu")]
+pub(crate) mod choice;
 pub mod cpu;
 mod error;
 mod evaluate;
@@ -11,6 +15,7 @@ mod fold;
 pub mod gpu;
 mod host;
 mod options;
+mod origin;
 mod profile;
 mod select;
 mod session;

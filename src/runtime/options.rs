@@ -1,11 +1,21 @@
 //! How a Session runs.
 
+#[cfg(feature = "gpu")]
+use std::sync::Arc;
+
 use seqfuse_kernels::Isa;
+
+#[cfg(feature = "gpu")]
+use super::gpu::GpuDevice;
 
 /// Where a Session runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Device {
-    /// The device that this model runs on best: today always the CPU.
+    /// The GPU where, for the sizes of a run, it is estimated to be faster, and the CPU elsewhere.
+    /// The rule stands in `src/runtime/choice.rs` and docs/gpu.md; [`Session::choice`] says what came
+    /// of it. Training runs on the CPU.
+    ///
+    /// [`Session::choice`]: crate::Session::choice
     #[default]
     Auto,
     /// The processor.
@@ -23,6 +33,10 @@ pub struct Options {
     pub(super) plans: Option<usize>,
     pub(super) isa: Option<Isa>,
     pub(super) reference: bool,
+    pub(super) expected_runs: Option<usize>,
+    pub(super) half_weights: bool,
+    #[cfg(feature = "gpu")]
+    pub(super) gpu: Option<Arc<GpuDevice>>,
 }
 
 impl Options {
@@ -65,6 +79,30 @@ impl Options {
     /// Runs the plain reference kernels, which are slow, to check the fast ones.
     pub fn reference(mut self, reference: bool) -> Options {
         self.reference = reference;
+        self
+    }
+
+    /// Says about how many runs the Session will make, so that [`Device::Auto`] can weigh what opening
+    /// a GPU takes. Without it a Session is taken to make many.
+    pub fn expected_runs(mut self, runs: usize) -> Options {
+        self.expected_runs = Some(runs);
+        self
+    }
+
+    /// Keeps the kernels of products, LSTMs and GRUs and the tables of embeddings on the GPU as f16: half
+    /// the memory and less to read, for three decimal digits of each weight. All computing is in f32.
+    /// Every adapter reads them. The CPU has no such form and refuses it; [`Device::Auto`] uses it where
+    /// it takes the GPU.
+    pub fn half_weights(mut self, half: bool) -> Options {
+        self.half_weights = half;
+        self
+    }
+
+    /// Runs on this GPU and not on the one that the Sessions of a process share, where it runs on a
+    /// GPU at all.
+    #[cfg(feature = "gpu")]
+    pub fn gpu(mut self, device: &Arc<GpuDevice>) -> Options {
+        self.gpu = Some(device.clone());
         self
     }
 

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+#[cfg(feature = "gpu")]
+use super::Device;
+#[cfg(feature = "gpu")]
+use super::auto::Auto;
 use super::carry::Carry;
 use super::cpu::Inputs;
 use super::feed::{self, Feed};
 use super::host::{self, HostCall, HostOp, Nested};
+use super::origin::{Origin, bind_outcome, carries};
 use super::profile::{Profile, ProfileEntry, microseconds};
 use super::select::select_outputs;
 use super::stage::{Backend, Given, StageCall, StageRunner};
 use super::{Options, Placed, Placement, RunError, Tensors, bind, fold};
-use crate::graph::{
-    Bindings, DType, Dim, Graph, Node, Output, Source, Tensor, TensorType, ValueId, VariableId,
-    VariableKind,
-};
+use crate::graph::{Bindings, DType, Graph, Output, Source, Tensor, VariableId, VariableKind};
 use crate::passes;
 use crate::plan::{PackCache, Program};
 
@@ -33,6 +35,9 @@ pub struct Session {
     key: Vec<usize>,
     outputs: Vec<Origin>,
     updates: Vec<(usize, Origin)>,
+    /// How the device is taken anew for other sizes.
+    #[cfg(feature = "gpu")]
+    auto: Option<Box<Auto>>,
 }
 
 /// What a Session keeps for a stage.
@@ -116,6 +121,12 @@ impl Session {
             true => passes::prepare(graph)?,
             false => passes::prepare(&select_outputs(graph, &options.outputs)?)?,
         };
+        #[cfg(feature = "gpu")]
+        if options.device == Device::Auto && !options.reference {
+            let mut session = Session::prepared(graph, packs.clone(), options)?;
+            session.auto = Some(Box::new(Auto::new(packs, options)));
+            return Ok(session);
+        }
         Session::prepared(graph, packs, options)
     }
 
@@ -197,6 +208,8 @@ impl Session {
             outputs,
             updates,
             carry: Carry::default(),
+            #[cfg(feature = "gpu")]
+            auto: None,
         })
     }
 
@@ -260,7 +273,70 @@ impl Session {
         Ok((outputs, profile))
     }
 
+    /// Why [`Device::Auto`](super::Device::Auto) took the device of the last run; nothing before the
+    /// first one, and where the device was asked for.
+    pub fn choice(&self) -> Option<&str> {
+        #[cfg(feature = "gpu")]
+        if let Some(auto) = &self.auto {
+            return auto.why();
+        }
+        None
+    }
+
+    /// What kept [`Device::Auto`](super::Device::Auto) from the GPU where it is estimated to be faster:
+    /// there is none, or it failed.
+    pub fn fallback(&self) -> Option<&str> {
+        #[cfg(feature = "gpu")]
+        if let Some(auto) = &self.auto {
+            return auto.warning();
+        }
+        None
+    }
+
+    #[cfg(feature = "gpu")]
     fn run_named(
+        &mut self,
+        inputs: &Tensors,
+        outputs: &mut Tensors,
+        profile: Option<&mut Profile>,
+    ) -> Result<(), RunError> {
+        let Some(mut auto) = self.auto.take() else {
+            return self.run_here(inputs, outputs, profile);
+        };
+        let result = auto.run(self, inputs, outputs, profile);
+        self.auto = Some(auto);
+        result
+    }
+
+    #[cfg(not(feature = "gpu"))]
+    fn run_named(
+        &mut self,
+        inputs: &Tensors,
+        outputs: &mut Tensors,
+        profile: Option<&mut Profile>,
+    ) -> Result<(), RunError> {
+        self.run_here(inputs, outputs, profile)
+    }
+
+    /// The sizes of a run on `inputs`; none where they do not fit the model.
+    #[cfg(feature = "gpu")]
+    pub(super) fn sizes(&self, inputs: &Tensors) -> Option<Bindings> {
+        let with_carried = self.carry.with(inputs);
+        let inputs = with_carried.as_ref().unwrap_or(inputs);
+        let mut bindings = Bindings::new();
+        let bound = Feed::default().bind(self.program.graph(), inputs, &mut bindings);
+        bound.ok().map(|()| bindings)
+    }
+
+    /// Exchanges what Sessions of one Graph keep from run to run.
+    #[cfg(feature = "gpu")]
+    pub(super) fn swap_kept(&mut self, other: &mut Session) {
+        self.swap_variables(other);
+        std::mem::swap(&mut self.carry, &mut other.carry);
+    }
+
+    /// Runs on the device that it is on.
+    pub(super) fn run_here(
         &mut self,
         inputs: &Tensors,
         outputs: &mut Tensors,
@@ -538,81 +614,4 @@ impl Session {
             tensor.clone_from(whole);
         }
     }
-}
-
-/// Checks what a host node gave against the type that it has in the Graph, and binds the symbols.
-fn bind_outcome(
-    node: &Node,
-    output: usize,
-    expected: &TensorType,
-    found: &Tensor,
-    bindings: &mut Bindings,
-) -> Result<(), RunError> {
-    let refuse = || RunError::Outcome {
-        node: node.name.clone(),
-        output,
-        expected: expected.clone(),
-        found: TensorType::of(found),
-    };
-    if found.dtype() != expected.dtype || found.shape().len() != expected.rank() {
-        return Err(refuse());
-    }
-    for (dim, &size) in expected.dims.iter().zip(found.shape()) {
-        match dim {
-            Dim::Symbol(symbol) => match bindings.get(symbol) {
-                None => bindings.bind(symbol, size),
-                Some(before) if before == size => {}
-                Some(before) => {
-                    return Err(RunError::OutcomeSize {
-                        node: node.name.clone(),
-                        output,
-                        symbol: symbol.name().to_owned(),
-                        expected: before,
-                        found: size,
-                    });
-                }
-            },
-            // An expression of sizes that are not known yet says nothing.
-            dim if dim.eval(bindings).is_ok_and(|known| known != size) => return Err(refuse()),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Where a value is found after a run.
-#[derive(Clone, Copy, Debug)]
-enum Origin {
-    Stage { stage: usize, output: usize },
-    Carried(usize),
-    Outside(ValueId),
-}
-
-impl Origin {
-    fn of(program: &Program, id: ValueId) -> Origin {
-        for (index, stage) in program.stages().iter().enumerate() {
-            if let Some(output) = stage.outputs.iter().position(|output| *output == id) {
-                return match (stage.on_host(), program.carried(id)) {
-                    (true, Some(slot)) => Origin::Carried(slot),
-                    _ => Origin::Stage { stage: index, output },
-                };
-            }
-        }
-        Origin::Outside(id)
-    }
-}
-
-/// The outputs of a device stage that later stages take, with their carried positions.
-fn carries(program: &Program, index: usize) -> Vec<(usize, usize)> {
-    let stage = &program.stages()[index];
-    if stage.on_host() {
-        return Vec::new();
-    }
-    let later = &program.stages()[index + 1..];
-    let taken = stage
-        .outputs
-        .iter()
-        .enumerate()
-        .filter(|(_, id)| later.iter().any(|stage| stage.inputs.contains(id)));
-    taken.filter_map(|(output, id)| Some((output, program.carried(*id)?))).collect()
 }

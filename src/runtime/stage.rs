@@ -8,6 +8,8 @@ use seqfuse_kernels::Isa;
 use super::cpu::{CpuBackend, Inputs};
 use super::{Device, Options, Profile, RunError};
 use crate::graph::{Bindings, Graph, Node, Source, Tensor, ValueId};
+#[cfg(feature = "gpu")]
+use crate::ops::Sizes;
 use crate::plan::{PackCache, Place, Program, Stage, StagePlace};
 
 /// How many plans a stage keeps unless told otherwise.
@@ -113,6 +115,11 @@ impl Backend {
     /// If it is not there.
     pub(super) fn open(options: &Options, packs: Arc<PackCache>) -> Result<Backend, RunError> {
         match options.device {
+            Device::Cpu if options.half_weights => Err(RunError::Device {
+                device: "cpu",
+                reason: "weights of half precision are for the GPU alone; leave them out"
+                    .to_owned(),
+            }),
             Device::Auto | Device::Cpu => Ok(Backend::Cpu(CpuBackend::new(options, packs)?)),
             Device::Gpu => gpu(options, packs),
         }
@@ -244,6 +251,10 @@ impl StageDevice {
     fn reason(self, graph: &Graph, node: &Node) -> Option<String> {
         match self {
             StageDevice::Cpu => None,
+            // Reading sizes is a part of the arithmetic.
+            StageDevice::Gpu if node.op.downcast_ref::<Sizes>().is_some() => {
+                Some(OF_SIZES.to_owned())
+            }
             StageDevice::Gpu => self.lacks(graph, node).or_else(|| Some(OF_SIZES.to_owned())),
         }
     }
@@ -334,7 +345,7 @@ fn gpu(options: &Options, packs: Arc<PackCache>) -> Result<Backend, RunError> {
         let reason = "the reference kernels run on the CPU; ask for one of the two".to_owned();
         return Err(RunError::Device { device: "gpu", reason });
     }
-    let gpu = super::gpu::GpuBackend::open(&packs)?;
+    let gpu = super::gpu::GpuBackend::open(&packs, options.gpu.as_ref(), options.half_weights)?;
     Ok(Backend::Gpu { gpu, cpu: CpuBackend::new(options, packs)? })
 }
 

@@ -1,13 +1,14 @@
 //! How a model is trained: Keras's `fit` arguments.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
 
 use super::data::Dataset;
 use super::{CompileConfig, TrainError, state};
 use crate::model::Model;
-use crate::runtime::Options;
+use crate::runtime::{Options, Profile};
 
 /// How a model is trained. The defaults are Keras's.
 #[derive(Clone, Debug)]
@@ -26,6 +27,7 @@ pub struct TrainConfig {
     pub(super) checkpoint: Option<PathBuf>,
     pub(super) checkpoint_every: Option<usize>,
     pub(super) resume: bool,
+    pub(super) profiles: Option<Arc<Mutex<Vec<Profile>>>>,
 }
 
 impl Default for TrainConfig {
@@ -45,6 +47,7 @@ impl Default for TrainConfig {
             checkpoint: None,
             checkpoint_every: None,
             resume: false,
+            profiles: None,
         }
     }
 }
@@ -99,6 +102,12 @@ impl TrainConfig {
     /// Sets threads and kernels.
     pub fn options(mut self, options: Options) -> TrainConfig {
         self.options = options;
+        self
+    }
+
+    /// Times every node of every step of training and appends the profiles to `profiles`.
+    pub fn profile(mut self, profiles: Arc<Mutex<Vec<Profile>>>) -> TrainConfig {
+        self.profiles = Some(profiles);
         self
     }
 

@@ -1,6 +1,6 @@
 //! A run of training: the Sessions of its steps, and the values between them.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::batch::Bound;
 use super::callback::Control;
@@ -35,6 +35,16 @@ impl<'a> Setup<'a> {
     /// # Errors
     /// If data and model do not fit.
     fn session(&self, graph: &Graph, data: &Bound, mode: Mode) -> Result<Session, TrainError> {
+        let graph = self.graph(graph, data, mode)?;
+        let options = self.config.options.clone();
+        Ok(Session::prepared(graph, Arc::new(PackCache::new()), &options)?)
+    }
+
+    /// The Graph of steps of `mode` on `data`, from the values in `graph`.
+    ///
+    /// # Errors
+    /// If data and model do not fit.
+    pub fn graph(&self, graph: &Graph, data: &Bound, mode: Mode) -> Result<Graph, TrainError> {
         let recipe = Recipe {
             graph,
             outputs: self.outputs,
@@ -43,9 +53,7 @@ impl<'a> Setup<'a> {
             optimizer: &self.compile.optimizer,
             slots: self.slots,
         };
-        let graph = recipe.build(mode)?;
-        let options = self.config.options.clone();
-        Ok(Session::prepared(graph, Arc::new(PackCache::new()), &options)?)
+        recipe.build(mode)
     }
 
     /// Loss and metrics of `data` for the values in `graph`.
@@ -150,8 +158,19 @@ impl<'a> Run<'a> {
                 batch.insert(name, value);
             }
         }
-        let done = session.run_into(batch, &mut self.results);
-        done.map_err(|error| at_row(session.graph(), batch, rows, error))?;
+        match &self.setup.config.profiles {
+            Some(profiles) => {
+                let done = session.run_profiled(batch);
+                let (results, profile) =
+                    done.map_err(|error| at_row(session.graph(), batch, rows, error))?;
+                self.results = results;
+                profiles.lock().unwrap_or_else(PoisonError::into_inner).push(profile);
+            }
+            None => {
+                let done = session.run_into(batch, &mut self.results);
+                done.map_err(|error| at_row(session.graph(), batch, rows, error))?;
+            }
+        }
         self.progress.batches += 1;
         self.overwrite_with_averages(iterations + 1);
         Ok(())

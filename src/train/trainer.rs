@@ -11,6 +11,7 @@ use super::history::{History, Logs};
 use super::run::{Run, Setup};
 use super::slots::Slots;
 use super::state::{self, Progress, Saved};
+use super::step::Mode;
 use super::{TrainError, constraint};
 use crate::graph::{Graph, Variable, VariableKind};
 use crate::model::Model;
@@ -235,6 +236,15 @@ impl Trainer {
     /// If it cannot be put together, which would be a fault of ours.
     pub fn model(&self) -> Result<Model, TrainError> {
         state::model(&self.model, &self.graph, &self.compile, &self.slots, &self.progress)
+    }
+
+    /// The Graph of a whole step on `data`.
+    ///
+    /// # Errors
+    /// If data and model disagree, or a layer cannot be trained.
+    pub(crate) fn step_graph(&self, data: &Dataset) -> Result<Graph, TrainError> {
+        let data = Bound::new(&self.graph, &self.outputs, data, &[])?;
+        self.setup().graph(&self.graph, &data, Mode::Update)
     }
 
     fn setup(&self) -> Setup<'_> {

@@ -35,8 +35,18 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     line
 }
 
-/// What differs between two tensors.
+/// What differs between two tensors by more than the tolerance of the CPU.
 pub fn difference(name: &str, found: &Tensor, expected: &Tensor) -> Result<(), String> {
+    difference_within(TOLERANCE, name, found, expected)
+}
+
+/// What differs between two tensors by more than `tolerance`, absolute plus relative.
+pub fn difference_within(
+    tolerance: f32,
+    name: &str,
+    found: &Tensor,
+    expected: &Tensor,
+) -> Result<(), String> {
     if found.shape() != expected.shape() {
         return Err(format!("{name}: shape {:?}, not {:?}", found.shape(), expected.shape()));
     }
@@ -44,7 +54,7 @@ pub fn difference(name: &str, found: &Tensor, expected: &Tensor) -> Result<(), S
     match (found.data(), expected.data()) {
         (Data::F32(found), Data::F32(expected)) => {
             for (at, (&a, &b)) in found.iter().zip(expected).enumerate() {
-                let close = a == b || (a - b).abs() <= TOLERANCE * (1.0 + b.abs());
+                let close = a == b || (a - b).abs() <= tolerance * (1.0 + b.abs());
                 if !(close || a.is_nan() && b.is_nan()) {
                     return Err(format!("{name}: element {at} is {a}, not {b}"));
                 }
@@ -86,6 +96,17 @@ pub fn check_call(
     inputs: &[Value],
     suffix: &str,
 ) -> Result<(), String> {
+    check_call_within(TOLERANCE, session, arrays, inputs, suffix)
+}
+
+/// Runs and compares one call within `tolerance`.
+pub fn check_call_within(
+    tolerance: f32,
+    session: &mut Session,
+    arrays: &Arrays,
+    inputs: &[Value],
+    suffix: &str,
+) -> Result<(), String> {
     let outputs = run_call(session, arrays, inputs, suffix)?;
     let count = arrays.keys().filter(|key| key.starts_with(&format!("out{suffix}/"))).count();
     if outputs.len() != count {
@@ -93,7 +114,26 @@ pub fn check_call(
     }
     for (index, (name, found)) in outputs.iter().enumerate() {
         let expected = arrays.get(&format!("out{suffix}/{index}")).ok_or("an output is missing")?;
-        difference(&format!("output{suffix} {index} ({name})"), found, expected)?;
+        let name = format!("output{suffix} {index} ({name})");
+        difference_within(tolerance, &name, found, expected)?;
+    }
+    Ok(())
+}
+
+/// Compares all calls of a case on one Session within `tolerance`.
+pub fn check_calls_within(
+    tolerance: f32,
+    session: &mut Session,
+    arrays: &Arrays,
+    inputs: &[Value],
+) -> Result<(), String> {
+    check_call_within(tolerance, session, arrays, inputs, "")?;
+    for call in 2.. {
+        let suffix = format!("@{call}");
+        if !arrays.keys().any(|key| key.starts_with(&format!("in{suffix}/"))) {
+            break;
+        }
+        check_call_within(tolerance, session, arrays, inputs, &suffix)?;
     }
     Ok(())
 }
@@ -108,14 +148,7 @@ pub fn check_model(
     model.graph().verify().map_err(|error| error.to_string())?;
     let inputs = case["inputs"].as_array().expect("a list of inputs");
     let mut session = model.session(options).map_err(|error| chain(&error))?;
-    check_call(&mut session, arrays, inputs, "")?;
-    for call in 2.. {
-        let suffix = format!("@{call}");
-        if !arrays.keys().any(|key| key.starts_with(&format!("in{suffix}/"))) {
-            break;
-        }
-        check_call(&mut session, arrays, inputs, &suffix)?;
-    }
+    check_calls_within(TOLERANCE, &mut session, arrays, inputs)?;
     for layer in case["layers"].as_array().into_iter().flatten() {
         let name = layer.as_str().ok_or("a layer's name is no text")?;
         let options = options.clone().outputs([name]);

@@ -9,3 +9,4 @@ pub mod memory;
 pub mod npz;
 pub mod onnx;
 pub mod onnx_folder;
+pub mod real;

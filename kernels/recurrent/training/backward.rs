@@ -1,7 +1,6 @@
 //! The backward pass: walks back through time for every block of batch rows, then sums up the
 //! gradients of the weights over all rows and steps.
 
-use super::derivative::derivative;
 use super::product::{Group, Packed, Way, packed_len};
 use super::weights::{self, RecurrentGradients};
 use super::{
@@ -9,10 +8,10 @@ use super::{
     StepsCell, assert_optional, factors, is_active, saved_len, step_at,
 };
 use crate::Cpu;
-use crate::isa::{Isa, Kernel, Simd};
+use crate::isa::{Isa, Kernel, Simd, prefetch};
 use crate::pool::DisjointMut;
-use crate::recurrent::assert_len;
 use crate::recurrent::panels::Rows;
+use crate::recurrent::{LINE, assert_len, from_line};
 use std::ops::Range;
 
 /// Values of workspace for `[batch, time, units]` and so many sets of dropout factors; a call that
@@ -50,7 +49,7 @@ impl Parts {
     }
 
     fn total(&self) -> usize {
-        self.packed + self.d_sums + self.d_inner + self.shared
+        LINE + self.packed + self.d_sums + self.d_inner + self.shared
     }
 }
 
@@ -66,7 +65,7 @@ pub(crate) fn backward<C: StepsCell>(cpu: Cpu<'_>, cell: C, call: StepsBackward<
     check(cell, &layout, &parts, &call);
     let steps = &call.steps;
     let Layout { time, units, columns, .. } = layout;
-    let (packed, memory) = call.workspace.split_at_mut(parts.packed);
+    let (packed, memory) = from_line(call.workspace).split_at_mut(parts.packed);
     let (own_d_sums, memory) = memory.split_at_mut(parts.d_sums);
     let (d_inner, shared) = memory.split_at_mut(parts.d_inner);
     let d_sums = call.d_products.unwrap_or(own_d_sums);
@@ -172,6 +171,8 @@ struct Block<'a, C> {
 /// The rows of one step.
 struct Now<'a> {
     t: usize,
+    /// The step that follows on the way back, if there is one.
+    ahead: Option<usize>,
     active: &'a [bool],
 }
 
@@ -202,7 +203,8 @@ impl<C: StepsCell> Kernel for Block<'_, C> {
                     self.add_outputs(row, index, t, dh);
                 }
             }
-            let now = Now { t, active: &active[..rows] };
+            let ahead = index.checked_sub(1).map(|index| step_at(self.steps, index));
+            let now = Now { t, ahead, active: &active[..rows] };
             self.steps_back::<S>(&now, dh, dc, memory);
             self.products_back::<S>(&now, dh, product, memory);
         }
@@ -258,6 +260,20 @@ impl<C: StepsCell> Block<'_, C> {
         }
     }
 
+    /// Fetches what the next step needs of a row: it is far from this one, and the hardware does
+    /// not see it coming.
+    #[inline(always)]
+    fn fetch(&self, row: usize, ahead: Option<usize>) {
+        let Some(t) = ahead else { return };
+        let Layout { time, units, columns, .. } = *self.layout;
+        let (own, at) = (row * time + t, (self.rows.start + row) * time + t);
+        prefetch(&self.gates[at * columns..][..columns]);
+        prefetch(&self.d_sums[own * columns..][..columns]);
+        for set in [self.saved.0, self.saved.1, self.d_outputs.0.unwrap_or_default()] {
+            prefetch(set.get(at * units..(at + 1) * units).unwrap_or_default());
+        }
+    }
+
     /// The gradients of the sums of all rows.
     #[inline(always)]
     fn steps_back<S: Simd>(
@@ -271,6 +287,7 @@ impl<C: StepsCell> Block<'_, C> {
         for row in 0..now.active.len() {
             let own = row * time + now.t;
             let at = (self.rows.start + row) * time + now.t;
+            self.fetch(row, now.ahead);
             let d_sums = &mut self.d_sums[own * columns..][..columns];
             let d_inner = if self.cell.reset() == Reset::After {
                 &mut self.d_inner[own * units..][..units]
@@ -381,7 +398,7 @@ impl<C: StepsCell> Block<'_, C> {
             }
         }
         let d_sum = &mut self.d_sums[(row * time + t) * columns + units..][..units];
-        derivative::<S>(gate, kept, r, dr, d_sum);
+        self.activations.gradient(gate, kept, r, dr, d_sum);
     }
 }
 

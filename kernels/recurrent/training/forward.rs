@@ -3,13 +3,13 @@
 use super::product::{Packed, Way, packed_len};
 use super::{
     Activations, BLOCK, ByRow, ForwardRow, Layout, Reset, Steps, StepsCall, StepsCell,
-    assert_optional, factors, is_active, multiply, saved_len, step_at,
+    assert_optional, copy_row, factors, is_active, multiply, saved_len, step_at,
 };
 use crate::Cpu;
-use crate::isa::{Isa, Kernel, Simd};
+use crate::isa::{Isa, Kernel, Simd, prefetch};
 use crate::pool::DisjointMut;
-use crate::recurrent::assert_len;
 use crate::recurrent::panels::Rows;
+use crate::recurrent::{LINE, assert_len, from_line};
 use std::ops::Range;
 
 /// Values of workspace for `[batch, time, units]` and so many sets of dropout factors.
@@ -24,7 +24,7 @@ pub(crate) fn workspace_len<C: StepsCell>(
 }
 
 fn layout_len<C: StepsCell>(isa: Isa, layout: &Layout) -> usize {
-    packed_len(isa, Way::Forward, &layout.groups, layout.units)
+    LINE + packed_len(isa, Way::Forward, &layout.groups, layout.units)
         + layout.blocks() * block_len::<C>(layout)
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn forward<C: StepsCell>(cpu: Cpu<'_>, cell: C, call: StepsCall<'_>) 
         return;
     }
     let packed_len = packed_len(cpu.isa, Way::Forward, &layout.groups, units);
-    let (packed, memory) = call.workspace.split_at_mut(packed_len);
+    let (packed, memory) = from_line(call.workspace).split_at_mut(packed_len);
     let size = (units, C::GATES);
     let kernel = steps.recurrent_kernel;
     let packed = Packed::new(cpu, Way::Forward, &layout.groups, size, kernel, packed);
@@ -140,6 +140,8 @@ struct Block<'a, C> {
 /// The rows of one step.
 struct Now<'a> {
     t: usize,
+    /// The step after this one, if there is one.
+    ahead: Option<usize>,
     active: &'a [bool],
 }
 
@@ -167,12 +169,13 @@ impl<C: StepsCell> Kernel for Block<'_, C> {
                 active[row] = is_active(self.steps, self.rows.start + row, t);
                 seen[row] |= active[row];
             }
-            let now = Now { t, active: &active[..rows] };
-            self.keep_states(&now, h, c);
+            let ahead = (index + 1 < time).then(|| step_at(self.steps, index + 1));
+            let now = Now { t, ahead, active: &active[..rows] };
+            self.keep_states::<S>(&now, h, c);
             self.sum::<S>(&now, h, left, sums);
             self.finish::<S>(&now, h, next, c, sums);
             std::mem::swap(&mut h, &mut next);
-            self.store_outputs(t, index + 1 == time, h, &seen, &active);
+            self.store_outputs::<S>(t, index + 1 == time, h, &seen, &active);
         }
         if time == 0
             && let Some(last) = &mut self.last
@@ -198,13 +201,14 @@ impl<C: StepsCell> Block<'_, C> {
     }
 
     /// Keeps the states before a step; masked steps too, so that sums over all of them are finite.
-    fn keep_states(&mut self, now: &Now<'_>, h: &[f32], c: &[f32]) {
+    #[inline(always)]
+    fn keep_states<S: Simd>(&mut self, now: &Now<'_>, h: &[f32], c: &[f32]) {
         let Layout { time, units, padded, .. } = *self.layout;
         for row in 0..now.active.len() {
             let at = (row * time + now.t) * units;
-            self.saved_h[at..][..units].copy_from_slice(&h[row * padded..][..units]);
+            copy_row::<S>(&mut self.saved_h[at..][..units], &h[row * padded..][..padded]);
             if C::CELL_STATE {
-                self.second[at..][..units].copy_from_slice(&c[row * padded..][..units]);
+                copy_row::<S>(&mut self.second[at..][..units], &c[row * padded..][..padded]);
             }
         }
     }
@@ -216,20 +220,26 @@ impl<C: StepsCell> Block<'_, C> {
         let stride = C::GATES * padded;
         let after = self.cell.reset() == Reset::After;
         for row in (0..now.active.len()).filter(|&row| now.active[row]) {
+            // A step is far from the one before, and the hardware does not see it coming.
+            if let Some(ahead) = now.ahead {
+                let Layout { time, columns, .. } = *self.layout;
+                prefetch(self.x(row, ahead));
+                prefetch(&self.gates[(row * time + ahead) * columns..][..columns]);
+            }
             let x = self.x(row, now.t);
             for gate in 0..C::GATES {
                 let sums = &mut sums[row * stride + gate * padded..][..units];
                 let x = &x[gate * units..][..units];
                 let bias = self.recurrent_bias.map(|bias| &bias[gate * units..][..units]);
                 match bias {
-                    Some(bias) if after && gate == 2 => sums.copy_from_slice(bias),
+                    Some(bias) if after && gate == 2 => copy_row::<S>(sums, bias),
                     None if after && gate == 2 => sums.fill(0.0),
                     Some(bias) => {
                         for ((sum, &x), &bias) in sums.iter_mut().zip(x).zip(bias) {
                             *sum = x + bias;
                         }
                     }
-                    None => sums.copy_from_slice(x),
+                    None => copy_row::<S>(sums, x),
                 }
             }
         }
@@ -246,7 +256,7 @@ impl<C: StepsCell> Block<'_, C> {
             } else {
                 for row in (0..now.active.len()).filter(|&row| now.active[row]) {
                     let left = &mut left[row * padded..][..units];
-                    left.copy_from_slice(&h[row * padded..][..units]);
+                    copy_row::<S>(left, &h[row * padded..][..padded]);
                     if let Some(factors) = factors {
                         multiply(left, &factors[row * units..]);
                     }
@@ -299,7 +309,7 @@ impl<C: StepsCell> Block<'_, C> {
             let state = row * padded..(row + 1) * padded;
             let (h, next) = (&h[state.clone()], &mut next[state.clone()]);
             if !now.active[row] {
-                next.copy_from_slice(h);
+                copy_row::<S>(next, h);
                 gates.fill(0.0);
                 inner.fill(0.0);
                 continue;
@@ -321,7 +331,8 @@ impl<C: StepsCell> Block<'_, C> {
 
     /// The output of a step: h, or zeros before the first unmasked step and, if asked for, at
     /// masked steps.
-    fn store_outputs(
+    #[inline(always)]
+    fn store_outputs<S: Simd>(
         &mut self,
         t: usize,
         is_last: bool,
@@ -334,7 +345,7 @@ impl<C: StepsCell> Block<'_, C> {
             let shown = seen[row] && (active[row] || !self.steps.zero_output_for_mask);
             let store = |out: &mut [f32]| {
                 if shown {
-                    out.copy_from_slice(&h[row * padded..][..units]);
+                    copy_row::<S>(out, &h[row * padded..][..padded]);
                 } else {
                     out.fill(0.0);
                 }

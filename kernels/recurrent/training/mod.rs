@@ -15,7 +15,6 @@
 mod backward;
 #[cfg(test)]
 mod cases;
-pub(crate) mod derivative;
 mod forward;
 mod product;
 pub mod reference;
@@ -196,13 +195,27 @@ impl Activations {
         kept: &mut [f32],
     ) {
         let units = kept.len();
-        if derivative::from_output(activation) {
+        if !activation.needs_input() {
             self.apply::<S>(activation, sums, units);
-            kept.copy_from_slice(&sums[..units]);
+            copy_row::<S>(kept, sums);
         } else {
-            kept.copy_from_slice(&sums[..units]);
+            copy_row::<S>(kept, sums);
             self.apply::<S>(activation, sums, units);
         }
+    }
+
+    /// The gradient of a gate's sums from that of its values, by what was kept (or the sums) and
+    /// the values.
+    pub fn gradient(
+        &self,
+        activation: Activation,
+        kept: &[f32],
+        values: &[f32],
+        d_values: &[f32],
+        d_sums: &mut [f32],
+    ) {
+        let width = d_sums.len();
+        activation.backward_rows(self.isa, Some(kept), values, d_values, d_sums, width);
     }
 
     /// The activated values of a gate from what was kept of it; `memory` is one padded row.
@@ -213,13 +226,72 @@ impl Activations {
         kept: &'a [f32],
         memory: &'a mut [f32],
     ) -> &'a [f32] {
-        if derivative::from_output(activation) {
+        if !activation.needs_input() {
             return kept;
         }
         memory[..kept.len()].copy_from_slice(kept);
         self.apply::<S>(activation, memory, kept.len());
         &memory[..kept.len()]
     }
+}
+
+impl Activations {
+    /// Whether these are Keras's defaults, for which cells have a form of their own.
+    #[inline(always)]
+    pub fn are_default(&self) -> bool {
+        (self.candidate, self.gate) == (Activation::Tanh, Activation::Sigmoid)
+    }
+}
+
+/// Calls `$function::<S, LANES>`: arrays as long as a vector need their length as a number.
+macro_rules! with_lanes {
+    ($simd:ident, $function:ident($($argument:expr),*)) => {
+        match $simd::LANES {
+            16 => $function::<$simd, 16>($($argument),*),
+            8 => $function::<$simd, 8>($($argument),*),
+            _ => $function::<$simd, 4>($($argument),*),
+        }
+    };
+}
+pub(crate) use with_lanes;
+
+/// The next `N` values from `at` on, 0 beyond the end.
+#[inline(always)]
+pub(crate) fn take<const N: usize>(from: &[f32], at: usize) -> [f32; N] {
+    let mut values = [0.0; N];
+    match from.get(at..at + N) {
+        Some(from) => values.copy_from_slice(from),
+        None => values.iter_mut().zip(&from[at..]).for_each(|(value, &from)| *value = from),
+    }
+    values
+}
+
+/// Writes values from `at` on, up to the end.
+#[inline(always)]
+pub(crate) fn put<const N: usize>(to: &mut [f32], at: usize, values: [f32; N]) {
+    match to.get_mut(at..at + N) {
+        Some(to) => to.copy_from_slice(&values),
+        None => to[at..].iter_mut().zip(&values).for_each(|(to, &value)| *to = value),
+    }
+}
+
+/// Copies a row in vectors: cheaper than a call into a library for the few that it has.
+#[inline(always)]
+pub(crate) fn copy_row<S: Simd>(to: &mut [f32], from: &[f32]) {
+    with_lanes!(S, copy_lanes(to, from));
+}
+
+// `with_lanes` names both parameters.
+#[allow(clippy::extra_unused_type_parameters)]
+#[inline(always)]
+fn copy_lanes<S: Simd, const N: usize>(to: &mut [f32], from: &[f32]) {
+    let from = &from[..to.len()];
+    let (mut whole, mut other) = (to.chunks_exact_mut(N), from.chunks_exact(N));
+    for (to, from) in (&mut whole).zip(&mut other) {
+        to.copy_from_slice(&from[..N]);
+    }
+    let rest = whole.into_remainder().iter_mut().zip(other.remainder());
+    rest.for_each(|(to, &from)| *to = from);
 }
 
 /// One row of one step, forward.

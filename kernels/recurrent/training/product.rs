@@ -205,13 +205,7 @@ impl Kernel for AddProduct<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        let AddProduct { rows, panels, .. } = self;
-        match panels.vectors {
-            1 => product::<S, InPlace<'_>, 1>(simd, rows, panels, &mut self.tiles),
-            2 => product::<S, InPlace<'_>, 2>(simd, rows, panels, &mut self.tiles),
-            3 => product::<S, InPlace<'_>, 3>(simd, rows, panels, &mut self.tiles),
-            _ => product::<S, InPlace<'_>, 4>(simd, rows, panels, &mut self.tiles),
-        }
+        product(simd, &self.rows, self.panels, &mut self.tiles);
     }
 }
 
@@ -225,13 +219,18 @@ struct InPlace<'a> {
     width: usize,
 }
 
-static ZEROS: [f32; 16] = [0.0; 16];
-
 impl Tiles for InPlace<'_> {
     #[inline(always)]
-    fn start<S: Simd>(&self, row: usize, panel: usize, vector: usize) -> &[f32] {
-        let at = panel * self.width + vector;
-        if at < self.vectors { &self.rows[row * self.stride + at * S::LANES..] } else { &ZEROS }
+    fn start<S: Simd>(&self, row: usize, panel: usize, tile: &mut [f32]) {
+        for (vector, tile) in tile.chunks_exact_mut(S::LANES).enumerate() {
+            let at = panel * self.width + vector;
+            if at < self.vectors {
+                let from = &self.rows[row * self.stride + at * S::LANES..];
+                tile.copy_from_slice(&from[..S::LANES]);
+            } else {
+                tile.fill(0.0);
+            }
+        }
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! Training as defined: one row and one step at a time, generic over the number type.
 
-use super::derivative;
 use crate::activation::Activation;
+use crate::activation::backward_reference::backward_rows;
 use crate::real::Real;
 use crate::recurrent::reference::activate;
 
@@ -215,7 +215,7 @@ impl Layer<'_> {
                 let q = activate(self.activation, &step.c);
                 d_values[3] = multiplied(dh, &q);
                 let dq = multiplied(dh, &v[3]);
-                let through = derivative::reference(self.activation, &step.c, &dq);
+                let through = backward_rows(self.activation, &step.c, &dq, dq.len());
                 for u in 0..units {
                     let d = dc[u] + through[u];
                     d_values[0][u] = d * v[2][u];
@@ -228,7 +228,10 @@ impl Layer<'_> {
         // The candidate first: the reset gate's gradient comes from it.
         for gate in (0..self.cell.gates()).rev() {
             let activation = self.gate_activation(gate);
-            let mut d = derivative::reference(activation, &step.sums[gate], &d_values[gate]);
+            let mut d = {
+                let d_values = &d_values[gate];
+                backward_rows(activation, &step.sums[gate], d_values, d_values.len())
+            };
             dx[gate * units..(gate + 1) * units].copy_from_slice(&d);
             if self.cell == (Cell::Gru { reset_after: true }) && gate == 2 {
                 d_values[1] = multiplied(&d, &step.inner);

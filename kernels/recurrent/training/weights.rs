@@ -3,7 +3,6 @@
 //! The rows are cut into parts; each part's product is computed by itself, and the parts are added
 //! in their order.
 
-use super::derivative::from_output;
 use super::{Layout, Reset, Steps, StepsCell, multiply};
 use crate::Cpu;
 use crate::matmul::{Batched, Size, batched};
@@ -103,7 +102,7 @@ impl RecurrentGradients<'_> {
                     let kept = &self.gates[(row * time + t) * columns + units..][..units];
                     left.copy_from_slice(kept);
                     let activation = self.steps.recurrent_activation;
-                    if !from_output(activation) {
+                    if activation.needs_input() {
                         activation.apply_rows(cpu.isa, left, units);
                     }
                     multiply(left, h);

@@ -4,7 +4,10 @@ use seqfuse_kernels::Isa;
 use serde::Serialize;
 
 use super::layers::{memory, thousands};
+#[cfg(feature = "gpu")]
+use crate::Options;
 use crate::cli::COLUMNS;
+use crate::cli::common::DeviceChoice;
 use crate::cli::error::CliError;
 use crate::cli::sizes;
 use crate::cli::table::{Align, Table};
@@ -13,15 +16,68 @@ use crate::passes;
 use crate::plan::{NodeShapes, PackCache, Program, Stage, StagePlan};
 use crate::runtime::{Placed, StageDevice, cpu};
 
-/// A model after all passes, planned for the CPU.
+/// A model after all passes, planned for a device.
 #[derive(Debug, Serialize)]
 pub(super) struct Compiled {
+    /// What `auto` takes, where it is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auto: Option<Choice>,
     graph: String,
     stages: Vec<StageRow>,
     flops: u64,
     /// Why what nearly was a fused operator is none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
+}
+
+/// The device that `auto` takes for some sizes.
+#[derive(Debug, Serialize)]
+struct Choice {
+    device: Placed,
+    why: String,
+}
+
+/// What kernels the stages may use.
+fn stage_device(
+    device: Option<DeviceChoice>,
+    graph: &Graph,
+    bindings: &Bindings,
+) -> Result<(StageDevice, Option<Choice>), CliError> {
+    match device {
+        None | Some(DeviceChoice::Cpu) => Ok((StageDevice::Cpu, None)),
+        Some(DeviceChoice::Auto) => Ok(auto(graph, bindings)),
+        #[cfg(feature = "gpu")]
+        Some(DeviceChoice::Gpu) => Ok((StageDevice::Gpu, None)),
+        #[cfg(not(feature = "gpu"))]
+        Some(DeviceChoice::Gpu) => Err(CliError::usage(
+            "--device gpu: this build has no GPU runtime; build seqfuse with the feature `gpu`",
+        )),
+    }
+}
+
+#[cfg(feature = "gpu")]
+fn auto(graph: &Graph, bindings: &Bindings) -> (StageDevice, Option<Choice>) {
+    use crate::runtime::{auto::processor, choice, gpu::GpuDevice};
+
+    let verdict = processor(&Options::new()).map(|cpu| {
+        let work = choice::Work::of(graph, bindings);
+        choice::choose(&work, cpu, None, || match GpuDevice::list().into_iter().next() {
+            Some(info) => Ok((info.kind, info.name)),
+            None => Err("there is no GPU adapter".to_owned()),
+        })
+    });
+    let Some(verdict) = verdict else { return (StageDevice::Cpu, None) };
+    let (stages, device) = match verdict.gpu {
+        true => (StageDevice::Gpu, Placed::Gpu),
+        false => (StageDevice::Cpu, Placed::Cpu),
+    };
+    (stages, Some(Choice { device, why: verdict.warning.unwrap_or(verdict.why) }))
+}
+
+#[cfg(not(feature = "gpu"))]
+fn auto(_: &Graph, _: &Bindings) -> (StageDevice, Option<Choice>) {
+    let why = "this build has no GPU runtime".to_owned();
+    (StageDevice::Cpu, Some(Choice { device: Placed::Cpu, why }))
 }
 
 #[derive(Debug, Serialize)]
@@ -59,7 +115,7 @@ impl Compiled {
     pub fn of(
         graph: &Graph,
         bindings: &Bindings,
-        device: StageDevice,
+        device: Option<DeviceChoice>,
     ) -> Result<Compiled, CliError> {
         if let Some(open) =
             sizes::length_symbols(graph).iter().find(|symbol| bindings.get(symbol).is_none())
@@ -70,11 +126,12 @@ impl Compiled {
         }
         let (graph, notes) = passes::prepare_noting(graph)?;
         let notes = notes.iter().map(ToString::to_string).collect();
+        let (device, auto) = stage_device(device, &graph, bindings)?;
         let program = device.program(graph);
         let stages = program.stages().iter().map(|stage| plan(&program, stage, bindings, device));
         let stages: Vec<StageRow> = stages.collect::<Result<_, _>>()?;
         let flops = stages.iter().flat_map(|stage| &stage.nodes).map(|node| node.flops).sum();
-        Ok(Compiled { graph: program.graph().to_string(), stages, flops, notes })
+        Ok(Compiled { auto, graph: program.graph().to_string(), stages, flops, notes })
     }
 
     /// What runs elsewhere than asked for, and why.
@@ -126,6 +183,9 @@ impl Compiled {
             }
         }
         text.push_str(&self.lacking());
+        if let Some(Choice { device, why }) = &self.auto {
+            text.push_str(&format!("\n--device auto takes the {device}: {why}\n"));
+        }
         text.push_str(&format!("\nFLOPs of a run: {}\n", thousands(self.flops as usize)));
         if !self.notes.is_empty() {
             text.push_str("\nNot fused:\n");

@@ -12,7 +12,6 @@ use super::common::{DeviceChoice, ModelArgs};
 use super::error::CliError;
 use super::output::{self, OutputFile};
 use super::{run, sizes};
-use crate::runtime::StageDevice;
 
 /// Show a model's layers, shapes and parameters
 ///
@@ -31,9 +30,10 @@ pub(super) struct InspectArgs {
     /// Show the graph that runs, its stages, and what they take in memory and work
     #[arg(long)]
     compiled: bool,
-    /// With --compiled, the device whose stages are shown
-    #[arg(long, value_enum, default_value_t, requires = "compiled")]
-    device: DeviceChoice,
+    /// With --compiled, the device whose stages are shown [default: cpu]; auto says what it takes
+    /// for these sizes, and why
+    #[arg(long, value_enum, requires = "compiled")]
+    device: Option<DeviceChoice>,
     /// The rows to work out shapes for [with --compiled: 1]
     #[arg(long, value_name = "N", value_parser = run::positive)]
     batch: Option<usize>,
@@ -58,19 +58,6 @@ fn format(name: &str) -> Result<InspectFormat, String> {
     }
 }
 
-/// What kernels the stages of a compiled model may use.
-fn stage_device(choice: DeviceChoice) -> Result<StageDevice, CliError> {
-    match choice {
-        DeviceChoice::Auto | DeviceChoice::Cpu => Ok(StageDevice::Cpu),
-        #[cfg(feature = "gpu")]
-        DeviceChoice::Gpu => Ok(StageDevice::Gpu),
-        #[cfg(not(feature = "gpu"))]
-        DeviceChoice::Gpu => Err(CliError::usage(
-            "--device gpu: this build has no GPU runtime; build seqfuse with the feature `gpu`",
-        )),
-    }
-}
-
 /// Runs the command.
 pub(super) fn run(args: &InspectArgs) -> Result<(), CliError> {
     let file = args.output.as_deref().map(OutputFile::create).transpose()?;
@@ -84,7 +71,7 @@ pub(super) fn run(args: &InspectArgs) -> Result<(), CliError> {
     let bindings = sizes::bind(graph, batch, args.length)?;
     let summary = layers::Summary::of(graph, &bindings);
     let compiled = match args.compiled {
-        true => Some(compiled::Compiled::of(graph, &bindings, stage_device(args.device)?)?),
+        true => Some(compiled::Compiled::of(graph, &bindings, args.device)?),
         false => None,
     };
     let text = match args.format {

@@ -149,6 +149,11 @@ pub(super) fn run(args: &TrainArgs) -> Result<(), CliError> {
 
 /// Refuses a device that does not train.
 pub(super) fn refuse_gpu(device: &DeviceArgs, what: &str) -> Result<(), CliError> {
+    if device.half_weights {
+        return Err(CliError::usage(format!(
+            "--half-weights: {what} runs on the CPU, which has no such form; leave it out"
+        )));
+    }
     match device.device {
         DeviceChoice::Gpu => Err(CliError::usage(format!(
             "--device gpu: {what} on the GPU is not built yet; leave it out or use --device cpu"

@@ -33,7 +33,14 @@ impl CpuOp for Attention {
             Some(true) => 0,
             _ => output_len(shape),
         };
-        shape.map_or(0, |shape| 4 * (attention::workspace_len(&shape) + unwanted(&shape)))
+        let scored = node.used.get(1) == Some(&true);
+        shape.map_or(0, |shape| {
+            let room = match scored {
+                true => attention::workspace_len(&shape),
+                false => attention::output_workspace_len(&shape, self.masked_row),
+            };
+            4 * (room + unwanted(&shape))
+        })
     }
 
     fn lower(&self, lowering: &Lowering<'_>) -> Result<Box<dyn Kernel>, RunError> {

@@ -1,5 +1,6 @@
 //! Convolution.
 
+use seqfuse_kernels::aligned::Aligned;
 use seqfuse_kernels::conv::{
     self, Axis, ConvBackward, ConvCall, ConvGradients, ConvShape, UnpackedCall, Window,
 };
@@ -14,7 +15,7 @@ use crate::runtime::RunError;
 
 /// A kernel in the layout of the convolution.
 struct Packed {
-    values: Vec<f32>,
+    values: Aligned,
     layout: Layout,
 }
 
@@ -94,7 +95,7 @@ impl CpuOp for Conv {
             return self.unpacked(lowering, shape);
         }
         let packed = lowering.weights().packed([1], |[kernel]| {
-            let mut packed = vec![0.0; conv::packed_len(&shape)];
+            let mut packed = Aligned::zeros(conv::packed_len(&shape));
             conv::pack(&shape, kernel.unwrap_or_default(), &mut packed);
             Packed { values: packed, layout: layout_of(&shape) }
         })?;

@@ -1,6 +1,6 @@
 //! The fully connected layer.
 
-use seqfuse_kernels::matmul::{self, Size};
+use seqfuse_kernels::matmul::{self, PackedMatrix, Size};
 
 use super::lowering::{CpuOp, Kernel, Lowering, Weights, call, call_many, elements_of, shape_of};
 use crate::ops::{Activation, Dense, DenseGradient};
@@ -20,6 +20,23 @@ impl CpuOp for Dense {
         let fused = activation.is_elementwise() || width == columns;
         let inside = if fused { activation } else { Activation::Linear };
         let reference = lowering.reference;
+        let weights = lowering.weights();
+        if !reference && weights.is_fixed(1) && (bias.is_none() || weights.is_fixed(2)) {
+            let packed = weights.packed([1, 2], |[kernel, bias]| {
+                PackedMatrix::new(depth, columns, kernel.unwrap_or_default(), bias)
+            })?;
+            // Another node may see the same kernel as a matrix of other sizes.
+            if (packed.depth(), packed.columns()) == (depth, columns) {
+                return call(y, move |env, out| {
+                    let out = out.get_mut::<f32>(y.len);
+                    matmul::matmul_packed(env.cpu, rows, env.get(&x), &packed, inside, out);
+                    if !fused {
+                        super::activate::apply(env.cpu, activation, out, width);
+                    }
+                    Ok(())
+                });
+            }
+        }
         call(y, move |env, out| {
             let (x, kernel, bias) = (env.get(&x), env.get(&kernel), env.optional(&bias));
             let out = out.get_mut::<f32>(y.len);

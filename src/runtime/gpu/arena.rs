@@ -7,7 +7,8 @@ use crate::plan::{BufferId, Operand, Place, StagePlan};
 /// Words between the starts of regions: 256 bytes.
 const ALIGNMENT: u64 = 64;
 
-/// A value from outside that is written into the arena before each run.
+/// A value from outside that is written into the arena before each run: by the host, or, where it is
+/// the same in every run, by a copy on the device.
 #[derive(Debug)]
 pub struct Uploaded {
     /// Where it is found.
@@ -121,7 +122,7 @@ impl Arena {
         }
     }
 
-    /// What is to be uploaded before each run.
+    /// What is to be in the arena before each run.
     pub fn into_uploads(self) -> Vec<Uploaded> {
         self.uploads
     }

@@ -15,6 +15,8 @@ pub struct WeightRef {
     pub buffer: u32,
     /// The first word, a multiple of 64.
     pub offset: u32,
+    /// Whether the elements are f16, two in a word.
+    pub half: bool,
 }
 
 /// Collects the weights of a model for one upload.
@@ -65,7 +67,8 @@ impl WeightsBuilder {
         let mut refs = Vec::with_capacity(parts.len());
         if let Some(buffer) = self.buffers.last_mut() {
             for part in parts {
-                refs.push(WeightRef { buffer: index as u32, offset: buffer.len() as u32 });
+                let offset = buffer.len() as u32;
+                refs.push(WeightRef { buffer: index as u32, offset, half: false });
                 buffer.extend_from_slice(part);
                 buffer.resize(align(buffer.len()), 0.0);
             }

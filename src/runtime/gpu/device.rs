@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::error::GpuError;
 use super::pipeline::{Pipeline, PipelineKey, SharedLayout};
 use super::shader::Shader;
+use super::subgroup;
 
 /// What an adapter is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -119,6 +120,9 @@ pub struct OpenOptions {
     pub poison: bool,
 }
 
+/// What kernels use where the adapter has it.
+const FEATURES: wgpu::Features = wgpu::Features::SUBGROUP;
+
 /// llvmpipe's loops end after this many rounds (`LP_MAX_TGSI_LOOP_ITERATIONS` of Mesa), some kept for
 /// short loops that nobody counts.
 const LLVMPIPE_ROUNDS: u64 = 65_000;
@@ -134,9 +138,12 @@ pub struct GpuDevice {
     pub(super) pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     pub(super) created: AtomicUsize,
     pub(super) dispatched: AtomicUsize,
+    pub(super) planned: AtomicUsize,
     pub(super) poison: bool,
     /// See [`GpuDevice::max_rounds`].
     max_rounds: u64,
+    /// See [`GpuDevice::subgroup_lanes`].
+    subgroup_lanes: OnceLock<u32>,
     info: DeviceInfo,
     faults: Arc<Mutex<Faults>>,
 }
@@ -248,9 +255,11 @@ impl GpuDevice {
             pipelines: Mutex::default(),
             created: AtomicUsize::new(0),
             dispatched: AtomicUsize::new(0),
+            planned: AtomicUsize::new(0),
             faults,
             poison: options.poison,
             max_rounds,
+            subgroup_lanes: OnceLock::new(),
         }))
     }
 
@@ -265,6 +274,23 @@ impl GpuDevice {
         self.max_rounds
     }
 
+    /// How many neighbouring threads of a workgroup are known to be neighbours in a subgroup too, so that
+    /// kernels may exchange values without workgroup memory; 0 where there are no subgroups. WGSL leaves
+    /// the order of a subgroup's threads open, so that the device is asked at the first call.
+    pub fn subgroup_lanes(&self) -> u32 {
+        let least = self.info.subgroup_size.0;
+        let usable = self.device.features().contains(wgpu::Features::SUBGROUP)
+            && least.is_power_of_two()
+            && least > 1;
+        match usable {
+            true => *self.subgroup_lanes.get_or_init(|| match subgroup::is_in_order(self) {
+                Ok(true) => least,
+                _ => 0,
+            }),
+            false => 0,
+        }
+    }
+
     /// How many pipelines this device has compiled so far.
     pub fn pipelines_created(&self) -> usize {
         self.created.load(Ordering::Relaxed)
@@ -273,6 +299,11 @@ impl GpuDevice {
     /// How many dispatches this device has been given so far.
     pub fn dispatches(&self) -> usize {
         self.dispatched.load(Ordering::Relaxed)
+    }
+
+    /// How many stages this device has been given to record, those that it refused among them.
+    pub fn stages_planned(&self) -> usize {
+        self.planned.load(Ordering::Relaxed)
     }
 
     /// Runs `work`, and turns what wgpu reports meanwhile on this thread into an error.
@@ -323,6 +354,7 @@ fn request(
     pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
         label: Some("seqfuse"),
         required_limits: limits,
+        required_features: adapter.features() & FEATURES,
         ..Default::default()
     }))
 }

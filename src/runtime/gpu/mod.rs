@@ -26,6 +26,7 @@ mod runner;
 pub mod shader;
 mod stage;
 mod store;
+mod subgroup;
 #[cfg(test)]
 mod tests;
 

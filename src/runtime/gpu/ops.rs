@@ -128,7 +128,7 @@ impl Recorder<'_> {
             status,
             grid[0],
         ];
-        let key = PipelineKey::new(Kernel::Embedding);
+        let key = PipelineKey::new(Kernel::Embedding).with("HALF", op.table.half.into());
         self.call(label, &key, op.table.buffer, parameters, grid)
     }
 
@@ -144,6 +144,7 @@ impl Recorder<'_> {
         };
         self.touch(label, op.a, extent(op.rows, op.inner, 0))?;
         self.touch(label, op.c, extent(op.rows, op.columns, 2))?;
+        let half = matches!(op.b, BMatrix::Weight(WeightRef { half: true, .. }));
         let (b, buffer, in_arena) = match op.b {
             BMatrix::Weight(weight) => {
                 if op.bias.is_some_and(|bias| bias.buffer != weight.buffer) {
@@ -168,6 +169,7 @@ impl Recorder<'_> {
             PipelineKey::new(kernel)
                 .with_activation("KIND", "ALPHA", op.activation)
                 .with("B_IN_ARENA", in_arena)
+                .with("B_HALF", half.into())
         });
         // The other is compiled too, so that no other number of rows has to wait for it.
         self.device.pipeline(&other)?;

@@ -46,7 +46,17 @@ pub struct Program {
     weights: Arc<Weights>,
     calls: Calls,
     parameters: wgpu::Buffer,
+    constants: Option<Constants>,
     bound: Option<Bound>,
+}
+
+/// Words that are the same in every run. The arena is used for other values between two runs, so that
+/// they are copied into it from a buffer of their own.
+#[derive(Debug)]
+struct Constants {
+    buffer: wgpu::Buffer,
+    /// First words in the buffer and in the arena, and numbers of words.
+    copies: Vec<[u64; 3]>,
 }
 
 /// Bind groups, one for each buffer of weights, and the buffers that they bind.
@@ -86,7 +96,33 @@ impl Program {
         device.scoped("upload call parameters", || {
             device.queue.write_buffer(&parameters, 0, bytemuck::cast_slice(&words));
         })?;
-        Ok(Program { device, weights, calls, parameters, bound: None })
+        Ok(Program { device, weights, calls, parameters, constants: None, bound: None })
+    }
+
+    /// The same program with words that stand in the arena at the beginning of every run; they are
+    /// uploaded now.
+    ///
+    /// # Errors
+    /// If the device has no memory for them, or they are no whole words.
+    pub fn with_constants(mut self, constants: &[Upload<'_>]) -> Result<Program, GpuError> {
+        let (mut bytes, mut copies) = (Vec::new(), Vec::new());
+        for constant in constants.iter().filter(|constant| !constant.bytes.is_empty()) {
+            let words = whole_words(constant.bytes.len())?;
+            let to = u64::from(constant.offset);
+            copies.push([bytes.len() as u64 / 4, to, words]);
+            bytes.extend_from_slice(constant.bytes);
+            self.calls.arena_words = self.calls.arena_words.max(to + words);
+        }
+        self.constants = None;
+        if !copies.is_empty() {
+            let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+            let buffer = create(&self.device, "constants", bytes.len() as u64 / 4, usage)?;
+            self.device.scoped("upload constants", || {
+                self.device.queue.write_buffer(&buffer, 0, &bytes);
+            })?;
+            self.constants = Some(Constants { buffer, copies });
+        }
+        Ok(self)
     }
 
     /// The calls.
@@ -149,11 +185,7 @@ impl Program {
         let outputs = outputs.iter().map(|output| (output.offset, output.bytes.len()));
         let mut words = self.calls.arena_words;
         for (offset, bytes) in inputs.chain(outputs) {
-            if bytes % 4 != 0 {
-                let message = format!("{bytes} bytes are no whole number of words");
-                return Err(GpuError::arguments("an input or output", message));
-            }
-            words = words.max(u64::from(offset) + bytes as u64 / 4);
+            words = words.max(u64::from(offset) + whole_words(bytes)?);
         }
         Ok(words)
     }
@@ -202,6 +234,11 @@ impl Program {
         let checks = self.calls.checks.len() as u64 * 4;
         if checks > 0 {
             encoder.clear_buffer(&bound.status, 0, Some(checks));
+        }
+        if let Some(Constants { buffer, copies }) = &self.constants {
+            for [from, to, words] in copies.iter().map(|copy| copy.map(|word| word * 4)) {
+                encoder.copy_buffer_to_buffer(buffer, from, &bound.arena, to, words);
+            }
         }
         if !self.calls.is_empty() {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
@@ -287,6 +324,17 @@ impl Program {
                 id,
                 vocabulary,
             },
+        }
+    }
+}
+
+/// The number of words in `bytes` bytes.
+fn whole_words(bytes: usize) -> Result<u64, GpuError> {
+    match bytes % 4 {
+        0 => Ok(bytes as u64 / 4),
+        _ => {
+            let message = format!("{bytes} bytes are no whole number of words");
+            Err(GpuError::arguments("an input or output", message))
         }
     }
 }

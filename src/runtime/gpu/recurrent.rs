@@ -243,8 +243,10 @@ impl Recurrent<'_> {
         let Some(first) = self.directions.first().filter(|_| self.directions.len() <= 2) else {
             return Err(GpuError::arguments(label, "a layer has one direction or two"));
         };
-        if self.directions.iter().any(|d| d.recurrent.buffer != first.recurrent.buffer) {
-            let message = "the directions' recurrent weights lie in different buffers";
+        if self.directions.iter().any(|d| {
+            d.recurrent.buffer != first.recurrent.buffer || d.recurrent.half != first.recurrent.half
+        }) {
+            let message = "the directions' recurrent weights lie in different buffers or types";
             return Err(GpuError::arguments(label, message));
         }
         let has_c = |d: &RecurrentDirection| d.initial_c.is_some() || d.final_c.is_some();
@@ -293,7 +295,9 @@ impl Recorder<'_> {
         let parameters = op.parameters(rows, tiles[0]);
         let buffer = op.directions.first().map_or(0, |d| d.recurrent.buffer);
         let grid = [tiles[0], count, tiles[1]];
-        self.call(label, &op.config.key(shape), buffer, parameters, grid)
+        let half = op.directions.first().is_some_and(|d| d.recurrent.half);
+        let key = op.config.key(shape).with("HALF", half.into());
+        self.call(label, &key, buffer, parameters, grid)
     }
 }
 

@@ -62,12 +62,18 @@ pub struct GpuBackend {
 }
 
 impl GpuBackend {
-    /// The shared device; weights are shared through `packs`.
+    /// The device `given`, or the shared one; weights are shared through `packs`, kernels and tables as
+    /// f16 where `half`.
     ///
     /// # Errors
     /// If there is no adapter, or it gives no device.
-    pub fn open(packs: &PackCache) -> Result<GpuBackend, RunError> {
-        let device = GpuDevice::shared().map_err(|error| {
+    pub fn open(
+        packs: &PackCache,
+        given: Option<&Arc<GpuDevice>>,
+        half: bool,
+    ) -> Result<GpuBackend, RunError> {
+        let device = given.map_or_else(GpuDevice::shared, |device| Ok(device.clone()));
+        let device = device.map_err(|error| {
             let advice = match &error {
                 GpuError::NoAdapter { .. } => "",
                 _ => "; run on the CPU",
@@ -76,13 +82,15 @@ impl GpuBackend {
             let cause = cause.map_or(String::new(), |cause| format!(": {cause}"));
             RunError::Device { device: "gpu", reason: format!("{error}{cause}{advice}") }
         })?;
-        Ok(GpuBackend { weights: packs.device::<ModelWeights>().on(&device) })
+        Ok(GpuBackend { weights: packs.device::<ModelWeights>().on(&device, half) })
     }
 
     /// The same device for another Graph, with weights of its own.
     pub fn nested(&self) -> GpuBackend {
         let packs = PackCache::new();
-        GpuBackend { weights: packs.device::<ModelWeights>().on(&self.weights.device) }
+        GpuBackend {
+            weights: packs.device::<ModelWeights>().on(&self.weights.device, self.weights.half),
+        }
     }
 
     /// A runner for one stage, which keeps `plans` plans; `cpu` runs what the device cannot hold.
@@ -98,11 +106,28 @@ impl GpuBackend {
     }
 }
 
+/// What runs a stage at some sizes.
+#[derive(Debug)]
+enum Planned {
+    Gpu(Box<GpuStage>),
+    /// The processor: the device refused these sizes, and would again.
+    Cpu,
+}
+
+impl Planned {
+    fn gpu(&self) -> Option<&GpuStage> {
+        match self {
+            Planned::Gpu(stage) => Some(stage),
+            Planned::Cpu => None,
+        }
+    }
+}
+
 /// A stage on the GPU.
 #[derive(Debug)]
 pub struct GpuRunner {
     weights: Arc<DeviceWeights>,
-    plans: PlanCache<GpuStage>,
+    plans: PlanCache<Planned>,
     workspace: Workspace,
     /// The outputs of the last run, a word an element.
     results: Vec<Vec<u32>>,
@@ -124,23 +149,33 @@ fn is_for_cpu(error: &RunError) -> bool {
     }
 }
 
+/// Plans the stage, and records its calls.
+fn plan(call: &StageCall<'_>, weights: &DeviceWeights) -> Result<Planned, RunError> {
+    let StageCall { given, stage, bindings, .. } = *call;
+    let shapes: Vec<&[usize]> = stage.inputs.iter().map(|id| given.shape(*id)).collect();
+    let room = |node: &NodeShapes<'_>| lower::workspace(node, &weights.device);
+    let planned = StagePlan::new(given.program, stage, bindings, &shapes, &room)
+        .map_err(RunError::from)
+        .and_then(|plan| GpuStage::new(given.program.graph(), stage, plan, weights));
+    match planned {
+        Ok(stage) => Ok(Planned::Gpu(Box::new(stage))),
+        Err(error) if is_for_cpu(&error) => Ok(Planned::Cpu),
+        Err(error) => Err(error),
+    }
+}
+
 impl GpuRunner {
+    /// Runs the stage, if the device takes its sizes.
     fn run_on_device(
         &mut self,
         call: &StageCall<'_>,
         states: &[Option<Tensor>],
         profile: Option<&mut Profile>,
-    ) -> Result<(), RunError> {
-        let StageCall { given, stage, bindings, .. } = *call;
-        let given = Given { states, ..given };
-        let (graph, weights) = (given.program.graph(), &self.weights);
+    ) -> Result<bool, RunError> {
+        let given = Given { states, ..call.given };
         let from = call.started.elapsed();
-        let compiled = self.plans.get_or_make(call.key, || {
-            let shapes: Vec<&[usize]> = stage.inputs.iter().map(|id| given.shape(*id)).collect();
-            let room = |node: &NodeShapes<'_>| lower::workspace(node, &weights.device);
-            let plan = StagePlan::new(given.program, stage, bindings, &shapes, &room)?;
-            GpuStage::new(graph, stage, plan, weights)
-        })?;
+        let planned = self.plans.get_or_make(call.key, || plan(call, &self.weights))?;
+        let Planned::Gpu(compiled) = planned else { return Ok(false) };
         compiled.run(&given, &mut self.workspace, &mut self.results)?;
         self.on_cpu = false;
         if let Some(profile) = profile {
@@ -148,22 +183,7 @@ impl GpuRunner {
             let duration = microseconds(call.started.elapsed()) - from;
             profile.nodes.extend(summary(&given, compiled.plan(), from, duration));
         }
-        Ok(())
-    }
-
-    /// Runs the stage on the processor after `error`, if that may help.
-    fn run_on_cpu(
-        &mut self,
-        error: RunError,
-        call: &StageCall<'_>,
-        states: &mut [Option<Tensor>],
-        profile: Option<&mut Profile>,
-    ) -> Result<(), RunError> {
-        if !is_for_cpu(&error) {
-            return Err(error);
-        }
-        self.on_cpu = true;
-        self.cpu.run(call, states, profile)
+        Ok(true)
     }
 }
 
@@ -176,16 +196,22 @@ impl StageRunner for GpuRunner {
     ) -> Result<(), RunError> {
         let mut profile = profile;
         match self.run_on_device(call, states, profile.as_deref_mut()) {
-            Ok(()) => Ok(()),
-            Err(error) => self.run_on_cpu(error, call, states, profile),
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            // What the values of this run do not allow.
+            Err(error) if is_for_cpu(&error) => {}
+            Err(error) => return Err(error),
         }
+        self.on_cpu = true;
+        self.cpu.run(call, states, profile)
     }
 
     fn output(&self, given: &Given<'_>, index: usize, tensor: &mut Tensor) {
         if self.on_cpu {
             return self.cpu.output(given, index, tensor);
         }
-        let latest = self.plans.latest().and_then(|plan| plan.plan().outputs.get(index));
+        let latest = self.plans.latest().and_then(Planned::gpu);
+        let latest = latest.and_then(|stage| stage.plan().outputs.get(index));
         let (Some(operand), Some(words)) = (latest, self.results.get(index)) else { return };
         let Place::Buffer(_) = operand.place else {
             return Values::new(given, &[]).copy(operand, tensor);
@@ -202,7 +228,7 @@ impl StageRunner for GpuRunner {
     }
 
     fn plan_count(&self) -> usize {
-        self.plans.len() + self.cpu.plan_count()
+        self.plans.iter().filter_map(Planned::gpu).count() + self.cpu.plan_count()
     }
 
     fn memory(&self) -> usize {

@@ -1,6 +1,7 @@
 //! A planned stage with its recorded calls.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 use super::arena::{Arena, Uploaded};
 use super::buffer::Workspace;
@@ -10,7 +11,7 @@ use super::program::{Output, Program, Upload};
 use super::recorder::Recorder;
 use super::store::DeviceWeights;
 use crate::graph::{DType, Data, Graph, Source, Tensor, ValueId};
-use crate::plan::{Place, Stage, StagePlan};
+use crate::plan::{Place, Stage, StagePlan, WeightId};
 use crate::runtime::RunError;
 use crate::runtime::stage::Given;
 
@@ -37,6 +38,7 @@ impl GpuStage {
     ) -> Result<GpuStage, RunError> {
         let uses = StageUses::new(graph, stage, &plan);
         let device = &weights.device;
+        device.planned.fetch_add(1, Ordering::Relaxed);
         let mut store = weights.store();
         let arena = Arena::new(&plan)?;
         let mut lowering = Lowering {
@@ -46,6 +48,7 @@ impl GpuStage {
             recorder: Recorder::new(device),
             arena,
             store: &mut store,
+            half: weights.half,
         };
         let mut first = 0;
         while let Some(step) = plan.steps.get(first) {
@@ -71,8 +74,22 @@ impl GpuStage {
             _ => None,
         });
         let outputs = outputs.collect();
-        let program = Program::new(device.clone(), uploaded, calls)?;
-        Ok(GpuStage { outputs, uploads: arena.into_uploads(), plan, program })
+        let (fixed, uploads): (Vec<_>, Vec<_>) =
+            arena.into_uploads().into_iter().partition(|own| WeightId::of(&own.place).is_some());
+        let fixed = fixed.into_iter().map(|mut own| {
+            let tensor = match &own.place {
+                Place::Constant(tensor) => Some(tensor.clone()),
+                Place::Variable(id) => Some(graph.variable(*id).value.clone()),
+                _ => None,
+            };
+            own.convert(tensor.as_deref())?;
+            Ok((own, tensor))
+        });
+        let fixed: Vec<_> = fixed.collect::<Result<_, RunError>>()?;
+        let constants = fixed.iter().map(|(own, tensor)| own.upload(tensor.as_deref()));
+        let constants: Vec<Upload<'_>> = constants.collect();
+        let program = Program::new(device.clone(), uploaded, calls)?.with_constants(&constants)?;
+        Ok(GpuStage { outputs, uploads, plan, program })
     }
 
     /// The plan.
@@ -97,13 +114,12 @@ impl GpuStage {
         results: &mut Vec<Vec<u32>>,
     ) -> Result<(), RunError> {
         for upload in &mut self.uploads {
-            upload.convert(given)?;
+            let place = upload.place.clone();
+            upload.convert(given.tensor(&place))?;
         }
-        let uploads: Vec<Upload<'_>> = self
-            .uploads
-            .iter()
-            .map(|upload| Upload { offset: upload.offset, bytes: upload.bytes(given) })
-            .collect();
+        let uploads = self.uploads.iter();
+        let uploads = uploads.map(|upload| upload.upload(given.tensor(&upload.place)));
+        let uploads: Vec<Upload<'_>> = uploads.collect();
         results.resize_with(self.outputs.len(), Vec::new);
         if self.program.calls().is_empty() {
             return Ok(());
@@ -165,10 +181,10 @@ impl Uses for StageUses<'_> {
 
 impl Uploaded {
     /// Makes words of elements that are not words.
-    fn convert(&mut self, given: &Given<'_>) -> Result<(), RunError> {
-        let Uploaded { place, words, .. } = self;
+    fn convert(&mut self, tensor: Option<&Tensor>) -> Result<(), RunError> {
+        let words = &mut self.words;
         words.clear();
-        match given.tensor(place).map(Tensor::data) {
+        match tensor.map(Tensor::data) {
             Some(Data::I64(values)) => {
                 words.reserve(values.len());
                 for (position, &value) in values.iter().enumerate() {
@@ -201,12 +217,14 @@ impl Uploaded {
         }
     }
 
-    fn bytes<'a>(&'a self, given: &Given<'a>) -> &'a [u8] {
-        match given.tensor(&self.place).map(Tensor::data) {
+    /// What is written into the arena, once [`convert`](Self::convert) has seen the tensor.
+    fn upload<'a>(&'a self, tensor: Option<&'a Tensor>) -> Upload<'a> {
+        let bytes: &[u8] = match tensor.map(Tensor::data) {
             Some(Data::F32(values)) => bytemuck::cast_slice(values),
             Some(Data::I32(values)) => bytemuck::cast_slice(values),
             Some(Data::I64(_) | Data::Bool(_)) => bytemuck::cast_slice(&self.words),
             _ => &[],
-        }
+        };
+        Upload { offset: self.offset, bytes }
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use half::f16;
+
 use super::buffer::{WeightRef, Weights, WeightsBuilder};
 use super::device::{GpuDevice, lock};
 use super::error::GpuError;
@@ -11,18 +13,21 @@ use crate::plan::WeightId;
 
 /// What a model has on the GPU; kept in the model's [`crate::plan::PackCache`].
 #[derive(Debug, Default)]
-pub struct ModelWeights(Mutex<Option<Arc<DeviceWeights>>>);
+pub struct ModelWeights(Mutex<[Option<Arc<DeviceWeights>>; 2]>);
 
 impl ModelWeights {
     /// The model's weights on `device`. Those on another device, such as one that was lost, go
     /// with the last Session that uses them.
-    pub fn on(&self, device: &Arc<GpuDevice>) -> Arc<DeviceWeights> {
+    ///
+    /// Where `half`, kernels and tables are kept as f16, beside those that are not.
+    pub fn on(&self, device: &Arc<GpuDevice>, half: bool) -> Arc<DeviceWeights> {
         let mut kept = lock(&self.0);
+        let kept = &mut kept[usize::from(half)];
         match &*kept {
             Some(weights) if Arc::ptr_eq(&weights.device, device) => weights.clone(),
             _ => {
                 let device = device.clone();
-                let weights = Arc::new(DeviceWeights { device, store: Mutex::default() });
+                let weights = Arc::new(DeviceWeights { device, half, store: Mutex::default() });
                 *kept = Some(weights.clone());
                 weights
             }
@@ -34,6 +39,8 @@ impl ModelWeights {
 #[derive(Debug)]
 pub struct DeviceWeights {
     pub(super) device: Arc<GpuDevice>,
+    /// Whether kernels and tables are kept as f16.
+    pub(super) half: bool,
     store: Mutex<Store>,
 }
 
@@ -73,7 +80,8 @@ struct Packed {
 }
 
 impl Store {
-    /// Where the weights packed as `form` from `sources` lie; packs them if they are not there.
+    /// Where the weights packed as `form` from `sources` lie; packs them if they are not there. The
+    /// parts numbered in `half` are kept as f16.
     ///
     /// # Errors
     /// If they do not fit the device, or `pack` fails.
@@ -83,6 +91,7 @@ impl Store {
         what: &str,
         form: &'static str,
         sources: &[(WeightId, Option<Arc<Tensor>>)],
+        half: &[usize],
         pack: impl FnOnce(&[Option<&Tensor>]) -> Result<Vec<Vec<f32>>, GpuError>,
     ) -> Result<Vec<WeightRef>, GpuError> {
         let key = (form, sources.iter().map(|(id, _)| *id).collect());
@@ -90,11 +99,15 @@ impl Store {
             return Ok(found.refs.clone());
         }
         let tensors: Vec<_> = sources.iter().map(|(_, tensor)| tensor.as_deref()).collect();
-        let parts = pack(&tensors)?;
+        let mut parts = pack(&tensors)?;
+        for (_, part) in parts.iter_mut().enumerate().filter(|(at, _)| half.contains(at)) {
+            *part = halves(what, part)?;
+        }
         let parts: Vec<&[f32]> = parts.iter().map(Vec::as_slice).collect();
         let first = self.uploaded.len();
         let pending = self.pending.get_or_insert_with(|| WeightsBuilder::after(device, first));
-        let refs = pending.push(what, &parts)?;
+        let mut refs = pending.push(what, &parts)?;
+        refs.iter_mut().enumerate().for_each(|(at, own)| own.half = half.contains(&at));
         let kept = sources.iter().filter_map(|(_, tensor)| tensor.clone()).collect();
         self.packed.insert(key, Packed { refs: refs.clone(), _sources: kept });
         Ok(refs)
@@ -115,4 +128,21 @@ impl Store {
         }
         Ok(Arc::new(Weights { buffers: self.uploaded.clone() }))
     }
+}
+
+/// Words that hold the elements as f16, two each, carried as `f32`.
+fn halves(what: &str, elements: &[f32]) -> Result<Vec<f32>, GpuError> {
+    let largest = elements.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+    if largest > f16::MAX.to_f32() {
+        return Err(GpuError::Limit {
+            what: format!("the largest weight of {what}"),
+            needed: largest as u64,
+            limit: "largest f16",
+            available: f16::MAX.to_f32() as u64,
+        });
+    }
+    let bits =
+        |element: Option<&f32>| u32::from(f16::from_f32(element.copied().unwrap_or(0.0)).to_bits());
+    let word = |pair: &[f32]| f32::from_bits(bits(pair.first()) | bits(pair.get(1)) << 16);
+    Ok(elements.chunks(2).map(word).collect())
 }

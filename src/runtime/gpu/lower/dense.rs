@@ -49,7 +49,7 @@ impl GpuOp for Dense {
 /// Where kernel and bias lie. A computed kernel is read from the arena.
 fn operands(lowering: &mut Lowering<'_>) -> Result<(BMatrix, Option<WeightRef>), RunError> {
     if lowering.is_fixed(1) {
-        let refs = lowering.plain(&[1, 2])?;
+        let refs = lowering.kernel(&[1, 2])?;
         return Ok((BMatrix::Weight(refs[0]), refs.get(1).copied()));
     }
     let bias = match lowering.optional(2) {

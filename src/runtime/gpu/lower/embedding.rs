@@ -36,7 +36,7 @@ impl GpuOp for Embedding {
             count,
             width: lowering.size(width)?,
             vocabulary: lowering.size(vocabulary)?,
-            table: lowering.plain(&[1])?[0],
+            table: lowering.kernel(&[1])?[0],
             ids: at,
             output: lowering.result()?.0,
             mask: None,

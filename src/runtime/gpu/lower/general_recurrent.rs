@@ -238,7 +238,7 @@ impl Form {
         };
         let [rows, inner, columns] =
             [lowering.size(rows)?, lowering.size(features)?, lowering.size(self.columns())?];
-        let unused = WeightRef { buffer: 0, offset: 0 };
+        let unused = WeightRef { buffer: 0, offset: 0, half: false };
         let product = MatMul { b, ..MatMul::dense(rows, inner, columns, a, unused, workspace) };
         let label = lowering.label();
         Ok(lowering.recorder.matmul(label, &product)?)

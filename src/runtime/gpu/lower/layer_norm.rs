@@ -2,16 +2,16 @@
 
 use seqfuse_kernels::wgsl;
 
-use super::lines::{self, Lines};
+use super::lines::{self, Fold, Lines};
 use super::lowering::{GpuOp, Lowering};
 use crate::graph::{Graph, Node};
 use crate::ops::{LayerNorm, NormForm};
 use crate::runtime::RunError;
+use crate::runtime::gpu::Shader;
 use crate::runtime::gpu::recorder::NONE;
-use crate::runtime::gpu::{Dispatch, Parameters, Shader};
 
-fn shader() -> Shader {
-    lines::shader("layer_norm", &[wgsl::LAYER_NORM])
+fn shader(subgroup: u32) -> Shader {
+    lines::shader("layer_norm", subgroup, &[], &[Fold::SUM], wgsl::LAYER_NORM)
 }
 
 impl GpuOp for LayerNorm {
@@ -21,7 +21,7 @@ impl GpuOp for LayerNorm {
 
     #[cfg(test)]
     fn shaders() -> Vec<Shader> {
-        vec![shader()]
+        lines::SUBGROUPS.map(shader).into()
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
@@ -46,23 +46,15 @@ impl GpuOp for LayerNorm {
                 regions.push((places[slot - 1], lines.axis as u64));
             }
         }
-        let parameters = Parameters::new()
-            .word(lowering.size(lines.count())?)
-            .word(lowering.size(lines.axis)?)
-            .word(lines.threads() as u32)
-            .word(input)
-            .word(output)
-            .word(places[0])
-            .word(places[1])
-            .float(self.epsilon);
-        let mut call = Dispatch::new(shader(), parameters, lines.workgroups());
-        call.rounds = lines.rounds();
+        let shader = shader(lines::subgroup(lowering.device));
+        let words = [input, output, 0, places[0], places[1], self.epsilon.to_bits()];
+        let mut call = lines.call(lowering, shader, &words)?;
         let form = match self.form {
             NormForm::Standard => 0,
             NormForm::VarianceScaling => 1,
             NormForm::RootMeanSquare => 2,
         };
-        call.constants = vec![("FORM", form), ("FROM_WEIGHTS", fixed.into())];
+        call.constants.extend([("FORM", form), ("FROM_WEIGHTS", fixed.into())]);
         call.weights = buffer;
         call.regions = regions;
         lowering.dispatch(call.touching(input, x.len as u64).touching(output, y.len as u64))

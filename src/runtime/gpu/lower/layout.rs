@@ -1,14 +1,13 @@
 //! Operators that move elements: transpose, slice, crop, reverse, concat, tile, pad.
 
-use seqfuse_kernels::wgsl;
-
 use super::lowering::{GpuOp, Lowering};
-use super::pointwise::{MAX_RANK, check_rank};
-use super::view::{self, View, copy, eight, gather};
+use super::pointwise::check_rank;
+use super::view::{self, View, copy, gather};
 use crate::graph::{Graph, Node};
 use crate::ops::{Concat, Crop, Pad, Reverse, Slice, Tile, Transpose};
 use crate::runtime::RunError;
-use crate::runtime::gpu::{Dispatch, Parameters, Shader};
+#[cfg(test)]
+use crate::runtime::gpu::Shader;
 
 impl GpuOp for Transpose {
     fn check(&self, node: &Node, graph: &Graph) -> Result<(), String> {
@@ -115,39 +114,7 @@ impl GpuOp for Pad {
         check_rank(graph, node)
     }
 
-    #[cfg(test)]
-    fn shaders() -> Vec<Shader> {
-        vec![pad_shader()]
-    }
-
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {
-        let (x, (output, y)) = (lowering.input(0)?, lowering.result()?);
-        let groups = y.len.div_ceil(256) as u64;
-        let mut call = Dispatch::new(pad_shader(), Parameters::new(), groups);
-        let input = view::source(lowering, 0, &mut call)?;
-        let value = match lowering.optional(1) {
-            Some(_) => lowering.arena(1)?,
-            None => {
-                call.constants.push(("VALUE_IS_WORD", 1));
-                0
-            }
-        };
-        if y.shape.len() > MAX_RANK {
-            return Err(lowering.refuse(format!("at most {MAX_RANK} dimensions are possible")));
-        }
-        call.parameters = Parameters::new()
-            .word(lowering.size(y.len)?)
-            .word(y.shape.len() as u32)
-            .word(input)
-            .word(output)
-            .word(value)
-            .aligned(eight(&y.shape))
-            .aligned(eight(&x.shape))
-            .aligned(eight(&self.before));
-        lowering.dispatch(call.touching(output, y.len as u64))
+        view::pad(lowering, &self.before)
     }
-}
-
-fn pad_shader() -> Shader {
-    Shader::new("pad", &[wgsl::PAD])
 }

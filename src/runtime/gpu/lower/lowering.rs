@@ -60,6 +60,8 @@ pub struct Lowering<'a> {
     pub recorder: Recorder<'a>,
     pub(in crate::runtime::gpu) arena: Arena,
     pub(in crate::runtime::gpu) store: &'a mut Store,
+    /// Whether kernels and tables are kept as f16, where a kernel reads such.
+    pub(in crate::runtime::gpu) half: bool,
 }
 
 impl<'a> Lowering<'a> {
@@ -180,14 +182,30 @@ impl<'a> Lowering<'a> {
         slots: &[usize],
         pack: impl FnOnce(&[Option<&Tensor>]) -> Result<Vec<Vec<f32>>, GpuError>,
     ) -> Result<Vec<WeightRef>, RunError> {
+        self.packed_halves(form, &[], slots, pack)
+    }
+
+    /// The same, and where the Session keeps weights as f16, the parts numbered in `half` are.
+    ///
+    /// # Errors
+    /// As [`packed`](Self::packed), and if a weight is above the range of f16.
+    pub fn packed_halves(
+        &mut self,
+        form: &'static str,
+        half: &[usize],
+        slots: &[usize],
+        pack: impl FnOnce(&[Option<&Tensor>]) -> Result<Vec<Vec<f32>>, GpuError>,
+    ) -> Result<Vec<WeightRef>, RunError> {
         let operands: Vec<Option<&Operand>> =
             slots.iter().map(|&slot| self.optional(slot)).collect();
-        self.packed_operands(form, &operands, pack)
+        let half = if self.half { half } else { &[] };
+        self.packed_operands(form, half, &operands, pack)
     }
 
     fn packed_operands(
         &mut self,
         form: &'static str,
+        half: &[usize],
         operands: &[Option<&Operand>],
         pack: impl FnOnce(&[Option<&Tensor>]) -> Result<Vec<Vec<f32>>, GpuError>,
     ) -> Result<Vec<WeightRef>, RunError> {
@@ -208,7 +226,7 @@ impl<'a> Lowering<'a> {
             });
         }
         let label = self.label();
-        Ok(self.store.get(self.device, label, form, &sources, pack)?)
+        Ok(self.store.get(self.device, label, form, &sources, half, pack)?)
     }
 
     /// Operands that are the same in every run as they are, a word an element, in one buffer.
@@ -218,7 +236,7 @@ impl<'a> Lowering<'a> {
     pub fn plain_operands(&mut self, operands: &[&Operand]) -> Result<Vec<WeightRef>, RunError> {
         let label = self.label();
         let operands: Vec<Option<&Operand>> = operands.iter().copied().map(Some).collect();
-        self.packed_operands("plain", &operands, |tensors| {
+        self.packed_operands("plain", &[], &operands, |tensors| {
             tensors.iter().flatten().map(|tensor| words(label, tensor)).collect()
         })
     }
@@ -230,6 +248,22 @@ impl<'a> Lowering<'a> {
     pub fn plain(&mut self, slots: &[usize]) -> Result<Vec<WeightRef>, RunError> {
         let label = self.label();
         self.packed("plain", slots, |tensors| {
+            tensors.iter().flatten().map(|tensor| words(label, tensor)).collect()
+        })
+    }
+
+    /// The kernel, of f32, in the first of `slots` and what goes with it: as [`plain`](Self::plain), but
+    /// that the kernel may be kept as f16.
+    ///
+    /// # Errors
+    /// As [`packed_halves`](Self::packed_halves).
+    pub fn kernel(&mut self, slots: &[usize]) -> Result<Vec<WeightRef>, RunError> {
+        let is_float = self.input(slots.first().copied().unwrap_or(0))?.ty.dtype == DType::F32;
+        if !(self.half && is_float) {
+            return self.plain(slots);
+        }
+        let label = self.label();
+        self.packed_halves("kernel", &[0], slots, |tensors| {
             tensors.iter().flatten().map(|tensor| words(label, tensor)).collect()
         })
     }

@@ -94,11 +94,13 @@ fn record(
     [rows, depth, columns]: [usize; 3],
 ) -> Result<(), RunError> {
     let (a, (c, _)) = (lowering.arena(0)?, lowering.result()?);
+    let parts = runs.batch.div_ceil(BATCH);
     let b = match lowering.is_fixed(1) {
+        // Calls further on begin at a word.
+        true if runs.count() == 1 && parts == 1 => BMatrix::Weight(lowering.kernel(&[1])?[0]),
         true => BMatrix::Weight(lowering.plain(&[1])?[0]),
         false => BMatrix::Arena(lowering.arena(1)?),
     };
-    let parts = runs.batch.div_ceil(BATCH);
     if runs.count().saturating_mul(parts) > RUNS {
         return Err(lowering.refuse("its leading dimensions broadcast too unevenly".to_owned()));
     }
@@ -119,8 +121,8 @@ fn record(
                 a: at(a, 0)?,
                 b: match b {
                     BMatrix::Arena(base) => BMatrix::Arena(at(base, 1)?),
-                    BMatrix::Weight(WeightRef { buffer, offset }) => {
-                        BMatrix::Weight(WeightRef { buffer, offset: at(offset, 1)? })
+                    BMatrix::Weight(weight) => {
+                        BMatrix::Weight(WeightRef { offset: at(weight.offset, 1)?, ..weight })
                     }
                 },
                 bias: None,

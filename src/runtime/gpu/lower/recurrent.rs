@@ -258,7 +258,10 @@ impl Layer {
             [slots.kernel(direction), slots.recurrent_kernel(direction), slots.bias(direction)]
         });
         let slots: Vec<usize> = slots.collect();
-        lowering.packed(self.form, &slots, |tensors| self.pack(cell, features, tensors))
+        // All but the projection's bias.
+        lowering.packed_halves(self.form, &[0, 2, 3], &slots, |tensors| {
+            self.pack(cell, features, tensors)
+        })
     }
 
     fn pack(

@@ -2,15 +2,16 @@
 
 use seqfuse_kernels::wgsl;
 
-use super::lines::{self, Lines};
+use super::lines::{self, Fold, Lines};
 use super::lowering::{GpuOp, Lowering};
 use crate::graph::{Graph, Node};
 use crate::ops::Softmax;
 use crate::runtime::RunError;
 use crate::runtime::gpu::Shader;
 
-fn shader() -> Shader {
-    lines::shader("softmax", &[wgsl::SOFTMAX_LINES])
+fn shader(subgroup: u32) -> Shader {
+    let folds = [Fold::LARGEST, Fold::SUM];
+    lines::shader("softmax", subgroup, &[], &folds, wgsl::SOFTMAX_LINES)
 }
 
 /// Records a softmax along lines, or its logarithm; `output` may be `input`.
@@ -23,7 +24,8 @@ pub fn record(
     log: bool,
     [input, output]: [u32; 2],
 ) -> Result<(), RunError> {
-    let mut call = lines.call(lowering, shader(), &[input, output])?;
+    let mut call =
+        lines.call(lowering, shader(lines::subgroup(lowering.device)), &[input, output])?;
     call.constants.push(("LOGARITHM", log.into()));
     lowering.dispatch(call.touching(input, lines.elements()).touching(output, lines.elements()))
 }
@@ -35,7 +37,7 @@ impl GpuOp for Softmax {
 
     #[cfg(test)]
     fn shaders() -> Vec<Shader> {
-        vec![shader()]
+        lines::SUBGROUPS.map(shader).into()
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) -> Result<(), RunError> {

@@ -69,21 +69,73 @@ pub fn copy(
     let refuse = || lowering.refuse("its strides are above 31 bits".to_owned());
     let at = |offset: u32, view: &View| u32::try_from(i64::from(offset) + view.first).ok();
     let (input, output) = (at(input, from).ok_or_else(refuse)?, at(output, to).ok_or_else(refuse)?);
-    let sizes = shape.iter().map(|&size| size as u32);
-    let mut parameters = Parameters::new()
-        .word(lowering.size(count)?)
-        .word(shape.len() as u32)
-        .word(input)
-        .word(output)
-        .aligned(padded(sizes));
-    for strides in &strides {
-        let mut words = Vec::with_capacity(MAX_RANK);
-        for &stride in strides {
-            words.push(i32::try_from(stride).map_err(|_| refuse())?.cast_unsigned());
-        }
-        parameters = parameters.aligned(padded(words.into_iter()));
-    }
+    let copy = Copy { count, input, output, shape: &shape, strides: [&strides[0], &strides[1]] };
+    let parameters = copy.parameters(lowering, (0, &[], &[]))?;
     lowering.dispatch(Dispatch { parameters, ..call })
+}
+
+/// What every call of the kernel says.
+struct Copy<'a> {
+    /// The elements of the output.
+    count: usize,
+    input: u32,
+    output: u32,
+    shape: &'a [usize],
+    /// Of the input and of the output.
+    strides: [&'a [i64]; 2],
+}
+
+impl Copy<'_> {
+    /// The parameters in the order of `Params` in `copy.wgsl`; `around` are the value, the input's sizes
+    /// and how many elements stand in front of it.
+    fn parameters(
+        &self,
+        lowering: &Lowering<'_>,
+        (value, sizes, before): (u32, &[usize], &[usize]),
+    ) -> Result<Parameters, RunError> {
+        let mut parameters = Parameters::new()
+            .word(lowering.size(self.count)?)
+            .word(self.shape.len() as u32)
+            .word(self.input)
+            .word(self.output)
+            .word(value)
+            .aligned(eight(self.shape));
+        for strides in self.strides {
+            let mut words = Vec::with_capacity(MAX_RANK);
+            for &stride in strides {
+                let refuse = |_| lowering.refuse("its strides are above 31 bits".to_owned());
+                words.push(i32::try_from(stride).map_err(refuse)?.cast_unsigned());
+            }
+            parameters = parameters.aligned(padded(words.into_iter()));
+        }
+        Ok(parameters.aligned(eight(sizes)).aligned(eight(before)))
+    }
+}
+
+/// Puts the value in slot 1, or zero, around input 0: `before` elements in front along each axis.
+///
+/// # Errors
+/// If there are more than 8 dimensions, or sizes beyond what the device counts.
+pub fn pad(lowering: &mut Lowering<'_>, before: &[usize]) -> Result<(), RunError> {
+    let (x, (output, y)) = (lowering.input(0)?, lowering.result()?);
+    if y.shape.len() > MAX_RANK {
+        return Err(lowering.refuse(format!("at most {MAX_RANK} dimensions are possible")));
+    }
+    let mut call = Dispatch::new(shader(), Parameters::new(), y.len.div_ceil(256) as u64);
+    call.constants.push(("PADDED", 1));
+    let input = source(lowering, 0, &mut call)?;
+    let value = match lowering.optional(1) {
+        Some(_) => lowering.arena(1)?,
+        None => {
+            call.constants.push(("VALUE_IS_WORD", 1));
+            0
+        }
+    };
+    let (from, to) = (View::whole(&x.shape), View::whole(&y.shape));
+    let strides = [&from.strides[..], &to.strides[..]];
+    let copy = Copy { count: y.len, input, output, shape: &y.shape, strides };
+    let parameters = copy.parameters(lowering, (value, &x.shape, before))?;
+    lowering.dispatch(Dispatch { parameters, ..call }.touching(output, y.len as u64))
 }
 
 /// Copies `count` words of the arena.
@@ -96,16 +148,8 @@ pub fn words(
     input: u32,
     output: u32,
 ) -> Result<(), RunError> {
-    let one = || padded(std::iter::once(1));
-    let size = lowering.size(count)?;
-    let parameters = Parameters::new()
-        .word(size)
-        .word(1)
-        .word(input)
-        .word(output)
-        .aligned(padded(std::iter::once(size)))
-        .aligned(one())
-        .aligned(one());
+    let copy = Copy { count, input, output, shape: &[count], strides: [&[1], &[1]] };
+    let parameters = copy.parameters(lowering, (0, &[], &[]))?;
     let call = Dispatch::new(shader(), parameters, count.div_ceil(256) as u64);
     lowering.dispatch(call.touching(input, count as u64).touching(output, count as u64))
 }

@@ -69,7 +69,7 @@ fn what_is_larger_than_the_device_is_refused() {
         count: 1 << 20,
         width: 1 << 20,
         vocabulary: 2,
-        table: WeightRef { buffer: 0, offset: 0 },
+        table: WeightRef { buffer: 0, offset: 0, half: false },
         ids: 0,
         output: 0,
         mask: None,

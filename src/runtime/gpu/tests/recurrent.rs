@@ -324,7 +324,7 @@ fn a_hundred_lengths_need_one_set_of_pipelines() {
     let device = GpuDevice::open(DevicePreference::Any).unwrap();
     let record = |batch: u32, time: u32| {
         let mut recorder = Recorder::new(&device);
-        let weight = WeightRef { buffer: 0, offset: 0 };
+        let weight = WeightRef { buffer: 0, offset: 0, half: false };
         let config = Case::new(Cell::Lstm, 8, 1, 1).config();
         recorder
             .embedding(
@@ -373,10 +373,12 @@ fn a_hundred_lengths_need_one_set_of_pipelines() {
 fn arguments_that_do_not_fit_are_refused() {
     let Some(device) = device(false) else { return };
     let mut recorder = Recorder::new(&device);
-    let direction = RecurrentDirection::new(0, WeightRef { buffer: 0, offset: 0 });
+    let direction = RecurrentDirection::new(0, WeightRef { buffer: 0, offset: 0, half: false });
     let with_c = RecurrentDirection { final_c: Some(0), ..direction.clone() };
-    let elsewhere =
-        RecurrentDirection { recurrent: WeightRef { buffer: 1, offset: 0 }, ..direction.clone() };
+    let elsewhere = RecurrentDirection {
+        recurrent: WeightRef { buffer: 1, offset: 0, half: false },
+        ..direction.clone()
+    };
     let wrong: [&[RecurrentDirection]; 4] = [
         &[],
         &[with_c],
