@@ -246,6 +246,9 @@ fn hand_over(cpu: Cpu<'_>) {
     println!("an empty job of two blocks: {:.2} µs", seconds * 1e6);
 }
 
+/// A group of measurements.
+type Part = fn(Cpu<'_>, &Report);
+
 fn main() {
     let given: Vec<String> = std::env::args().skip(1).collect();
     let threads = given.first().and_then(|text| text.parse().ok()).unwrap_or(1);
@@ -257,7 +260,7 @@ fn main() {
     println!("{isa:?}, {threads} threads; the limit of one thread is {one:.0} GFLOP/s");
     let report = Report { peak: one * threads as f64 };
     hand_over(cpu);
-    let parts: [(&str, fn(Cpu<'_>, &Report)); 4] =
+    let parts: [(&str, Part); 4] =
         [("dense", dense), ("conv", convolutions), ("attention", attentions), ("norm", norms)];
     for (_, run) in parts.iter().filter(|(name, _)| ["all", name].contains(&part)) {
         run(cpu, &report);
