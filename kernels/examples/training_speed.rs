@@ -1,4 +1,5 @@
-//! Times the kernels of a training step one by one, the fastest of many runs:
+//! Times the kernels of a training step one by one, the fastest of many runs (recurrent layers:
+//! `recurrent_training_speed`):
 //! `cargo run --release -p seqfuse-kernels --example training_speed [-- PART_OF_NAME [THREADS]]`.
 //!
 //! Sizes are those of the documented models with batches of 64 rows.
@@ -6,8 +7,7 @@
 use seqfuse_kernels::conv::{self, Axis, ConvBackward, ConvGradients, ConvShape, Padding, Window};
 use seqfuse_kernels::matmul::{self, Size};
 use seqfuse_kernels::random::{self, Noise, NoiseCall, Stream};
-use seqfuse_kernels::recurrent::training::{Steps, StepsBackward, StepsCall};
-use seqfuse_kernels::{Activation, Cpu, Isa, Pool, embedding, gru, lstm};
+use seqfuse_kernels::{Activation, Cpu, Isa, Pool, embedding};
 use std::time::Instant;
 
 /// What is timed, and on what.
@@ -34,88 +34,6 @@ impl Bench<'_> {
             runs += 1;
         }
         println!("{name:32} {:10.1} us  {:7.2} {unit}", fastest * 1e6, work / fastest / 1e9);
-    }
-
-    fn recurrent(&self, is_lstm: bool, size: [usize; 3]) {
-        let ([batch, time, units], cpu, isa) = (size, self.cpu, self.cpu.isa);
-        let (name, gates) = if is_lstm { ("lstm", 4) } else { ("gru", 3) };
-        let lengths = match is_lstm {
-            true => [
-                lstm::training::saved_len(batch, time, units),
-                lstm::training::workspace_len(isa, size, 0),
-                lstm::training::backward_workspace_len(isa, size, 0),
-            ],
-            false => [
-                gru::training::saved_len(true, batch, time, units),
-                gru::training::workspace_len(true, isa, size, 0),
-                gru::training::backward_workspace_len(true, isa, size, 0),
-            ],
-        };
-        let columns = gates * units;
-        let (products, kernel) = (values(batch * time * columns), values(units * columns));
-        let steps = Steps {
-            batch,
-            time,
-            units,
-            activation: Activation::Tanh,
-            recurrent_activation: Activation::Sigmoid,
-            backward: false,
-            zero_output_for_mask: false,
-            mask: None,
-            recurrent_kernel: &kernel,
-            recurrent_dropout: None,
-        };
-        let flop = 2.0 * (batch * time * units * columns) as f64;
-        let mut sequence = vec![0.0; batch * time * units];
-        let (mut gates, mut saved) = (vec![0.0; batch * time * columns], vec![0.0; lengths[0]]);
-        let mut workspace = vec![0.0; lengths[1].max(lengths[2])];
-        let title = |way: &str| format!("{name} {way} {batch}x{time}x{units}");
-        self.time(&title("forward"), flop, "GFLOP/s", || {
-            let call = StepsCall {
-                steps,
-                products: &products,
-                recurrent_bias: None,
-                initial_h: None,
-                initial_c: None,
-                sequence: Some(&mut sequence),
-                last: None,
-                final_h: None,
-                final_c: None,
-                gates: &mut gates,
-                saved: &mut saved,
-                workspace: &mut workspace,
-            };
-            match is_lstm {
-                true => lstm::training::forward(cpu, call),
-                false => gru::training::forward(cpu, true, call),
-            }
-        });
-        let d_sequence = values(batch * time * units);
-        let (mut d_products, mut d_kernel) = (values(products.len()), vec![0.0; units * columns]);
-        for weights in [false, true] {
-            let way = if weights { "backward" } else { "backward, no dR" };
-            self.time(&title(way), flop * (1.0 + f64::from(weights)), "GFLOP/s", || {
-                let call = StepsBackward {
-                    steps,
-                    gates: &gates,
-                    saved: &saved,
-                    d_sequence: Some(&d_sequence),
-                    d_last: None,
-                    d_final_h: None,
-                    d_final_c: None,
-                    d_products: Some(&mut d_products),
-                    d_recurrent_kernel: weights.then_some(&mut d_kernel),
-                    d_recurrent_bias: None,
-                    d_initial_h: None,
-                    d_initial_c: None,
-                    workspace: &mut workspace,
-                };
-                match is_lstm {
-                    true => lstm::training::backward(cpu, call),
-                    false => gru::training::backward(cpu, true, call),
-                }
-            });
-        }
     }
 
     fn dense(&self, rows: usize, depth: usize, columns: usize) {
@@ -213,16 +131,6 @@ fn main() {
     let threads = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(1);
     let pool = Pool::new(threads);
     let bench = Bench { cpu: Cpu { isa: Isa::detect(), pool: &pool }, wanted };
-    for (is_lstm, time, units) in [
-        (true, 100, 128),
-        (true, 100, 64),
-        (true, 200, 64),
-        (true, 200, 32),
-        (false, 100, 128),
-        (false, 120, 32),
-    ] {
-        bench.recurrent(is_lstm, [64, time, units]);
-    }
     for (rows, depth, columns) in
         [(6400, 64, 512), (6400, 128, 256), (12800, 64, 256), (7680, 16, 96), (9600, 64, 128)]
     {
