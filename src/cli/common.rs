@@ -121,6 +121,11 @@ impl DeviceArgs {
             DeviceChoice::Gpu => Device::Gpu,
         });
         let options = options.half_weights(self.half_weights);
+        #[cfg(feature = "gpu")]
+        let options = match cache_folder() {
+            Some(folder) => options.keep_pipelines(folder),
+            None => options,
+        };
         match self.threads {
             Some(threads) => options.threads(usize::from(threads)),
             None => options,
@@ -128,10 +133,23 @@ impl DeviceArgs {
     }
 }
 
-/// Says on standard error what kept `--device auto` from the GPU.
-pub(super) fn warn_of_fallback(session: &Session) {
+/// Where compiled kernels of the GPU are kept: `SEQFUSE_CACHE_DIR`, or the user's folder for such files.
+/// Nowhere if the variable is empty.
+#[cfg(feature = "gpu")]
+fn cache_folder() -> Option<PathBuf> {
+    match std::env::var_os("SEQFUSE_CACHE_DIR") {
+        Some(folder) => (!folder.is_empty()).then(|| folder.into()),
+        None => Some(dirs::cache_dir()?.join("seqfuse")),
+    }
+}
+
+/// Says on standard error what kept `--device auto` from the GPU, and what was asked of a GPU in vain.
+pub(super) fn warn_of_fallback(args: &DeviceArgs, session: &Session) {
     if let Some(warning) = session.fallback() {
         eprintln!("warning: --device auto: {warning}");
+    }
+    if args.half_weights && session.device() == Device::Cpu {
+        eprintln!("note: --half-weights changes nothing: --device auto took the CPU");
     }
 }
 

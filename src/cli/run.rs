@@ -120,7 +120,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
     if !args.carry.is_empty() {
         let mut session = model.session(&options)?;
         let outputs = carry::run(&mut session, &args.carry, args.source.input.as_deref())?;
-        common::warn_of_fallback(&session);
+        common::warn_of_fallback(&args.device, &session);
         return finish(target, outputs, None, &given.unwrap_or_default());
     }
     let inputs = args.source.read(model.graph())?;
@@ -128,7 +128,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
     let mut session = model.session(&options.expected_runs(runs))?;
     let mut runs = profile.as_ref().map(|_| Vec::new());
     let outputs = run_batches(&mut session, &inputs, args.batch_size, runs.as_mut())?;
-    common::warn_of_fallback(&session);
+    common::warn_of_fallback(&args.device, &session);
     if let (Some(file), Some(runs)) = (&profile, &runs) {
         file.write(profile_json(model.graph(), runs)?.as_bytes())?;
     }

@@ -17,6 +17,7 @@ mod host;
 mod options;
 mod origin;
 mod profile;
+mod report;
 mod select;
 mod session;
 mod stage;

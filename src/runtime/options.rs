@@ -1,6 +1,8 @@
 //! How a Session runs.
 
 #[cfg(feature = "gpu")]
+use std::path::PathBuf;
+#[cfg(feature = "gpu")]
 use std::sync::Arc;
 
 use seqfuse_kernels::Isa;
@@ -37,6 +39,8 @@ pub struct Options {
     pub(super) half_weights: bool,
     #[cfg(feature = "gpu")]
     pub(super) gpu: Option<Arc<GpuDevice>>,
+    #[cfg(feature = "gpu")]
+    pub(super) pipelines: Option<PathBuf>,
 }
 
 impl Options {
@@ -103,6 +107,14 @@ impl Options {
     #[cfg(feature = "gpu")]
     pub fn gpu(mut self, device: &Arc<GpuDevice>) -> Options {
         self.gpu = Some(device.clone());
+        self
+    }
+
+    /// Keeps the GPU's compiled kernels in a file in `folder` from one process to the next, see
+    /// [`GpuDevice::keep_pipelines`]. Without it nothing is written to the disk.
+    #[cfg(feature = "gpu")]
+    pub fn keep_pipelines(mut self, folder: impl Into<PathBuf>) -> Options {
+        self.pipelines = Some(folder.into());
         self
     }
 

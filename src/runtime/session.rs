@@ -15,7 +15,7 @@ use super::origin::{Origin, bind_outcome, carries};
 use super::profile::{Profile, ProfileEntry, microseconds};
 use super::select::select_outputs;
 use super::stage::{Backend, Given, StageCall, StageRunner};
-use super::{Options, Placed, Placement, RunError, Tensors, bind, fold};
+use super::{Options, Placement, RunError, Tensors, bind, fold};
 use crate::graph::{Bindings, DType, Graph, Output, Source, Tensor, VariableId, VariableKind};
 use crate::passes;
 use crate::plan::{PackCache, Program};
@@ -24,9 +24,9 @@ use crate::plan::{PackCache, Program};
 ///
 /// Sessions of one model share its weights, packed ones too, and may run on different threads.
 pub struct Session {
-    program: Program,
-    backend: Backend,
-    stages: Vec<StageState>,
+    pub(super) program: Program,
+    pub(super) backend: Backend,
+    pub(super) stages: Vec<StageState>,
     carried: Vec<Tensor>,
     states: Vec<Option<Tensor>>,
     feed: Feed,
@@ -37,11 +37,11 @@ pub struct Session {
     updates: Vec<(usize, Origin)>,
     /// How the device is taken anew for other sizes.
     #[cfg(feature = "gpu")]
-    auto: Option<Box<Auto>>,
+    pub(super) auto: Option<Box<Auto>>,
 }
 
 /// What a Session keeps for a stage.
-enum StageState {
+pub(super) enum StageState {
     /// One on the device.
     Device {
         runner: Box<dyn StageRunner>,
@@ -61,7 +61,7 @@ impl StageState {
     }
 
     /// The nodes of Graphs inside of each host node.
-    fn placements(&self) -> Vec<Vec<Placement>> {
+    pub(super) fn placements(&self) -> Vec<Vec<Placement>> {
         match self {
             StageState::Device { .. } => Vec::new(),
             StageState::Host(nodes) => nodes.iter().map(|node| node.placements()).collect(),
@@ -218,29 +218,6 @@ impl Session {
         self.program.graph()
     }
 
-    /// What runs each node of the Graph, in the order in which they run, and what the device lacks
-    /// where another runs it. Nodes of Graphs inside of a node follow it, under names that begin with
-    /// its own; those of Graphs that a run builds are among them from then on.
-    pub fn placements(&self) -> Vec<Placement> {
-        let mut all = Vec::new();
-        let mut inside = self.stages.iter().flat_map(StageState::placements);
-        for placement in self.backend.device().placements(&self.program) {
-            let is_host = placement.place == Some(Placed::Host);
-            let name = placement.node.clone();
-            all.push(placement);
-            if is_host {
-                let nested = inside.next().unwrap_or_default().into_iter();
-                all.extend(nested.map(|Placement { node, op, place, reason }| Placement {
-                    node: format!("{name}/{node}"),
-                    op,
-                    place,
-                    reason,
-                }));
-            }
-        }
-        all
-    }
-
     /// Runs the model on named tensors and returns its outputs.
     ///
     /// # Errors
@@ -271,26 +248,6 @@ impl Session {
         self.run_named(inputs, &mut outputs, Some(&mut profile))?;
         profile.total_us = microseconds(started.elapsed());
         Ok((outputs, profile))
-    }
-
-    /// Why [`Device::Auto`](super::Device::Auto) took the device of the last run; nothing before the
-    /// first one, and where the device was asked for.
-    pub fn choice(&self) -> Option<&str> {
-        #[cfg(feature = "gpu")]
-        if let Some(auto) = &self.auto {
-            return auto.why();
-        }
-        None
-    }
-
-    /// What kept [`Device::Auto`](super::Device::Auto) from the GPU where it is estimated to be faster:
-    /// there is none, or it failed.
-    pub fn fallback(&self) -> Option<&str> {
-        #[cfg(feature = "gpu")]
-        if let Some(auto) = &self.auto {
-            return auto.warning();
-        }
-        None
     }
 
     #[cfg(feature = "gpu")]

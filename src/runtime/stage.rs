@@ -345,7 +345,7 @@ fn gpu(options: &Options, packs: Arc<PackCache>) -> Result<Backend, RunError> {
         let reason = "the reference kernels run on the CPU; ask for one of the two".to_owned();
         return Err(RunError::Device { device: "gpu", reason });
     }
-    let gpu = super::gpu::GpuBackend::open(&packs, options.gpu.as_ref(), options.half_weights)?;
+    let gpu = super::gpu::GpuBackend::open(&packs, options)?;
     Ok(Backend::Gpu { gpu, cpu: CpuBackend::new(options, packs)? })
 }
 

@@ -1,8 +1,11 @@
 //! Devices: which there are, and one opened.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use seqfuse_pipeline_cache::PipelineCache;
 
 use super::error::GpuError;
 use super::pipeline::{Pipeline, PipelineKey, SharedLayout};
@@ -121,7 +124,7 @@ pub struct OpenOptions {
 }
 
 /// What kernels use where the adapter has it.
-const FEATURES: wgpu::Features = wgpu::Features::SUBGROUP;
+const FEATURES: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::PIPELINE_CACHE);
 
 /// llvmpipe's loops end after this many rounds (`LP_MAX_TGSI_LOOP_ITERATIONS` of Mesa), some kept for
 /// short loops that nobody counts.
@@ -144,7 +147,10 @@ pub struct GpuDevice {
     max_rounds: u64,
     /// See [`GpuDevice::subgroup_lanes`].
     subgroup_lanes: OnceLock<u32>,
+    /// See [`GpuDevice::keep_pipelines`].
+    pub(super) kept: OnceLock<PipelineCache>,
     info: DeviceInfo,
+    adapter: wgpu::AdapterInfo,
     faults: Arc<Mutex<Faults>>,
 }
 
@@ -260,6 +266,8 @@ impl GpuDevice {
             poison: options.poison,
             max_rounds,
             subgroup_lanes: OnceLock::new(),
+            kept: OnceLock::new(),
+            adapter: adapter.get_info(),
         }))
     }
 
@@ -289,6 +297,25 @@ impl GpuDevice {
             }),
             false => 0,
         }
+    }
+
+    /// Keeps compiled pipelines in a file in `folder`, which is made if need be: those that an earlier
+    /// process compiled are taken from it, and new ones are written to it when the device is closed. Works
+    /// where the adapter hands out pipelines (Vulkan); elsewhere, and where a folder was given before,
+    /// nothing changes. Whether a file of this adapter was found there.
+    ///
+    /// # Errors
+    /// If the device is lost or has no memory.
+    pub fn keep_pipelines(&self, folder: &Path) -> Result<bool, GpuError> {
+        if self.kept.get().is_none() {
+            let opened = self.scoped("read compiled kernels", || {
+                PipelineCache::open(&self.device, &self.adapter, folder)
+            })?;
+            if let Some(opened) = opened {
+                let _ = self.kept.set(opened);
+            }
+        }
+        Ok(self.kept.get().is_some_and(PipelineCache::was_read))
     }
 
     /// How many pipelines this device has compiled so far.
@@ -344,6 +371,18 @@ impl GpuDevice {
     pub fn destroy(&self) {
         self.device.destroy();
         lock(&self.faults).lost.get_or_insert("it was destroyed".to_owned());
+    }
+}
+
+impl Drop for GpuDevice {
+    /// A file that cannot be written costs the next process time and nothing else.
+    fn drop(&mut self) {
+        let Some(kept) = self.kept.get().filter(|_| !self.is_lost()) else { return };
+        if self.pipelines_created() > 0
+            && let Err(error) = kept.save()
+        {
+            tracing::debug!("{}: {error}", kept.path().display());
+        }
     }
 }
 

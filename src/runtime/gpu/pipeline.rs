@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use seqfuse_kernels::wgsl;
+use seqfuse_pipeline_cache::PipelineCache;
 
 use super::activation::Activation;
 use super::device::{GpuDevice, lock};
@@ -193,7 +194,7 @@ impl GpuDevice {
                     // The kernels write workgroup memory before they read it.
                     zero_initialize_workgroup_memory: false,
                 },
-                cache: None,
+                cache: self.kept.get().map(PipelineCache::handle),
             })
         })?;
         self.created.fetch_add(1, Ordering::Relaxed);

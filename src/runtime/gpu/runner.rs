@@ -13,7 +13,7 @@ use crate::plan::{NodeShapes, PackCache, Place, PlanCache, StagePlan};
 use crate::runtime::cpu::{CpuBackend, CpuRunner, Values};
 use crate::runtime::profile::microseconds;
 use crate::runtime::stage::{Given, StageCall, StageRunner};
-use crate::runtime::{Profile, ProfileEntry, RunError};
+use crate::runtime::{Options, Profile, ProfileEntry, RunError};
 
 /// The device that all Sessions of this process share while there are any.
 static SHARED: Mutex<Weak<GpuDevice>> = Mutex::new(Weak::new());
@@ -62,16 +62,12 @@ pub struct GpuBackend {
 }
 
 impl GpuBackend {
-    /// The device `given`, or the shared one; weights are shared through `packs`, kernels and tables as
-    /// f16 where `half`.
+    /// The device that `options` give, or the shared one; weights are shared through `packs`.
     ///
     /// # Errors
     /// If there is no adapter, or it gives no device.
-    pub fn open(
-        packs: &PackCache,
-        given: Option<&Arc<GpuDevice>>,
-        half: bool,
-    ) -> Result<GpuBackend, RunError> {
+    pub fn open(packs: &PackCache, options: &Options) -> Result<GpuBackend, RunError> {
+        let given = options.gpu.as_ref();
         let device = given.map_or_else(GpuDevice::shared, |device| Ok(device.clone()));
         let device = device.map_err(|error| {
             let advice = match &error {
@@ -82,7 +78,10 @@ impl GpuBackend {
             let cause = cause.map_or(String::new(), |cause| format!(": {cause}"));
             RunError::Device { device: "gpu", reason: format!("{error}{cause}{advice}") }
         })?;
-        Ok(GpuBackend { weights: packs.device::<ModelWeights>().on(&device, half) })
+        if let Some(folder) = &options.pipelines {
+            device.keep_pipelines(folder)?;
+        }
+        Ok(GpuBackend { weights: packs.device::<ModelWeights>().on(&device, options.half_weights) })
     }
 
     /// The same device for another Graph, with weights of its own.

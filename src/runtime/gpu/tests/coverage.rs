@@ -31,6 +31,10 @@ keeps a workgroup's threads in their order, which is looked at once a device.
 tables of embeddings as f16, two to a word, which every adapter reads; all computing is in f32. A layer with a
 weight above 65504 runs on the CPU, in full.
 
+Compiled kernels are kept from one process to the next in a file that only its owner can write, where the
+driver hands them out (Vulkan): by the command in the user's folder for such files (`SEQFUSE_CACHE_DIR` names
+another, and none if it is empty), by the library where `Options::keep_pipelines` names one.
+
 ## What auto takes
 
 `--device auto`, the default, takes the GPU for the sizes of a run where it is estimated to need two thirds
