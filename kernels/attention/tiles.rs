@@ -434,7 +434,27 @@ fn transpose4(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
             })
         }
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+    {
+        use std::arch::aarch64::*;
+        // SAFETY: the whole program is compiled for NEON, and each row holds four values.
+        unsafe {
+            let [a, b, c, d] = rows.map(|row| vld1q_f32(row.as_ptr()));
+            // Even and odd columns of two rows, then of all four.
+            let halves = [vtrn1q_f32(a, b), vtrn2q_f32(a, b), vtrn1q_f32(c, d), vtrn2q_f32(c, d)];
+            let [a, b, c, d] = halves.map(|half| vreinterpretq_f64_f32(half));
+            let columns = [vtrn1q_f64(a, c), vtrn1q_f64(b, d), vtrn2q_f64(a, c), vtrn2q_f64(b, d)];
+            columns.map(|column| {
+                let mut values = [0.0; 4];
+                vst1q_f32(values.as_mut_ptr(), vreinterpretq_f32_f64(column));
+                values
+            })
+        }
+    }
+    #[cfg(not(any(
+        target_arch = "x86_64",
+        all(target_arch = "aarch64", target_feature = "neon")
+    )))]
     {
         std::array::from_fn(|column| rows.map(|row| row[column]))
     }

@@ -55,7 +55,7 @@ fn isa_name(isa: Isa) -> &'static str {
     match isa {
         Isa::Avx512 => "AVX-512",
         Isa::Avx2 => "AVX2 and FMA",
-        Isa::Portable if cfg!(target_arch = "aarch64") => "NEON",
+        Isa::Neon => "NEON",
         Isa::Portable if cfg!(target_arch = "x86_64") => "SSE2",
         Isa::Portable => "portable",
     }

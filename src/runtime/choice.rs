@@ -40,6 +40,8 @@ fn cpu_flops(isa: Isa) -> f64 {
     match isa {
         Isa::Avx512 => 60e3,
         Isa::Avx2 => 30e3,
+        // Half of AVX2's for half of its width; not measured.
+        Isa::Neon => 15e3,
         Isa::Portable => 8e3,
     }
 }

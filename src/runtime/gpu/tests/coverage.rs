@@ -41,9 +41,9 @@ another, and none if it is empty), by the library where `Options::keep_pipelines
 of the CPU's time or less, and goes back to the CPU for others. `src/runtime/choice.rs` holds the rule and its
 constants:
 
-- CPU: for each node 1 µs and the larger of FLOP over the rate of the instruction set (60, 30 or 8 GFLOP/s a
-  thread with AVX-512, AVX2 or neither) and bytes over 10 GB/s. A recurrent layer is shared among as many
-  threads as the batch has rows.
+- CPU: for each node 1 µs and the larger of FLOP over the rate of the instruction set (60, 30, 15 or 8 GFLOP/s
+  a thread with AVX-512, AVX2, NEON or none of them) and bytes over 10 GB/s. A recurrent layer is shared among
+  as many threads as the batch has rows.
 - GPU with memory of its own: 150 µs a run, 5 µs a node, 5 µs a step of a recurrent layer, 1 TFLOP/s and
   200 GB/s, inputs and outputs over 8 GB/s. A recurrent layer has the whole GPU from 128 rows on, and a part of
   it below. GPU that shares the processor's memory, or does not say: 200 µs, 10 µs, 10 µs, 200 GFLOP/s,
@@ -53,8 +53,8 @@ constants:
 - Software adapters are never taken, nor is a GPU where the work is not known before the run: a node runs a
   graph of its own (`If`, `Loop`, `Scan`), or a size is found while it runs. Training runs on the CPU.
 
-The CPU's rates were measured on the documented models; the GPU's **were not measured** on any GPU and are set
-low. `seqfuse inspect MODEL --compiled --device auto --batch N` says what is taken and why, and
+The CPU's rates were measured on the documented models, all but NEON's, which is half of AVX2's; the GPU's
+**were not measured** on any GPU and are set low. `seqfuse inspect MODEL --compiled --device auto --batch N` says what is taken and why, and
 `Session::choice` does after a run.
 
 Where there is no adapter and one would have been taken, or a GPU is lost or out of memory in a run, `auto` runs
