@@ -5,6 +5,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use super::recurrent_shape;
 use crate::runtime::cpu::table::operators;
 use crate::runtime::gpu::lower::table::has;
 
@@ -31,6 +32,10 @@ keeps a workgroup's threads in their order, which is looked at once a device.
 tables of embeddings as f16, two to a word, which every adapter reads; all computing is in f32. A layer with a
 weight above 65504 runs on the CPU, in full.
 
+";
+
+/// What goes on after the paragraph on recurrent weights.
+const REST: &str = "
 ## What auto takes
 
 `--device auto`, the default, takes the GPU for the sizes of a run where it is estimated to need two thirds
@@ -71,7 +76,7 @@ fn the_page_lists_every_operator_without_a_kernel() {
         .map(|(_, name)| name.rsplit("::").next().unwrap_or(name))
         .collect();
     missing.sort_unstable();
-    let mut page = HEAD.to_owned();
+    let mut page = [HEAD, &recurrent_shape::page(), REST].concat();
     for name in missing {
         writeln!(page, "- `{name}`").expect("a text takes all");
     }
