@@ -22,6 +22,9 @@ const WORKING_REGISTERS: u32 = 24;
 /// GPUs of Apple and Intel keep values in memory.
 const MAX_WORDS: u32 = 96;
 
+/// Rounds of the loops of a pass that is run for nothing.
+const NO_ROUNDS: u64 = 7;
+
 /// Words of weights that a thread may keep in registers in a workgroup of `threads`: 40 of 1024,
 /// 96 of 512 and less.
 fn budget(threads: u32) -> u32 {
@@ -155,23 +158,31 @@ impl Shape {
         rows * (states + partials) + 4 * groups * gates * threads + 32
     }
 
-    /// How many rounds the loops of a thread make, the one that ends a loop among them: a step
-    /// reads a part of the state for each unit that falls to the thread, for each row of the tile.
-    /// What is in registers takes no loop.
+    /// How many rounds the loops of a thread make: a step reads a part of the state for each unit that
+    /// falls to the thread, for each row of the tile. What is in registers takes no loop.
+    ///
+    /// A loop runs its body once more for nothing before it ends, and in a branch that is not taken once:
+    /// so threads go in step.
     pub fn rounds(self, cell: Cell, units: u32, half: bool, rows: u32, time: u32) -> u64 {
         let looped = self.length(units, half) - self.in_registers * terms(half);
         let lanes = (self.threads / self.split.max(1)).max(1);
-        let own = u64::from(units.div_ceil(lanes));
-        let states =
-            u64::from((self.rows * self.stride(units, half)).div_ceil(self.threads.max(1)));
+        let states = (self.rows * self.stride(units, half)).div_ceil(self.threads.max(1));
+        let [own, states] = [units.div_ceil(lanes), states].map(u64::from);
         let [split, rows, looped] = [self.split.max(1), rows, looped].map(u64::from);
-        let [kept, gates] = [self.in_workgroup, cell.gates()].map(u64::from);
-        // A tile that is not of one row goes through all that there may be.
-        let sum = looped * if rows == 1 { 1 } else { 1 + u64::from(self.rows) + 1 };
-        let ends = 2 * (rows + 1) + (rows.div_ceil(split) + 1) * (split + 1);
+        let [kept, gates, time] = [self.in_workgroup, cell.gates(), time].map(u64::from);
+        // One row and all rows are two branches; the latter goes through all that there may be.
+        let sum = match rows {
+            1 => looped + 1 + 2,
+            _ => (looped + 1) * (1 + u64::from(self.rows) + 1) + 1,
+        };
+        let ends = match split {
+            1 => rows + 1,
+            _ => rows + 1 + (rows.div_ceil(split) + 1) * (1 + split),
+        };
+        let pass = own * (1 + (rows + 1) + sum + ends) + 1 + NO_ROUNDS;
         let passes = if cell == (Cell::Gru { reset_after: false }) { 2 } else { 1 };
-        let step = 1 + (rows + 1) + passes * (own * (1 + sum + 1 + ends) + 1);
-        let before = kept * (1 + gates + 1) + 1;
-        u64::from(time).saturating_mul(step) + 1 + before + 2 * (states + 1)
+        let step = 1 + (rows + 1) + passes * pass;
+        let before = (kept + 1) * (1 + gates + 1) + states + 1;
+        (time + 1).saturating_mul(step) + before + states + 1
     }
 }

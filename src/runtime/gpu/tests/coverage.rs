@@ -28,8 +28,9 @@ yet.
 Reductions, softmax and layer normalization exchange values within subgroups where the adapter has them and
 keeps a workgroup's threads in their order, which is looked at once a device.
 
-`--half-weights` (`Options::half_weights`) keeps the kernels of dense layers, products, LSTMs and GRUs and the
-tables of embeddings as f16, two to a word, which every adapter reads; all computing is in f32. A layer with a
+`--half-weights` (`Options::half_weights`) keeps the kernels of dense layers, products, convolutions and
+recurrent layers and the tables of embeddings as f16, two to a word, which every adapter reads; all computing is
+in f32. Kernels that a model computes, and factors of several runs of products, stay as they are. A layer with a
 weight above 65504 runs on the CPU, in full.
 
 ";
