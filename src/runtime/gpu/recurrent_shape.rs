@@ -183,6 +183,7 @@ impl Shape {
         let passes = if cell == (Cell::Gru { reset_after: false }) { 2 } else { 1 };
         let step = 1 + (rows + 1) + passes * pass;
         let before = (kept + 1) * (1 + gates + 1) + states + 1;
-        (time + 1).saturating_mul(step) + before + states + 1
+        let after = 1 + 1 + passes * (1 + NO_ROUNDS) + states + 1;
+        time.saturating_mul(step).saturating_add(before + after)
     }
 }

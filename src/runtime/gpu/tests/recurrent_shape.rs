@@ -61,7 +61,7 @@ fn layers_hold_their_weights_where_they_fit() {
         (Cell::Lstm, 128, false, LARGE, (0, 0)),
         (Cell::Lstm, 128, true, LARGE, (8, 0)),
         (Cell::Lstm, 1024, true, LARGE, (0, 0)),
-        (GRU, 128, false, LARGE, (32, 0)),
+        (GRU, 128, false, LARGE, (26, 0)),
         (GRU, 144, false, LARGE, (0, 0)),
         (GRU, 144, true, LARGE, (11, 0)),
         (Cell::Lstm, 64, false, SMALL, (16, 0)),
