@@ -19,3 +19,6 @@ fn bits(x: f32) -> u32 { return bitcast<u32>(x); }
 fn word_of(x: bool) -> u32 { return select(0u, 1u, x); }
 fn is_nan(word: u32) -> bool { return (word & 0x7fffffffu) > INF_BITS; }
 fn is_infinite(word: u32) -> bool { return (word & 0x7fffffffu) == INF_BITS; }
+
+// Element `i` of weights that are f16, two in a word, from word `first` on.
+fn half_weight(first: u32, i: u32) -> f32 { return unpack2x16float(weights[first + i / 2u])[i % 2u]; }

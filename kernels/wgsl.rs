@@ -28,17 +28,22 @@ pub const MATMUL_ROWS: &str = concat!(
     include_str!("matmul/matmul_rows.wgsl"),
 );
 
-/// LSTM over a whole sequence, both directions.
+/// LSTM over a whole sequence, both directions; goes before what keeps weights in registers, which
+/// `recurrent/held.wgsl` names.
 pub const LSTM: &str = concat!(
     include_str!("activation/functions.wgsl"),
     include_str!("recurrent/recurrent.wgsl"),
+    include_str!("recurrent/held.wgsl"),
+    include_str!("recurrent/steps.wgsl"),
     include_str!("lstm/lstm.wgsl"),
 );
 
-/// GRU over a whole sequence, both directions.
+/// GRU over a whole sequence, both directions; goes before what [`LSTM`] goes before.
 pub const GRU: &str = concat!(
     include_str!("activation/functions.wgsl"),
     include_str!("recurrent/recurrent.wgsl"),
+    include_str!("recurrent/held.wgsl"),
+    include_str!("recurrent/steps.wgsl"),
     include_str!("gru/gru.wgsl"),
 );
 

@@ -38,6 +38,7 @@ struct Params {
 }
 
 override KERNEL_FROM_ARENA: bool = false;
+override KERNEL_HALF: bool = false; // the kernel among the weights is f16
 override BIAS_FROM_ARENA: bool = false;
 override TRANSPOSED: bool = false;
 
@@ -58,6 +59,7 @@ fn element_of(axis: Axis, window: u32, tap: u32) -> u32 {
 
 fn weight_at(index: u32) -> f32 {
     if KERNEL_FROM_ARENA { return float(arena[p.kernel + index]); }
+    if KERNEL_HALF { return half_weight(p.kernel, index); }
     return float(weights[p.kernel + index]);
 }
 

@@ -49,6 +49,7 @@ override UNITS: u32 = 4u;
 override RESET_AFTER: bool = false;
 override COUPLED: bool = false;
 override KERNEL_FROM_ARENA: bool = false;
+override KERNEL_HALF: bool = false; // the kernel among the weights is f16
 override BIAS_FROM_ARENA: bool = false;
 override PEEPHOLES_FROM_ARENA: bool = false;
 override STATE_IN_ARENA: bool = false;
@@ -86,9 +87,10 @@ fn gates() -> u32 {
 }
 
 fn kernel_at(k: u32, column: u32) -> f32 {
-    let at = p.kernel + k * gates() * UNITS + column;
-    if KERNEL_FROM_ARENA { return float(arena[at]); }
-    return float(weights[at]);
+    let at = k * gates() * UNITS + column;
+    if KERNEL_FROM_ARENA { return float(arena[p.kernel + at]); }
+    if KERNEL_HALF { return half_weight(p.kernel, at); }
+    return float(weights[p.kernel + at]);
 }
 
 fn bias_at(column: u32) -> f32 {
@@ -153,4 +155,35 @@ fn store_results(row: u32, unit: u32, h: f32, c: f32, output: f32) {
     if p.last != NONE { arena[p.last + row * p.last_stride + unit] = bits(output); }
     if p.final_h != NONE { arena[p.final_h + row * UNITS + unit] = bits(h); }
     if p.final_c != NONE { arena[p.final_c + row * UNITS + unit] = bits(c); }
+}
+
+// The walk through the steps. A form brings `run_step`, C_PLANE, where c is kept, and `next_plane`,
+// where a step leaves the new h; at first h is in plane 0.
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let row = group.y * p.row_width + group.x;
+    if row >= p.batch {
+        return;
+    }
+    for (var u = thread; u < UNITS; u += THREADS) {
+        store_state(row, 0u, u, initial(p.initial_h, row * UNITS + u));
+        store_state(row, C_PLANE, u, initial(p.initial_c, row * UNITS + u));
+    }
+    state_barrier();
+
+    var plane = 0u;
+    var live = false;
+    var seen = false;
+    for (var step = 0u; step < p.time; step++) {
+        let t = time_of(step);
+        live = is_live(row, t);
+        seen = seen || live;
+        run_step(row, thread, t, plane, live, seen);
+        state_barrier();
+        plane = next_plane(plane);
+    }
+    for (var u = thread; u < UNITS; u += THREADS) {
+        let h = load_state(row, plane, u);
+        store_results(row, u, h, load_state(row, C_PLANE, u), output_of(h, live, seen));
+    }
 }

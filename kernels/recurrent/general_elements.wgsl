@@ -62,44 +62,24 @@ fn unit_step(row: u32, t: u32, plane: u32, u: u32) -> f32 {
     return candidate(sum_of(row, t, plane, u));
 }
 
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let row = group.y * p.row_width + group.x;
-    if row >= p.batch {
-        return;
-    }
-    for (var u = thread; u < UNITS; u += THREADS) {
-        store_state(row, 0u, u, initial(p.initial_h, row * UNITS + u));
-        store_state(row, 2u, u, initial(p.initial_c, row * UNITS + u));
-    }
-    state_barrier();
+const C_PLANE: u32 = 2u;
 
-    var plane = 0u;
-    var live = false;
-    var seen = false;
-    for (var step = 0u; step < p.time; step++) {
-        let t = time_of(step);
-        live = is_live(row, t);
-        seen = seen || live;
-        if CELL == GRU && !RESET_AFTER {
-            for (var u = thread; u < UNITS; u += THREADS) {
-                let found = gru_gates(row, t, plane, u);
-                store_state(row, 2u, u, found.y * load_state(row, plane, u));
-                store_state(row, 3u, u, found.x);
-            }
-            state_barrier();
-        }
+fn next_plane(plane: u32) -> u32 { return 1u - plane; }
+
+// A step of all units: the new h goes to the other plane.
+fn run_step(row: u32, thread: u32, t: u32, plane: u32, live: bool, seen: bool) {
+    if CELL == GRU && !RESET_AFTER {
         for (var u = thread; u < UNITS; u += THREADS) {
-            var h = load_state(row, plane, u);
-            if live { h = unit_step(row, t, plane, u); }
-            store_state(row, 1u - plane, u, h);
-            store_sequence(row, t, u, output_of(h, live, seen));
+            let found = gru_gates(row, t, plane, u);
+            store_state(row, 2u, u, found.y * load_state(row, plane, u));
+            store_state(row, 3u, u, found.x);
         }
         state_barrier();
-        plane = 1u - plane;
     }
     for (var u = thread; u < UNITS; u += THREADS) {
-        let h = load_state(row, plane, u);
-        store_results(row, u, h, load_state(row, 2u, u), output_of(h, live, seen));
+        var h = load_state(row, plane, u);
+        if live { h = unit_step(row, t, plane, u); }
+        store_state(row, 1u - plane, u, h);
+        store_sequence(row, t, u, output_of(h, live, seen));
     }
 }

@@ -182,43 +182,24 @@ fn plain_step(row: u32, thread: u32, t: u32) {
     state_barrier();
 }
 
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let row = group.y * p.row_width + group.x;
-    if row >= p.batch {
-        return;
-    }
-    for (var u = thread; u < UNITS; u += THREADS) {
-        store_state(row, 0u, u, initial(p.initial_h, row * UNITS + u));
-        store_state(row, 1u, u, initial(p.initial_c, row * UNITS + u));
-    }
-    state_barrier();
+const C_PLANE: u32 = 1u;
 
-    var live = false;
-    var seen = false;
-    for (var step = 0u; step < p.time; step++) {
-        let t = time_of(step);
-        live = is_live(row, t);
-        seen = seen || live;
-        // Masked steps are computed too, and dropped: threads wait for each other inside.
-        if CELL == LSTM {
-            lstm_step(row, thread, t);
-        } else if CELL == GRU {
-            gru_step(row, thread, t);
-        } else {
-            plain_step(row, thread, t);
-        }
-        for (var u = thread; u < UNITS; u += THREADS) {
-            if live {
-                store_state(row, 0u, u, load_state(row, 2u, u));
-                if CELL == LSTM { store_state(row, 1u, u, load_state(row, 3u, u)); }
-            }
-            store_sequence(row, t, u, output_of(load_state(row, 0u, u), live, seen));
-        }
-        state_barrier();
+fn next_plane(plane: u32) -> u32 { return plane; }
+
+// A step of all units. Masked ones are computed too, and dropped: threads wait for each other inside.
+fn run_step(row: u32, thread: u32, t: u32, plane: u32, live: bool, seen: bool) {
+    if CELL == LSTM {
+        lstm_step(row, thread, t);
+    } else if CELL == GRU {
+        gru_step(row, thread, t);
+    } else {
+        plain_step(row, thread, t);
     }
     for (var u = thread; u < UNITS; u += THREADS) {
-        let h = load_state(row, 0u, u);
-        store_results(row, u, h, load_state(row, 1u, u), output_of(h, live, seen));
+        if live {
+            store_state(row, 0u, u, load_state(row, 2u, u));
+            if CELL == LSTM { store_state(row, 1u, u, load_state(row, 3u, u)); }
+        }
+        store_sequence(row, t, u, output_of(load_state(row, 0u, u), live, seen));
     }
 }

@@ -1,4 +1,5 @@
-// What the LSTM and GRU kernels share: operands, masks, states and outputs.
+// What the LSTM and GRU kernels share: operands, masks, states and outputs. The walk through the
+// steps is in steps.wgsl, where a thread finds the recurrent weights in held.wgsl.
 //
 // One dispatch runs a whole recurrent layer. A workgroup takes one direction and a tile of up to
 // ROWS rows of the batch, and loops over all time steps; its states live in workgroup memory (or
@@ -32,7 +33,7 @@ struct Params {
     sequence_stride: u32,
     last_stride: u32,
     mask: u32,             // [batch, time], NONE: every step counts
-    scratch: u32,          // 3 * ROWS * UNITS words for each workgroup, where STATE_IN_ARENA
+    scratch: u32,          // 3 * ROWS * STRIDE words for each workgroup, where STATE_IN_ARENA
     tiles_x: u32,          // workgroups along x
 }
 
@@ -41,6 +42,12 @@ const BACKWARD: u32 = 1u;              // shifted by the direction: time runs fr
 const STORE_AS_PROCESSED: u32 = 4u;    // shifted by the direction: the sequence stays reversed
 const ZERO_OUTPUT_FOR_MASK: u32 = 16u;
 const MAX_ROWS: u32 = 4u;
+
+// What a pass over the hidden size is for: every gate, or one after the other the gates that the
+// candidate waits for and the candidate.
+const ALL: u32 = 0u;
+const GATES: u32 = 1u;
+const CANDIDATE: u32 = 2u;
 
 @group(0) @binding(0) var<storage, read_write> arena: array<u32>;
 @group(0) @binding(2) var<uniform> p: Params;
@@ -51,14 +58,15 @@ override SPLIT: u32 = 1u;
 override ROWS: u32 = 4u;               // at most MAX_ROWS
 override HALF: bool = false;           // the recurrent weights are f16
 override STATE_IN_ARENA: bool = false;
-override STATE_WORDS: u32 = 48u;       // 3 * ROWS * UNITS, or 1 where STATE_IN_ARENA
+override STRIDE: u32 = 4u;              // from a row of a state to the next, UNITS and more
+override STATE_WORDS: u32 = 48u;       // 3 * ROWS * STRIDE, or 1 where STATE_IN_ARENA
 override PARTIALS: u32 = 1u;           // THREADS * ROWS, or 1 where SPLIT is 1
 override ACTIVATION: u32 = 3u;
 override ACTIVATION_ALPHA: f32 = 0.0;
 override RECURRENT_ACTIVATION: u32 = 2u;
 override RECURRENT_ALPHA: f32 = 0.0;
 
-var<workgroup> state: array<f32, STATE_WORDS>; // three planes of [ROWS][UNITS]
+var<workgroup> state: array<f32, STATE_WORDS>; // three planes of [ROWS][STRIDE]
 var<workgroup> partials: array<vec4<f32>, PARTIALS>; // [SPLIT][ROWS][LANES]
 
 // The tile that a workgroup runs.
@@ -77,12 +85,12 @@ fn tile_of(group: vec3<u32>) -> Tile {
         tile.rows = min(p.rows, p.batch - first);
     }
     let tiles = (p.batch + p.rows - 1u) / p.rows;
-    tile.scratch = p.scratch + (group.y * tiles + index) * 3u * ROWS * UNITS;
+    tile.scratch = p.scratch + (group.y * tiles + index) * 3u * ROWS * STRIDE;
     return tile;
 }
 
 fn load_state(tile: Tile, plane: u32, row: u32, unit: u32) -> f32 {
-    let i = (plane * ROWS + row) * UNITS + unit;
+    let i = (plane * ROWS + row) * STRIDE + unit;
     if STATE_IN_ARENA {
         return bitcast<f32>(arena[tile.scratch + i]);
     }
@@ -90,7 +98,7 @@ fn load_state(tile: Tile, plane: u32, row: u32, unit: u32) -> f32 {
 }
 
 fn store_state(tile: Tile, plane: u32, row: u32, unit: u32, value: f32) {
-    let i = (plane * ROWS + row) * UNITS + unit;
+    let i = (plane * ROWS + row) * STRIDE + unit;
     if STATE_IN_ARENA {
         arena[tile.scratch + i] = bitcast<u32>(value);
     } else {

@@ -104,7 +104,8 @@ pub(super) struct DeviceArgs {
     /// Where to run
     #[arg(long, value_enum, default_value_t)]
     pub device: DeviceChoice,
-    /// Keep kernels and tables as f16 on the GPU: half the memory, three digits of each weight
+    /// Keep the kernels of products, convolutions and recurrent layers and the tables of embeddings as
+    /// f16 on the GPU: half the memory, three digits of each weight
     #[arg(long)]
     pub half_weights: bool,
     /// Threads on the CPU [default: one for each core]

@@ -93,9 +93,9 @@ impl Options {
         self
     }
 
-    /// Keeps the kernels of products, LSTMs and GRUs and the tables of embeddings on the GPU as f16: half
-    /// the memory and less to read, for three decimal digits of each weight. All computing is in f32.
-    /// Every adapter reads them. The CPU has no such form and refuses it; [`Device::Auto`] uses it where
+    /// Keeps the kernels of products, convolutions and recurrent layers and the tables of embeddings on the
+    /// GPU as f16: half the memory and less to read, for three decimal digits of each weight. All computing
+    /// is in f32. Every adapter reads them. The CPU has no such form and refuses it; [`Device::Auto`] uses it where
     /// it takes the GPU.
     pub fn half_weights(mut self, half: bool) -> Options {
         self.half_weights = half;

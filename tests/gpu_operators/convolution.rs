@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use seqfuse::Tensor;
+use seqfuse::graph::Graph;
 use seqfuse::ops::{Activation, Conv, GlobalPool, Padding, PoolKind, Window, WindowPool};
 
 use crate::run::*;
@@ -19,29 +20,39 @@ fn conv(windows: &[Window], groups: usize) -> Conv {
     Conv { windows, groups, transposed: false, activation: Activation::Linear }
 }
 
-/// With a kernel and bias that are weights, and that are computed, and without a bias.
-fn check_conv(what: &str, op: &Conv, x: &Tensor, filters: usize) {
-    let features = x.shape().last().copied().unwrap_or(0);
+/// A node of such weights, as inputs where they are not `fixed`.
+fn graph_of(op: &Conv, inputs: &[Tensor; 3], fixed: [bool; 2]) -> Graph {
+    graph(inputs, |graph, values| {
+        let mut slots = vec![Some(values[0])];
+        for (slot, fixed) in fixed.into_iter().enumerate() {
+            let name = format!("w{slot}");
+            slots.push(Some(match fixed {
+                true => weight(graph, &name, inputs[slot + 1].clone()),
+                false => values[slot + 1],
+            }));
+        }
+        graph.add_node("node", Arc::new(op.clone()), slots).expect("operands that fit")
+    })
+}
+
+/// The shape of the kernel of `op` for `filters`.
+fn kernel_shape(op: &Conv, features: usize, filters: usize) -> Vec<usize> {
     let mut shape: Vec<usize> = op.windows.iter().map(|window| window.size).collect();
     match op.transposed {
         true => shape.extend([filters, features]),
         false => shape.extend([features / op.groups, filters]),
     }
-    let (kernel, bias) = (floats(&shape, 2), floats(&[filters], 3));
+    shape
+}
+
+/// With a kernel and bias that are weights, and that are computed, and without a bias.
+fn check_conv(what: &str, op: &Conv, x: &Tensor, filters: usize) {
+    let features = x.shape().last().copied().unwrap_or(0);
+    let (kernel, bias) = (floats(&kernel_shape(op, features, filters), 2), floats(&[filters], 3));
     let what = format!("{what}: {op:?} of {:?} to {filters}", x.shape());
     for fixed in [[true, true], [false, false], [true, false], [false, true]] {
         let inputs = [x.clone(), kernel.clone(), bias.clone()];
-        let graph = graph(&inputs, |graph, values| {
-            let mut slots = vec![Some(values[0])];
-            for (slot, fixed) in fixed.into_iter().enumerate() {
-                let name = format!("w{slot}");
-                slots.push(Some(match fixed {
-                    true => weight(graph, &name, inputs[slot + 1].clone()),
-                    false => values[slot + 1],
-                }));
-            }
-            graph.add_node("node", Arc::new(op.clone()), slots).expect("operands that fit")
-        });
+        let graph = graph_of(op, &inputs, fixed);
         check_stays(&format!("{what}, fixed {fixed:?}"), &graph, &inputs);
     }
     check_op_stays(&what, op.clone(), &[x.clone(), kernel]);
@@ -64,6 +75,32 @@ fn sequences_of_ragged_sizes() {
         for size in [1, 3] {
             let x = floats(&[batch, time, features], 1);
             check_conv("sequence", &conv(&[window(size, 1, 1, Padding::Same)], 1), &x, filters);
+        }
+    }
+}
+
+#[test]
+fn kernels_of_half_precision() {
+    let Some(_device) = device() else { return };
+    let window = window(3, 1, 1, Padding::Same);
+    // Odd sizes, so that pairs go over the ends of rows.
+    let cases = [
+        (conv(&[window], 1), vec![2, 9, 5], 7),
+        (conv(&[window], 1), vec![2, 9, 5], 33),
+        (conv(&[window], 5), vec![2, 9, 5], 5),
+        (conv(&[window], 2), vec![1, 9, 6], 66),
+        (conv(&[window, window], 1), vec![1, 4, 5, 3], 25),
+        (Conv { transposed: true, ..conv(&[window], 1) }, vec![2, 7, 5], 3),
+        (Conv { transposed: true, ..conv(&[window], 1) }, vec![2, 7, 5], 33),
+    ];
+    for (op, shape, filters) in cases {
+        let x = floats(&shape, 1);
+        let kernel = floats(&kernel_shape(&op, shape[shape.len() - 1], filters), 2);
+        for fixed in [[true, true], [true, false]] {
+            let what = format!("{op:?} of {shape:?} to {filters}, fixed {fixed:?}");
+            let [full, near] = [kernel.clone(), rounded(&kernel)]
+                .map(|kernel| [x.clone(), kernel, floats(&[filters], 3)]);
+            check_half(&what, &graph_of(&op, &full, fixed), &graph_of(&op, &near, fixed), &full);
         }
     }
 }

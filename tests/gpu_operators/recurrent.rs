@@ -340,6 +340,52 @@ fn general_layers() {
     }
 }
 
+/// Checks such a node whose weights in the slots `kernels` may be kept as f16.
+fn check_half_node(
+    what: &str,
+    op: Arc<dyn Operator>,
+    tensors: &[Option<Tensor>],
+    kernels: &[usize],
+    is_input: impl Fn(usize) -> bool,
+) {
+    let mut near = tensors.to_vec();
+    for &slot in kernels {
+        near[slot] = near[slot].as_ref().map(rounded);
+    }
+    let (full, inputs) = graph_of_node(op.clone(), tensors, &is_input, None);
+    let (near, _) = graph_of_node(op, &near, &is_input, None);
+    check_half(what, &full, &near, &inputs);
+}
+
+#[test]
+fn kernels_of_half_precision() {
+    let Some(_device) = device() else { return };
+    let softmax = [Activation::Tanh, Activation::Softmax];
+    let threshold = Activation::Threshold { threshold: 0.1, value: 0.05 };
+    for cell in CELLS {
+        for units in [7, 33] {
+            for activations in [[Activation::Tanh, Activation::Sigmoid], [threshold; 2], softmax] {
+                let direction = Direction::Bidirectional;
+                let case = Case::new(cell, [3, 5, 3, units]);
+                let case = Case { direction, activations, mask: true, states: true, ..case };
+                let second = 5 + case.states();
+                // A GRU's recurrent bias goes with its recurrent kernel.
+                let bias = matches!(cell, RecurrentCell::Gru { reset_after: true });
+                let mut kernels = vec![2, 3, second, second + 1];
+                kernels.extend([4, second + 2].iter().filter(|_| bias));
+                let is_input = |slot: usize| !case.is_weight(slot);
+                check_half_node(
+                    &format!("{case:?}"),
+                    case.op(),
+                    &case.tensors(),
+                    &kernels,
+                    is_input,
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn long_sequences() {
     let Some(_device) = device() else { return };

@@ -146,6 +146,33 @@ fn compare(what: &str, graph: &Graph, inputs: &[Tensor], stays: bool) {
     }
 }
 
+/// Numbers that f16 holds, near the given ones.
+pub fn rounded(tensor: &Tensor) -> Tensor {
+    let values = tensor.as_f32().expect("floats").iter().map(|x| half::f16::from_f32(*x).to_f32());
+    Tensor::new(tensor.shape(), values.collect::<Vec<_>>()).expect("the count fits")
+}
+
+/// Kernels kept as f16: a Graph whose kernels f16 holds gives what it gives on the CPU, and another of
+/// the same form (`full`) does not give what it gives without.
+pub fn check_half(what: &str, full: &Graph, rounded: &Graph, inputs: &[Tensor]) {
+    check_placed(what, full);
+    let given = feed(inputs);
+    let options = Options::new().device(Device::Gpu).threads(1);
+    let run = |graph: &Graph, options: &Options| {
+        let model = Model::from_graph(graph.clone());
+        let mut session = model.session(options).expect("a session");
+        let outputs = session.run(&given).expect("it runs");
+        assert_eq!(session.moved_stages(), 0, "{what}: it ran on the CPU");
+        outputs
+    };
+    let half = options.clone().half_weights(true);
+    let expected = session(rounded, Device::Cpu).run(&given).expect("it runs on the CPU");
+    same(what, &run(rounded, &half), &expected);
+    let (found, plain) = (run(full, &half), run(full, &options));
+    let differ = found.iter().zip(plain.iter()).any(|((_, a), (_, b))| a.data() != b.data());
+    assert!(differ, "{what}: no weight is f16");
+}
+
 fn same(what: &str, found: &Tensors, expected: &Tensors) {
     for ((name, a), (_, b)) in found.iter().zip(expected.iter()) {
         assert_eq!(a.shape(), b.shape(), "{what}: {name}");

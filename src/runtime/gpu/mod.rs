@@ -22,6 +22,7 @@ pub mod pipeline;
 pub mod program;
 pub mod recorder;
 pub mod recurrent;
+mod recurrent_shape;
 mod runner;
 pub mod shader;
 mod stage;
@@ -29,6 +30,7 @@ mod store;
 mod subgroup;
 #[cfg(test)]
 mod tests;
+mod unrolled;
 
 pub use activation::{Activation, ActivationKind};
 pub use buffer::{WeightRef, Weights, WeightsBuilder, Workspace};

@@ -24,24 +24,14 @@ pub enum Kernel {
     MatMul,
     /// [`wgsl::MATMUL_ROWS`]
     MatMulRows,
-    /// [`wgsl::LSTM`]
-    Lstm,
-    /// [`wgsl::GRU`]
-    Gru,
     /// [`wgsl::ACTIVATION`]
     Activation,
 }
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Kernel; 6] = [
-        Kernel::Embedding,
-        Kernel::MatMul,
-        Kernel::MatMulRows,
-        Kernel::Lstm,
-        Kernel::Gru,
-        Kernel::Activation,
-    ];
+    pub const ALL: [Kernel; 4] =
+        [Kernel::Embedding, Kernel::MatMul, Kernel::MatMulRows, Kernel::Activation];
 
     /// The module's text.
     pub fn source(self) -> &'static str {
@@ -49,8 +39,6 @@ impl Kernel {
             Kernel::Embedding => wgsl::EMBEDDING,
             Kernel::MatMul => wgsl::MATMUL,
             Kernel::MatMulRows => wgsl::MATMUL_ROWS,
-            Kernel::Lstm => wgsl::LSTM,
-            Kernel::Gru => wgsl::GRU,
             Kernel::Activation => wgsl::ACTIVATION,
         }
     }
@@ -66,8 +54,6 @@ impl Kernel {
             Kernel::Embedding => "embedding",
             Kernel::MatMul => "matmul",
             Kernel::MatMulRows => "matmul_rows",
-            Kernel::Lstm => "lstm",
-            Kernel::Gru => "gru",
             Kernel::Activation => "activation",
         }
     }

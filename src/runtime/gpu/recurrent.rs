@@ -1,21 +1,20 @@
 //! Recurrent layers: one call runs all time steps of both directions.
 
+use seqfuse_kernels::wgsl;
+
 use super::activation::Activation;
 use super::buffer::WeightRef;
 use super::device::GpuDevice;
 use super::error::GpuError;
-use super::pipeline::{Kernel, PipelineKey};
+use super::pipeline::PipelineKey;
 use super::recorder::{NONE, Recorder};
+use super::recurrent_shape::{Room, Shape, terms};
+use super::shader::Shader;
+use super::unrolled;
 
-/// Rows of the batch that a workgroup runs at most (`MAX_ROWS` of the kernel).
-const MAX_ROWS: u32 = 4;
 /// Up to this many sequences (batch x directions) each has a workgroup of its own: about the
 /// number of cores of a large GPU.
 const SPREAD_SEQUENCES: u64 = 128;
-/// Terms of a sum below which sharing it among threads costs more than it saves.
-const MIN_SLICE: u32 = 8;
-/// Slices of a sum at most.
-const MAX_SPLIT: u32 = 8;
 
 /// The kind of a recurrent cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -122,81 +121,38 @@ pub struct Recurrent<'a> {
     pub scratch: Option<u32>,
 }
 
-/// How a layer is cut into workgroups: by its widths and the device's limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Shape {
-    threads: u32,
-    split: u32,
-    rows: u32,
-    state_in_arena: bool,
-}
-
 impl RecurrentConfig {
-    fn shape(&self, limits: &wgpu::Limits) -> Shape {
-        let most =
-            limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
-        let (lanes, split) = match self.units >= most {
-            true => (most, 1),
-            false => {
-                let useful = (self.units / MIN_SLICE).clamp(1, MAX_SPLIT);
-                (self.units.max(1), (most / self.units.max(1)).clamp(1, useful))
-            }
-        };
-        let threads = lanes * split;
-        let memory = u64::from(limits.max_compute_workgroup_storage_size);
-        let bytes = |rows: u32, states: bool| {
-            let states = if states { 12 * u64::from(self.units) } else { 0 };
-            let partials = if split > 1 { 16 * u64::from(threads) } else { 0 };
-            // The one-element arrays of what is not needed.
-            u64::from(rows) * (states + partials) + 32
-        };
-        let fits =
-            |states| [MAX_ROWS, 2, 1].into_iter().find(|&rows| bytes(rows, states) <= memory);
-        match fits(true) {
-            Some(rows) => Shape { threads, split, rows, state_in_arena: false },
-            None => {
-                let rows = fits(false).unwrap_or(1);
-                Shape { threads, split, rows, state_in_arena: true }
-            }
-        }
-    }
-
     /// Words of scratch memory that a call needs on `device`: 0 unless the states are larger
     /// than workgroup memory.
     pub fn scratch_words(&self, device: &GpuDevice, batch: u32, directions: u32) -> u64 {
-        let shape = self.shape(&device.limits);
-        if !shape.state_in_arena {
-            return 0;
-        }
-        let tiles = batch.div_ceil(tile_rows(shape, batch, directions));
-        let states = 3 * u64::from(shape.rows) * u64::from(self.units);
-        u64::from(tiles) * u64::from(directions) * states
+        // Weights are held only beside states that fit, so that their type does not matter here.
+        let shape = Shape::streamed(self.units, false, Room::of(&device.limits));
+        shape.scratch_words(self.units, batch, directions)
     }
 
-    /// How many rounds the loops of a thread make, the one that ends a loop among them: a step reads a
-    /// part of the state for each unit that falls to the thread, for each row of the tile.
-    fn rounds(&self, shape: Shape, rows: u32, time: u32) -> u64 {
-        let [units, split, rows] = [self.units, shape.split.max(1), rows].map(u64::from);
-        let own = units.div_ceil((u64::from(shape.threads) / split).max(1));
-        let sum = units.div_ceil(split) * if rows == 1 { 1 } else { 1 + rows + 1 };
-        let ends = 2 * (rows + 1) + (rows.div_ceil(split) + 1) * (split + 1);
-        let passes = if self.cell == (Cell::Gru { reset_after: false }) { 2 } else { 1 };
-        let step = 1 + (rows + 1) + passes * (own * (1 + sum + 1 + ends) + 1);
-        u64::from(time).saturating_mul(step) + u64::from(MAX_ROWS) * (own + 1)
-    }
-
-    fn key(&self, shape: Shape) -> PipelineKey {
-        let kernel = match self.cell {
-            Cell::Lstm => Kernel::Lstm,
-            Cell::Gru { .. } => Kernel::Gru,
+    /// The kernel of a shape, for weights that are f16 where `half`.
+    pub(super) fn key(&self, shape: Shape, half: bool) -> PipelineKey {
+        let (name, text) = match self.cell {
+            Cell::Lstm => ("lstm", wgsl::LSTM),
+            Cell::Gru { .. } => ("gru", wgsl::GRU),
         };
-        let state_words = if shape.state_in_arena { 1 } else { 3 * shape.rows * self.units };
+        let kept = unrolled::text(self.cell, half, shape.in_registers, shape.rows);
+        let stride = shape.stride(self.units, half);
+        let state_words = if shape.state_in_arena { 1 } else { 3 * shape.rows * stride };
         let partials = if shape.split > 1 { shape.threads * shape.rows } else { 1 };
-        let key = PipelineKey::new(kernel)
+        let terms = terms(half);
+        let held = shape.in_workgroup * self.cell.gates() * shape.threads;
+        let key = PipelineKey::of(Shader::joined(name, &[text, &kept]))
             .with("UNITS", self.units)
             .with("THREADS", shape.threads)
             .with("SPLIT", shape.split)
             .with("ROWS", shape.rows)
+            .with("HALF", half.into())
+            .with("LENGTH", shape.length(self.units, half))
+            .with("IN_REGISTERS", shape.in_registers * terms)
+            .with("IN_WORKGROUP", shape.in_workgroup * terms)
+            .with("HELD_WORDS", held.max(1))
+            .with("STRIDE", stride)
             .with("STATE_IN_ARENA", shape.state_in_arena.into())
             .with("STATE_WORDS", state_words)
             .with("PARTIALS", partials)
@@ -209,15 +165,32 @@ impl RecurrentConfig {
     }
 }
 
-/// Few sequences spread over the cores; many share the reading of the weights.
-fn tile_rows(shape: Shape, batch: u32, directions: u32) -> u32 {
-    match u64::from(batch) * u64::from(directions) <= SPREAD_SEQUENCES {
-        true => 1,
-        false => shape.rows,
+impl Shape {
+    /// Few sequences spread over the cores; many share the reading of the weights.
+    fn tile_rows(self, batch: u32, directions: u32) -> u32 {
+        match u64::from(batch) * u64::from(directions) <= SPREAD_SEQUENCES {
+            true => 1,
+            false => self.rows,
+        }
+    }
+
+    /// Words of scratch memory that a call needs.
+    fn scratch_words(self, units: u32, batch: u32, directions: u32) -> u64 {
+        if !self.state_in_arena {
+            return 0;
+        }
+        let tiles = batch.div_ceil(self.tile_rows(batch, directions));
+        let states = 3 * u64::from(self.rows) * u64::from(units);
+        u64::from(tiles) * u64::from(directions) * states
     }
 }
 
 impl Recurrent<'_> {
+    /// Whether the recurrent weights are f16.
+    fn is_half(&self) -> bool {
+        self.directions.first().is_some_and(|d| d.recurrent.half)
+    }
+
     /// Every region of the arena that the layer touches, in words.
     fn regions(&self) -> Vec<(u32, u64)> {
         let (batch, time) = (u64::from(self.batch), u64::from(self.time));
@@ -272,13 +245,24 @@ impl Recorder<'_> {
     /// If the arguments do not fit together, sizes are beyond what the device counts, scratch
     /// memory is needed and not given, or the kernel cannot be compiled.
     pub fn recurrent(&mut self, label: &str, op: &Recurrent<'_>) -> Result<(), GpuError> {
+        let (config, room) = (&op.config, Room::of(&self.device.limits));
+        let shape = Shape::new(config.cell, config.units, op.is_half(), room);
+        self.recurrent_shaped(label, op, shape)
+    }
+
+    /// The same with a shape that fits the device and the weights' type.
+    pub(super) fn recurrent_shaped(
+        &mut self,
+        label: &str,
+        op: &Recurrent<'_>,
+        shape: Shape,
+    ) -> Result<(), GpuError> {
         op.check(label)?;
         for (offset, words) in op.regions() {
             self.touch(label, offset, words)?;
         }
-        let shape = op.config.shape(&self.device.limits);
-        let count = op.directions.len() as u32;
-        let scratch = op.config.scratch_words(self.device, op.batch, count);
+        let (units, count) = (op.config.units, op.directions.len() as u32);
+        let scratch = shape.scratch_words(units, op.batch, count);
         if scratch > 0 {
             let Some(offset) = op.scratch else {
                 let message = format!("{scratch} words of scratch memory are needed");
@@ -286,18 +270,17 @@ impl Recorder<'_> {
             };
             self.touch(label, offset, scratch)?;
         }
-        if op.config.units == 0 {
+        if units == 0 {
             return Ok(());
         }
-        let rows = tile_rows(shape, op.batch, count);
-        self.check_rounds(label, op.config.rounds(shape, rows, op.time))?;
+        let rows = shape.tile_rows(op.batch, count);
+        let half = op.is_half();
+        self.check_rounds(label, shape.rounds(op.config.cell, units, half, rows, op.time))?;
         let tiles = self.flat_grid(label, op.batch.div_ceil(rows))?;
         let parameters = op.parameters(rows, tiles[0]);
         let buffer = op.directions.first().map_or(0, |d| d.recurrent.buffer);
         let grid = [tiles[0], count, tiles[1]];
-        let half = op.directions.first().is_some_and(|d| d.recurrent.half);
-        let key = op.config.key(shape).with("HALF", half.into());
-        self.call(label, &key, buffer, parameters, grid)
+        self.call(label, &op.config.key(shape, half), buffer, parameters, grid)
     }
 }
 

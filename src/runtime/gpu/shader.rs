@@ -22,12 +22,15 @@ impl Shader {
         Shader { name, text: Cow::Borrowed(text) }
     }
 
+    /// A complete module in parts.
+    pub fn joined(name: &'static str, parts: &[&str]) -> Shader {
+        Shader { name, text: Cow::Owned(parts.concat()) }
+    }
+
     /// The shared bindings and functions ([`wgsl::PRELUDE`]), and after them `parts`, which declare
     /// `struct Params`, beginning with `row_width: u32`, and the entry point `main`.
     pub fn new(name: &'static str, parts: &[&str]) -> Shader {
-        let mut text = wgsl::PRELUDE.to_owned();
-        parts.iter().for_each(|part| text.push_str(part));
-        Shader { name, text: Cow::Owned(text) }
+        Shader::joined(name, &[&[wgsl::PRELUDE], parts].concat())
     }
 
     /// The kernel's name, for labels and errors.

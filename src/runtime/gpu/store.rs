@@ -131,7 +131,10 @@ impl Store {
 }
 
 /// Words that hold the elements as f16, two each, carried as `f32`.
-fn halves(what: &str, elements: &[f32]) -> Result<Vec<f32>, GpuError> {
+///
+/// # Errors
+/// If an element is above the largest f16.
+pub(super) fn halves(what: &str, elements: &[f32]) -> Result<Vec<f32>, GpuError> {
     let largest = elements.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
     if largest > f16::MAX.to_f32() {
         return Err(GpuError::Limit {

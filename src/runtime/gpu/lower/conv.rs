@@ -140,10 +140,16 @@ fn weights(lowering: &mut Lowering<'_>, call: &mut Dispatch) -> Result<[u32; 2],
         || [1, 2].into_iter().filter(|&slot| slot == 1 || lowering.optional(slot).is_some());
     let (fixed, computed): (Vec<usize>, Vec<usize>) =
         slots().partition(|&slot| lowering.is_fixed(slot));
-    if !fixed.is_empty() {
-        for (slot, weight) in fixed.iter().zip(lowering.plain(&fixed)?) {
-            call.weights = weight.buffer;
-            at[slot - 1] = weight.offset;
+    let refs = match fixed.first() {
+        None => Vec::new(),
+        Some(1) => lowering.kernel(&fixed)?,
+        Some(_) => lowering.plain(&fixed)?,
+    };
+    for (slot, weight) in fixed.iter().zip(refs) {
+        call.weights = weight.buffer;
+        at[slot - 1] = weight.offset;
+        if weight.half {
+            call.constants.push(("KERNEL_HALF", 1));
         }
     }
     for slot in computed {

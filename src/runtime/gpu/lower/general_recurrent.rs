@@ -233,7 +233,7 @@ impl Form {
     ) -> Result<(), RunError> {
         let a = lowering.arena(0)?;
         let b = match lowering.is_fixed(kernel) {
-            true => BMatrix::Weight(lowering.plain(&[kernel])?[0]),
+            true => BMatrix::Weight(lowering.kernel(&[kernel])?[0]),
             false => BMatrix::Arena(lowering.arena(kernel)?),
         };
         let [rows, inner, columns] =
@@ -292,7 +292,11 @@ fn weights(
     let slots = slots.map(|slot| there(lowering, slot));
     let fixed: Vec<usize> =
         slots.into_iter().flatten().filter(|&slot| lowering.is_fixed(slot)).collect();
-    let refs = if fixed.is_empty() { Vec::new() } else { lowering.plain(&fixed)? };
+    let refs = match fixed.first() {
+        None => Vec::new(),
+        Some(first) if *first == places.kernel + 1 => lowering.kernel(&fixed)?,
+        Some(_) => lowering.plain(&fixed)?,
+    };
     let mut at = [NONE; 3];
     for ((slot, at), name) in slots.into_iter().zip(&mut at).zip(NAMES) {
         let Some(slot) = slot else { continue };
@@ -300,6 +304,9 @@ fn weights(
         if let Some((_, weight)) = found {
             call.weights = weight.buffer;
             *at = weight.offset;
+            if weight.half {
+                call.constants.push(("KERNEL_HALF", 1));
+            }
         } else {
             *at = lowering.arena(slot)?;
             call.constants.push((name, 1));

@@ -5,6 +5,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use super::recurrent_shape;
 use crate::runtime::cpu::table::operators;
 use crate::runtime::gpu::lower::table::has;
 
@@ -27,10 +28,15 @@ yet.
 Reductions, softmax and layer normalization exchange values within subgroups where the adapter has them and
 keeps a workgroup's threads in their order, which is looked at once a device.
 
-`--half-weights` (`Options::half_weights`) keeps the kernels of dense layers, products, LSTMs and GRUs and the
-tables of embeddings as f16, two to a word, which every adapter reads; all computing is in f32. A layer with a
+`--half-weights` (`Options::half_weights`) keeps the kernels of dense layers, products, convolutions and
+recurrent layers and the tables of embeddings as f16, two to a word, which every adapter reads; all computing is
+in f32. Kernels that a model computes, and factors of several runs of products, stay as they are. A layer with a
 weight above 65504 runs on the CPU, in full.
 
+";
+
+/// What goes on after the paragraph on recurrent weights.
+const REST: &str = "
 Compiled kernels are kept from one process to the next in a file that only its owner can write, where the
 driver hands them out (Vulkan): by the command in the user's folder for such files (`SEQFUSE_CACHE_DIR` names
 another, and none if it is empty), by the library where `Options::keep_pipelines` names one.
@@ -75,7 +81,7 @@ fn the_page_lists_every_operator_without_a_kernel() {
         .map(|(_, name)| name.rsplit("::").next().unwrap_or(name))
         .collect();
     missing.sort_unstable();
-    let mut page = HEAD.to_owned();
+    let mut page = [HEAD, &recurrent_shape::page(), REST].concat();
     for name in missing {
         writeln!(page, "- `{name}`").expect("a text takes all");
     }

@@ -5,6 +5,7 @@ mod dense;
 mod device;
 mod program;
 mod recurrent;
+mod recurrent_shape;
 mod reference;
 mod shaders;
 

@@ -1,4 +1,8 @@
+use half::f16;
+
 use super::super::packing::{InputWeights, pack_projection, pack_recurrent};
+use super::super::recurrent_shape::{Room, Shape, terms};
+use super::super::store::halves;
 use super::reference::Layer;
 use super::*;
 
@@ -16,6 +20,20 @@ enum Mask {
     Scattered,
 }
 
+/// Where the recurrent weights are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Held {
+    /// Where the rule puts them.
+    AsChosen,
+    /// Read at every step.
+    Streamed,
+    /// As many as workgroup memory takes.
+    InWorkgroup,
+    InRegisters,
+    /// A group in registers, one in workgroup memory, the others read at every step.
+    Everywhere,
+}
+
 /// A bidirectional layer and what it runs on.
 #[derive(Clone, Copy, Debug)]
 struct Case {
@@ -28,13 +46,27 @@ struct Case {
     states: bool,
     bias: bool,
     activation: [ActivationKind; 2],
+    half: bool,
+    held: Held,
 }
 
 impl Case {
     fn new(cell: Cell, units: usize, batch: usize, time: usize) -> Case {
         let activation = [ActivationKind::Tanh, ActivationKind::Sigmoid];
         let (mask, zero_output_for_mask, states, bias) = (Mask::None, false, false, true);
-        Case { cell, units, batch, time, mask, zero_output_for_mask, states, bias, activation }
+        Case {
+            cell,
+            units,
+            batch,
+            time,
+            mask,
+            zero_output_for_mask,
+            states,
+            bias,
+            activation,
+            half: false,
+            held: Held::AsChosen,
+        }
     }
 
     fn counts(&self, row: usize, t: usize) -> bool {
@@ -55,6 +87,29 @@ impl Case {
             recurrent_activation: self.activation[1].into(),
         }
     }
+
+    fn shape(&self, room: Room) -> Shape {
+        let (units, half) = (self.units as u32, self.half);
+        let streamed = Shape::streamed(units, half, room);
+        let groups = streamed.length(units, half) / terms(half);
+        let with = |in_registers, in_workgroup| {
+            let shape = |rows| Shape { rows, in_registers, in_workgroup, ..streamed };
+            let fits =
+                |shape: &Shape| shape.bytes(self.cell, units, half) <= u64::from(room.memory);
+            [4, 2, 1].map(shape).into_iter().find(fits)
+        };
+        match self.held {
+            Held::AsChosen => Shape::new(self.cell, units, half, room),
+            Held::Streamed => streamed,
+            // Compilers take long where there are many more than the rule allows.
+            Held::InRegisters => with(groups.min(32), 0).expect("the states fit"),
+            Held::InWorkgroup => {
+                let most = (0..=groups).rev().find_map(|groups| with(0, groups));
+                most.expect("the states fit")
+            }
+            Held::Everywhere => with(1, 1.min(groups - 1)).or(with(1, 0)).expect("it is little"),
+        }
+    }
 }
 
 /// Weights of one direction, in Keras's form.
@@ -73,10 +128,18 @@ impl Direction {
         let rows = if case.cell == (Cell::Gru { reset_after: true }) { 2 } else { 1 };
         let scale = 1.0 / (case.units as f32).sqrt();
         let states = if case.states { 1.0 } else { 0.0 };
+        // Weights that are kept as f16 are such numbers to begin with.
+        let weights = |numbers: &mut Numbers, count, scale| {
+            let mut weights = numbers.take(count, scale);
+            if case.half {
+                weights.iter_mut().for_each(|w| *w = f16::from_f32(*w).to_f32());
+            }
+            weights
+        };
         Direction {
             kernel: numbers.take(FEATURES * width, 0.5),
-            recurrent: numbers.take(case.units * width, scale),
-            bias: case.bias.then(|| numbers.take(rows * width, 0.5)),
+            recurrent: weights(&mut numbers, case.units * width, scale),
+            bias: case.bias.then(|| weights(&mut numbers, rows * width, 0.5)),
             h: numbers.take(case.batch * case.units, states),
             c: numbers.take(case.batch * case.units, states),
         }
@@ -96,11 +159,13 @@ fn check(device: &Arc<GpuDevice>, case: Case) {
     let projection = pack_projection(case.cell, FEATURES, units, &inputs).unwrap();
     let packed = [0, 1].map(|d: usize| {
         let Direction { recurrent, bias, .. } = &directions[d];
-        pack_recurrent(case.cell, units, recurrent, bias.as_deref()).unwrap()
+        let packed = pack_recurrent(case.cell, units, recurrent, bias.as_deref()).unwrap();
+        if case.half { halves("recurrent", &packed).unwrap() } else { packed }
     });
     let mut builder = WeightsBuilder::new(device);
     let dense = builder.push("projection", &[&projection.kernel, &projection.bias]).unwrap();
-    let recurrent = builder.push("recurrent", &[&packed[0], &packed[1]]).unwrap();
+    let mut recurrent = builder.push("recurrent", &[&packed[0], &packed[1]]).unwrap();
+    recurrent.iter_mut().for_each(|weights| weights.half = case.half);
     let weights = builder.finish(device).unwrap();
 
     let mut layout = Layout::default();
@@ -154,7 +219,13 @@ fn check(device: &Arc<GpuDevice>, case: Case) {
         last_stride: 2 * units as u32,
         scratch,
     };
-    recorder.recurrent("layer", &layer).unwrap();
+    match case.held {
+        Held::AsChosen => recorder.recurrent("layer", &layer).unwrap(),
+        _ => {
+            let shape = case.shape(Room::of(&device.limits));
+            recorder.recurrent_shaped("layer", &layer, shape).unwrap();
+        }
+    }
     let calls = recorder.finish();
     assert!(calls.len() <= 2, "one dispatch for the projection, one for the layer");
 
@@ -244,13 +315,76 @@ fn masks_and_states() {
     }
 }
 
+/// Sizes with masks and states, weights of both types, under both limits.
+fn check_held(held: Held, sizes: &[usize]) {
+    for limits in [false, true] {
+        let Some(device) = device(limits) else { return };
+        // Smaller layers have the same workgroups under both.
+        let sizes = sizes.iter().copied().filter(|&units| !limits || units >= 64);
+        for (at, (units, cell)) in
+            sizes.flat_map(|units| CELLS.map(|cell| (units, cell))).enumerate()
+        {
+            for half in [false, true] {
+                let mask = [Mask::Right, Mask::Left, Mask::Scattered, Mask::None][at % 4];
+                let case = Case { mask, states: true, half, held, ..Case::new(cell, units, 3, 5) };
+                check(&device, case);
+            }
+        }
+    }
+}
+
+const RAGGED: [usize; 11] = [1, 2, 3, 7, 16, 31, 32, 33, 64, 100, 128];
+
+#[test]
+fn weights_read_at_every_step() {
+    check_held(Held::Streamed, &RAGGED);
+}
+
+#[test]
+fn weights_held_in_workgroup_memory() {
+    check_held(Held::InWorkgroup, &RAGGED);
+}
+
+#[test]
+fn weights_held_in_registers() {
+    check_held(Held::InRegisters, &RAGGED);
+}
+
+#[test]
+fn weights_held_in_part() {
+    check_held(Held::Everywhere, &[1, 2, 17, 33, 64, 128]);
+}
+
+/// llvmpipe ends loops after so many rounds without an error.
+#[test]
+fn the_longest_sequence_that_is_not_refused_is_walked_to_its_end() {
+    let Some(device) = device(false) else { return };
+    if device.max_rounds() == u64::MAX {
+        return;
+    }
+    for held in [Held::Streamed, Held::InWorkgroup, Held::InRegisters, Held::Everywhere] {
+        for (cell, batch) in CELLS.into_iter().flat_map(|cell| [(cell, 1), (cell, 65)]) {
+            let case = Case { held, half: true, ..Case::new(cell, 5, batch, 1) };
+            let shape = case.shape(Room::of(&device.limits));
+            let rows = if batch == 1 { 1 } else { shape.rows };
+            let fits = |time: &usize| {
+                shape.rounds(cell, 5, true, rows, *time as u32) <= device.max_rounds()
+            };
+            let time = (1..).take_while(fits).last().expect("one step fits");
+            check(&device, Case { time, ..case });
+        }
+    }
+}
+
 #[test]
 fn large_batches_share_workgroups() {
     let Some(device) = device(false) else { return };
     for cell in CELLS {
         for units in [5, 33] {
-            let case = Case::new(cell, units, 67, 4);
-            check(&device, Case { mask: Mask::Scattered, states: true, ..case });
+            for held in [Held::Streamed, Held::InWorkgroup, Held::InRegisters, Held::Everywhere] {
+                let case = Case { held, half: units == 5, ..Case::new(cell, units, 67, 4) };
+                check(&device, Case { mask: Mask::Scattered, states: true, ..case });
+            }
         }
     }
 }

@@ -1,12 +1,31 @@
 //! The shaders are valid WGSL and fit WebGPU's bindings, on machines without a GPU too.
 
 use super::*;
+use seqfuse_kernels::wgsl;
 use wgpu::naga;
 
-/// The fixed kernels, and samples of those that operators bring along.
+/// The fixed kernels, samples of those that operators bring along, and those of recurrent layers.
 fn all() -> Vec<Shader> {
     let fixed = Kernel::ALL.into_iter().map(Kernel::shader);
-    fixed.chain(lower::shaders()).collect()
+    fixed.chain(lower::shaders()).chain(recurrent()).collect()
+}
+
+/// The kernels of recurrent layers with every number of rows and some numbers of weights in registers.
+fn recurrent() -> Vec<Shader> {
+    let mut shaders = Vec::new();
+    let cells =
+        [("lstm", wgsl::LSTM, Cell::Lstm), ("gru", wgsl::GRU, Cell::Gru { reset_after: true })];
+    for (name, text, cell) in cells {
+        for half in [false, true] {
+            for (groups, rows) in
+                [0, 1, 2, 10, 32].into_iter().flat_map(|n| [(n, 1), (n, 2), (n, 4)])
+            {
+                let kept = unrolled::text(cell, half, groups, rows);
+                shaders.push(Shader::joined(name, &[text, &kept]));
+            }
+        }
+    }
+    shaders
 }
 
 fn module(shader: &Shader) -> naga::Module {
