@@ -56,11 +56,20 @@ struct Shared {
 #[repr(align(128))]
 struct Line<T>(T);
 
+/// Shares of a call's blocks at most; with more threads, several begin with the same one.
+const MAX_SHARES: usize = 8;
+
 /// One call: it lives on the caller's stack until no worker is inside it.
+///
+/// Each thread has a share of neighbouring blocks, the same in every call with as many blocks, and helps
+/// with the others' when its own is done: so what it wrote in one kernel of a plan is still in its
+/// own caches in the next.
 struct Job<'a> {
     work: &'a (dyn Fn(usize) + Sync),
     blocks: usize,
-    next: AtomicUsize,
+    shares: usize,
+    /// The next block of each share.
+    next: [Line<AtomicUsize>; MAX_SHARES],
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
@@ -75,7 +84,7 @@ impl Pool {
             .map_while(|index| {
                 let shared = Arc::clone(&shared);
                 let builder = std::thread::Builder::new().name(format!("seqfuse-{index}"));
-                builder.spawn(move || shared.worker()).ok()
+                builder.spawn(move || shared.worker(index)).ok()
             })
             .collect();
         Pool { shared, workers }
@@ -126,7 +135,7 @@ impl Pool {
 
     /// Runs the blocks on the caller and on every worker that comes in time.
     fn share(&self, blocks: usize, work: &(dyn Fn(usize) + Sync)) -> Option<Box<dyn Any + Send>> {
-        let job = Job { work, blocks, next: AtomicUsize::new(0), panic: Mutex::new(None) };
+        let job = Job::new(work, blocks, self.threads());
         let shared = &*self.shared;
         // The cast hides the job's lifetime from the workers. It is not outlived: a worker looks at
         // `job` after it has counted itself as `active`, and follows the pointer only until it
@@ -135,7 +144,7 @@ impl Pool {
         // consistent, so that a worker that is not counted yet finds no job any more.
         shared.job.0.store((&raw const job).cast_mut().cast(), Ordering::SeqCst);
         shared.announce();
-        job.run();
+        job.run(0);
         shared.job.0.store(std::ptr::null_mut(), Ordering::SeqCst);
         shared.wait_until_left();
         job.panic.into_inner().unwrap_or_else(PoisonError::into_inner)
@@ -168,14 +177,15 @@ impl Shared {
         }
     }
 
-    fn worker(&self) {
+    /// What the thread of this number does.
+    fn worker(&self, index: usize) {
         let mut seen = 0;
         while self.wait_for_news(&mut seen) {
             self.active.0.fetch_add(1, Ordering::SeqCst);
             // SAFETY: while this thread counts as active the caller keeps a job alive that was
             // still there after counting (`Pool::share`).
             if let Some(job) = unsafe { self.job.0.load(Ordering::SeqCst).as_ref() } {
-                job.run();
+                job.run(index);
             }
             self.active.0.fetch_sub(1, Ordering::SeqCst);
         }
@@ -232,20 +242,33 @@ impl Shared {
     }
 }
 
-impl Job<'_> {
-    /// Takes blocks until none is left; keeps the first panic and stops the others.
-    fn run(&self) {
+impl<'a> Job<'a> {
+    fn new(work: &'a (dyn Fn(usize) + Sync), blocks: usize, threads: usize) -> Job<'a> {
+        let shares = threads.min(MAX_SHARES);
+        let next = std::array::from_fn(|share| Line(AtomicUsize::new(share * blocks / shares)));
+        Job { work, blocks, shares, next, panic: Mutex::new(None) }
+    }
+
+    /// Takes blocks until none is left, the thread's own share first; keeps the first panic and stops
+    /// the others.
+    fn run(&self, thread: usize) {
         let result = catch_unwind(AssertUnwindSafe(|| {
-            loop {
-                let block = self.next.fetch_add(1, Ordering::Relaxed);
-                if block >= self.blocks {
-                    break;
+            for share in thread..thread + self.shares {
+                let share = share % self.shares;
+                let end = (share + 1) * self.blocks / self.shares;
+                loop {
+                    let block = self.next[share].0.fetch_add(1, Ordering::Relaxed);
+                    if block >= end {
+                        break;
+                    }
+                    (self.work)(block);
                 }
-                (self.work)(block);
             }
         }));
         if let Err(panic) = result {
-            self.next.store(self.blocks, Ordering::Relaxed);
+            for next in &self.next {
+                next.0.store(self.blocks, Ordering::Relaxed);
+            }
             lock(&self.panic).get_or_insert(panic);
         }
     }

@@ -216,35 +216,38 @@ impl Block<'_> {
         if self.call.mask.is_none() && !self.call.causal && self.call.sliding_window.is_none() {
             return;
         }
-        // A bit for each query.
-        let mut open = [0u32; KEYS];
-        let open = &mut open[..keys.len()];
+        // A bit for each query, in bytes: a vector has four times as many of them as of scores.
+        let mut open = [[0u8; KEYS]; QUERIES / 8];
         for (lane, query) in self.queries.clone().enumerate() {
             let reach = self.call.reach(query);
             let start = reach.start.clamp(keys.start, keys.end);
             let reach = start - keys.start..reach.end.clamp(start, keys.end) - keys.start;
             let row = self.call.mask.map(|m| m.row(self.batch, self.head, query, shape.keys));
-            let some = &mut open[reach.clone()];
+            let (some, bit) = (&mut open[lane / 8][reach.clone()], 1u8 << (lane % 8));
             match row {
-                None => some.iter_mut().for_each(|bits| *bits |= 1 << lane),
+                None => some.iter_mut().for_each(|bits| *bits |= bit),
                 Some(Row::One(&mask)) => {
-                    let bit = u32::from(mask != 0) << lane;
+                    let bit = if mask != 0 { bit } else { 0 };
                     some.iter_mut().for_each(|bits| *bits |= bit);
                 }
                 Some(Row::Each(mask)) => {
                     let mask = &mask[keys.start + reach.start..keys.start + reach.end];
                     for (bits, &mask) in some.iter_mut().zip(mask) {
-                        *bits |= u32::from(mask != 0) << lane;
+                        *bits |= if mask != 0 { bit } else { 0 };
                     }
                 }
             }
         }
         let all = u32::MAX >> (QUERIES - self.queries.len());
-        for (&open, row) in open.iter().zip(self.scores.as_chunks_mut::<QUERIES>().0) {
+        let rows = self.scores.as_chunks_mut::<QUERIES>().0;
+        for (key, row) in rows.iter_mut().enumerate().take(keys.len()) {
+            let open = u32::from_le_bytes([open[0][key], open[1][key], open[2][key], open[3][key]]);
             if open != all {
                 for (lane, score) in row[..WIDTH].iter_mut().enumerate() {
-                    let is_open = open & (1 << lane) != 0;
-                    *score = if is_open { *score } else { f32::NEG_INFINITY };
+                    // All bits, or none: a choice between two values would become a branch.
+                    let kept = 0u32.wrapping_sub((open >> lane) & 1);
+                    let out = f32::NEG_INFINITY.to_bits();
+                    *score = f32::from_bits((score.to_bits() & kept) | (out & !kept));
                 }
             }
         }

@@ -9,6 +9,7 @@ use crate::recurrent::{Cell, InputWeights, Step, gates};
 
 impl Cell for GruWeights {
     const CELL_STATE: bool = false;
+    const ADDS_INPUT: bool = false;
 
     fn input(&self) -> &InputWeights {
         &self.input
@@ -171,10 +172,10 @@ struct Start<'a> {
 
 impl Start<'_> {
     #[inline(always)]
-    fn write<S: Simd>(&self, row: usize, panel: usize, tile: &mut [f32]) {
+    fn write<S: Simd>(&self, simd: S, row: usize, panel: usize, tile: &mut [f32]) {
         let (gates, candidate) = tile.split_at_mut(2 * S::LANES);
-        copy_vectors::<S>(gates, self.x::<S>(row, panel, 0));
-        copy_vectors::<S>(candidate, &self.bias[panel * S::LANES..]);
+        copy_vectors(simd, gates, self.x::<S>(row, panel, 0));
+        copy_vectors(simd, candidate, &self.bias[panel * S::LANES..]);
     }
 
     #[inline(always)]
@@ -193,22 +194,30 @@ struct Fused<'a> {
 
 impl Tiles for Fused<'_> {
     #[inline(always)]
-    fn start<S: Simd>(&self, row: usize, panel: usize, tile: &mut [f32]) {
-        self.start.write::<S>(row, panel, tile);
+    fn start<S: Simd>(&self, simd: S, row: usize, panel: usize, tile: &mut [f32]) {
+        self.start.write(simd, row, panel, tile);
     }
 
     #[inline(always)]
-    fn finish<S: Simd>(&mut self, row: usize, panel: usize, tile: &[f32]) {
+    fn finish<S: Simd>(&mut self, _: S, row: usize, panel: usize, tile: &mut [f32]) {
         let x = &self.start.x::<S>(row, panel, 2)[..S::LANES];
+        let (r, g) = tile[S::LANES..].split_at_mut(S::LANES);
+        let g = &mut g[..S::LANES];
+        for lane in 0..S::LANES {
+            g[lane] = x[lane] + gates::gated::<S>(r[lane], g[lane]);
+        }
+    }
+
+    const COMPLETES: bool = true;
+
+    #[inline(always)]
+    fn complete<S: Simd>(&mut self, row: usize, panel: usize, tile: &[f32]) {
         let at = row * self.padded + panel * S::LANES;
         let h = &self.h[at..][..S::LANES];
         let next = &mut self.next[at..][..S::LANES];
-        let (z, tile) = tile.split_at(S::LANES);
-        let (r, g) = tile.split_at(S::LANES);
-        let g = &g[..S::LANES];
+        let (z, candidate) = (&tile[..S::LANES], &tile[2 * S::LANES..][..S::LANES]);
         for lane in 0..S::LANES {
-            let candidate = x[lane] + gates::gated::<S>(r[lane], g[lane]);
-            next[lane] = gates::blend::<S>(z[lane], candidate, h[lane]);
+            next[lane] = gates::blend::<S>(z[lane], candidate[lane], h[lane]);
         }
     }
 }
@@ -223,12 +232,12 @@ struct Sums<'a> {
 
 impl Tiles for Sums<'_> {
     #[inline(always)]
-    fn start<S: Simd>(&self, row: usize, panel: usize, tile: &mut [f32]) {
-        self.start.write::<S>(row, panel, tile);
+    fn start<S: Simd>(&self, simd: S, row: usize, panel: usize, tile: &mut [f32]) {
+        self.start.write(simd, row, panel, tile);
     }
 
     #[inline(always)]
-    fn finish<S: Simd>(&mut self, row: usize, panel: usize, tile: &[f32]) {
+    fn finish<S: Simd>(&mut self, _: S, row: usize, panel: usize, tile: &mut [f32]) {
         for (gate, values) in tile.chunks_exact(S::LANES).enumerate() {
             let at = row * self.stride + gate * self.padded + panel * S::LANES;
             self.out[at..][..S::LANES].copy_from_slice(values);
@@ -248,12 +257,12 @@ struct Reset<'a> {
 
 impl Tiles for Reset<'_> {
     #[inline(always)]
-    fn start<S: Simd>(&self, row: usize, panel: usize, tile: &mut [f32]) {
-        copy_vectors::<S>(tile, &self.x[row * self.x_stride + 3 * panel * S::LANES..]);
+    fn start<S: Simd>(&self, simd: S, row: usize, panel: usize, tile: &mut [f32]) {
+        copy_vectors(simd, tile, &self.x[row * self.x_stride + 3 * panel * S::LANES..]);
     }
 
     #[inline(always)]
-    fn finish<S: Simd>(&mut self, row: usize, panel: usize, tile: &[f32]) {
+    fn finish<S: Simd>(&mut self, _: S, row: usize, panel: usize, tile: &mut [f32]) {
         let at = row * self.padded + panel * S::LANES;
         let h = &self.h[at..][..S::LANES];
         let reset = &mut self.reset[at..][..S::LANES];
@@ -280,7 +289,7 @@ struct Blended<'a> {
 
 impl Tiles for Blended<'_> {
     #[inline(always)]
-    fn start<S: Simd>(&self, row: usize, panel: usize, tile: &mut [f32]) {
+    fn start<S: Simd>(&self, _: S, row: usize, panel: usize, tile: &mut [f32]) {
         for (vector, tile) in tile.chunks_exact_mut(S::LANES).enumerate() {
             let unit = panel * self.width + vector * S::LANES;
             let x = &self.x[row * self.x_stride + 3 * unit + 2 * S::LANES..];
@@ -289,7 +298,7 @@ impl Tiles for Blended<'_> {
     }
 
     #[inline(always)]
-    fn finish<S: Simd>(&mut self, row: usize, panel: usize, tile: &[f32]) {
+    fn finish<S: Simd>(&mut self, _: S, row: usize, panel: usize, tile: &mut [f32]) {
         let at = row * self.padded + panel * self.width;
         for (vector, tile) in tile.chunks_exact(S::LANES).enumerate() {
             let at = at + vector * S::LANES;

@@ -3,11 +3,12 @@
 use super::LstmWeights;
 use crate::activation::Activation;
 use crate::isa::Simd;
-use crate::recurrent::panels::{Rows, Stored, Tiles, copy_vectors, product};
+use crate::recurrent::panels::{Rows, Stored, Tiles, copy_vectors, products};
 use crate::recurrent::{Cell, InputWeights, Step, gates};
 
 impl Cell for LstmWeights {
     const CELL_STATE: bool = true;
+    const ADDS_INPUT: bool = true;
 
     fn input(&self) -> &InputWeights {
         &self.input
@@ -27,10 +28,12 @@ impl Cell for LstmWeights {
         let padded = self.input.padded;
         let rows = Rows { data: step.h, stride: padded, active: step.active };
         let panels = self.recurrent.view(step.panels.clone());
+        let kernel = self.input.kernel.view(step.panels.clone());
+        let before = step.input.as_ref().map(|rows| (rows, kernel));
         if self.splits(step.activation, step.recurrent_activation) {
             let Step { x, x_stride, next, c, .. } = step;
             let mut fused = Fused { x, x_stride, padded, next, c };
-            product(simd, &rows, panels, &mut fused);
+            products(simd, before, (&rows, panels), &mut fused);
         } else {
             let mut stored = Stored {
                 start: step.x,
@@ -40,7 +43,7 @@ impl Cell for LstmWeights {
                 out_stride: self.scratch(),
                 out_steps: (S::LANES, padded),
             };
-            product(simd, &rows, panels, &mut stored);
+            products(simd, before, (&rows, panels), &mut stored);
             self.finish_rows(step);
         }
     }
@@ -86,21 +89,32 @@ struct Fused<'a> {
 
 impl Tiles for Fused<'_> {
     #[inline(always)]
-    fn start<S: Simd>(&self, row: usize, panel: usize, tile: &mut [f32]) {
-        copy_vectors::<S>(tile, &self.x[row * self.x_stride + panel * tile.len()..]);
+    fn start<S: Simd>(&self, simd: S, row: usize, panel: usize, tile: &mut [f32]) {
+        copy_vectors(simd, tile, &self.x[row * self.x_stride + panel * tile.len()..]);
     }
 
     #[inline(always)]
-    fn finish<S: Simd>(&mut self, row: usize, panel: usize, tile: &[f32]) {
+    fn finish<S: Simd>(&mut self, _: S, row: usize, panel: usize, tile: &mut [f32]) {
         let at = row * self.padded + panel * S::LANES;
         let c = &mut self.c[at..][..S::LANES];
-        let h = &mut self.next[at..][..S::LANES];
         let (i, tile) = tile.split_at(S::LANES);
         let (f, tile) = tile.split_at(S::LANES);
-        let (g, o) = tile.split_at(S::LANES);
-        let o = &o[..S::LANES];
+        let g = &tile[..S::LANES];
         for lane in 0..S::LANES {
-            (c[lane], h[lane]) = gates::lstm::<S>([i[lane], f[lane], g[lane], o[lane]], c[lane]);
+            c[lane] = gates::lstm_c::<S>([i[lane], f[lane], g[lane]], c[lane]);
+        }
+    }
+
+    const COMPLETES: bool = true;
+
+    #[inline(always)]
+    fn complete<S: Simd>(&mut self, row: usize, panel: usize, tile: &[f32]) {
+        let at = row * self.padded + panel * S::LANES;
+        let c = &self.c[at..][..S::LANES];
+        let h = &mut self.next[at..][..S::LANES];
+        let o = &tile[3 * S::LANES..][..S::LANES];
+        for lane in 0..S::LANES {
+            h[lane] = gates::lstm_h::<S>(o[lane], c[lane]);
         }
     }
 }

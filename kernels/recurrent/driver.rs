@@ -11,6 +11,9 @@ use crate::pool::DisjointMut;
 const INPUT_ROWS: usize = 64;
 /// Batch rows that tell how many steps are multiplied at once; blocks may have more or fewer.
 const USUAL_ROWS: usize = 16;
+/// Rows of a block from which on, and values of weights up to which, a step's input is multiplied within
+/// the step: fewer rows would read the input's weights too often, and more weights leave the second cache.
+const WITHIN: (usize, usize) = (8, 1 << 18);
 /// Weights, in values, that are worth a thread for each step of a single row.
 const WORTH_A_THREAD: usize = 1 << 14;
 /// Threads of the largest team.
@@ -68,8 +71,11 @@ pub(crate) fn forward<W: Cell>(cpu: Cpu<'_>, call: RecurrentCall<'_, W>) {
     let memory = DisjointMut::new(from_line(call.workspace));
     let mut directions = call.directions.iter_mut().map(Part::new);
     let parts = [directions.next(), directions.next()];
+    let input = weights.input();
+    let values = (input.input + input.units) * input.columns();
     let common = Common {
         time,
+        within: W::ADDS_INPUT && rows >= WITHIN.0 && values <= WITHIN.1,
         chunk: chunk_steps(batch, time),
         activation: call.activation,
         recurrent_activation: call.recurrent_activation,

@@ -18,14 +18,14 @@ pub(crate) struct Fraction {
 /// The logistic function: with z = exp(-|x|) it is 1 / (1 + z) or z / (1 + z).
 #[inline(always)]
 pub(crate) fn sigmoid<S: Simd>(x: f32) -> Fraction {
-    let z = exp_negative::<S>(-x.abs());
+    let z = exp_of_less::<S>(x.abs());
     Fraction { over: if x < 0.0 { z } else { 1.0 }, under: 1.0 + z }
 }
 
 /// The logistic function, and the numerator of 1 less it.
 #[inline(always)]
 pub(crate) fn sigmoid_and_rest<S: Simd>(x: f32) -> (Fraction, f32) {
-    let z = exp_negative::<S>(-x.abs());
+    let z = exp_of_less::<S>(x.abs());
     let negative = x < 0.0;
     let value = Fraction { over: if negative { z } else { 1.0 }, under: 1.0 + z };
     (value, if negative { 1.0 } else { z })
@@ -38,21 +38,26 @@ pub(crate) fn tanh<S: Simd>(x: f32) -> Fraction {
     Fraction { over: (-e).copysign(x), under: 2.0 + e }
 }
 
-/// e^x for x <= 0, within 2 ulp; below -87 as at -87, 1.6e-38.
+/// e^-x for x >= 0, within 2 ulp; above 87 as at 87, 1.6e-38. Cut before the sign is turned, which a
+/// multiply-add does for nothing, the smaller of two values is one instruction.
 #[inline(always)]
-fn exp_negative<S: Simd>(x: f32) -> f32 {
-    math::exp_normal::<S>(if x < -87.0 { -87.0 } else { x })
+fn exp_of_less<S: Simd>(x: f32) -> f32 {
+    math::exp_normal::<S>(-(if 87.0 < x { 87.0 } else { x }))
 }
 
-/// A step of the LSTM from the sums of its gates and c: the next c and h.
+/// The next c of an LSTM, `σ(f) c + σ(i) φ(g)`.
 #[inline(always)]
-pub(crate) fn lstm<S: Simd>([i, f, g, o]: [f32; 4], c: f32) -> (f32, f32) {
-    let (i, f, g, o) = (sigmoid::<S>(i), sigmoid::<S>(f), tanh::<S>(g), sigmoid::<S>(o));
+pub(crate) fn lstm_c<S: Simd>([i, f, g]: [f32; 3], c: f32) -> f32 {
+    let (i, f, g) = (sigmoid::<S>(i), sigmoid::<S>(f), tanh::<S>(g));
     let under = i.under * g.under;
-    let over = S::fma(f.over * c, under, (i.over * g.over) * f.under);
-    let c = over / (under * f.under);
-    let shown = tanh::<S>(c);
-    (c, (o.over * shown.over) / (o.under * shown.under))
+    S::fma(f.over * c, under, (i.over * g.over) * f.under) / (under * f.under)
+}
+
+/// The next h of an LSTM, `σ(o) φ(c)`.
+#[inline(always)]
+pub(crate) fn lstm_h<S: Simd>(o: f32, c: f32) -> f32 {
+    let (o, shown) = (sigmoid::<S>(o), tanh::<S>(c));
+    (o.over * shown.over) / (o.under * shown.under)
 }
 
 /// `z h + (1 - z) φ(candidate)`, from the sum of z.

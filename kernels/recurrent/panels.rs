@@ -164,17 +164,37 @@ impl Left for Rows<'_> {
 /// What a product starts from and what becomes of it, a panel of a row at a time.
 pub(crate) trait Tiles {
     /// Writes what is added to the product; the tile holds the panel's vectors.
-    fn start<S: Simd>(&self, row: usize, panel: usize, tile: &mut [f32]);
+    fn start<S: Simd>(&self, simd: S, row: usize, panel: usize, tile: &mut [f32]);
 
-    /// Takes the sums of an active row.
-    fn finish<S: Simd>(&mut self, row: usize, panel: usize, tile: &[f32]);
+    /// Takes the sums of an active row, and may leave something in the tile for
+    /// [`complete`](Self::complete).
+    fn finish<S: Simd>(&mut self, simd: S, row: usize, panel: usize, tile: &mut [f32]);
+
+    /// Whether [`complete`](Self::complete) has anything to do.
+    const COMPLETES: bool = false;
+
+    /// Comes after several tiles have been finished: what would wait for the end of `finish` is done
+    /// here, so that a processor has the work of several tiles to fill the time with.
+    #[inline(always)]
+    fn complete<S: Simd>(&mut self, _row: usize, _panel: usize, _tile: &[f32]) {}
 }
 
-/// Copies whole vectors.
+/// Copies whole vectors, at most four.
 #[inline(always)]
-pub(crate) fn copy_vectors<S: Simd>(to: &mut [f32], from: &[f32]) {
-    for (to, from) in to.chunks_exact_mut(S::LANES).zip(from.chunks_exact(S::LANES)) {
-        to.copy_from_slice(&from[..S::LANES]);
+pub(crate) fn copy_vectors<S: Simd>(simd: S, to: &mut [f32], from: &[f32]) {
+    #[inline(always)]
+    fn copy<S: Simd, const V: usize>(simd: S, to: &mut [f32], from: &[f32]) {
+        let (to, from) = (&mut to[..V * S::LANES], &from[..V * S::LANES]);
+        for v in 0..V {
+            simd.store(simd.load(&from[v * S::LANES..]), &mut to[v * S::LANES..]);
+        }
+    }
+    match to.len() / S::LANES {
+        0 => {}
+        1 => copy::<S, 1>(simd, to, from),
+        2 => copy::<S, 2>(simd, to, from),
+        3 => copy::<S, 3>(simd, to, from),
+        _ => copy::<S, 4>(simd, to, from),
     }
 }
 
@@ -222,80 +242,132 @@ pub(crate) fn product<S: Simd, L: Left, T: Tiles>(
     panels: PanelsView<'_>,
     tiles: &mut T,
 ) {
+    products(simd, None::<(&Rows<'_>, _)>, (rows, panels), tiles);
+}
+
+/// Computes the sum of two products, or one, of which the first comes first in every sum: as
+/// [`product`] does. Both have the same panels, but for their depth.
+#[inline(always)]
+pub(crate) fn products<S: Simd, F: Left, L: Left, T: Tiles>(
+    simd: S,
+    before: Option<(&F, PanelsView<'_>)>,
+    (rows, panels): (&L, PanelsView<'_>),
+    tiles: &mut T,
+) {
     let PanelsView { vectors, .. } = panels;
     assert!((1..=4).contains(&vectors) && panels.isa.lanes() == S::LANES, "panels of another kind");
     let (count, width) = (rows.count(), vectors * S::LANES);
     let mut memory = Sums(MaybeUninit::uninit());
-    let sums = memory.zeros(GROUP.min(count) * width);
+    let together = (GROUP / count.clamp(1, GROUP)).clamp(1, panels.count.max(1));
+    let sums = memory.zeros(GROUP.min(count) * together * width);
     let mut left: [&[f32]; GROUP] = [&[]; GROUP];
+    let mut left_before: [&[f32]; GROUP] = [&[]; GROUP];
     let mut active = [false; GROUP];
     for first in (0..count).step_by(GROUP) {
         let group = GROUP.min(count - first);
         for r in 0..group {
             left[r] = &rows.row(first + r)[..panels.depth];
             active[r] = rows.is_active(first + r);
-        }
-        for panel in 0..panels.count {
-            for (r, tile) in sums.chunks_exact_mut(width).take(group).enumerate() {
-                tiles.start::<S>(first + r, panel, tile);
+            if let Some((rows, panels)) = before {
+                left_before[r] = &rows.row(first + r)[..panels.depth];
             }
-            let panel_rows = (&left[..group], &active[..group]);
-            add_panel(simd, panel_rows, panels.panel(panel), vectors, sums);
-            for (r, tile) in sums.chunks_exact(width).take(group).enumerate() {
-                if active[r] {
-                    tiles.finish::<S>(first + r, panel, tile);
+        }
+        let (left, active) = (&left[..group], &active[..group]);
+        for from in (0..panels.count).step_by(together) {
+            let some = from..panels.count.min(from + together);
+            for (panel, sums) in some.clone().zip(sums.chunks_exact_mut(group * width)) {
+                for (r, tile) in sums.chunks_exact_mut(width).enumerate() {
+                    tiles.start(simd, first + r, panel, tile);
+                }
+                let factors = [
+                    (
+                        &left_before[..group],
+                        before.map_or(&[][..], |(_, before)| before.panel(panel)),
+                    ),
+                    (left, panels.panel(panel)),
+                ];
+                add_panels(simd, factors, active, vectors, sums);
+            }
+            for (panel, sums) in some.clone().zip(sums.chunks_exact_mut(group * width)) {
+                for (r, tile) in sums.chunks_exact_mut(width).enumerate() {
+                    if active[r] {
+                        tiles.finish(simd, first + r, panel, tile);
+                    }
+                }
+            }
+            if T::COMPLETES {
+                for (panel, sums) in some.zip(sums.chunks_exact(group * width)) {
+                    for (r, tile) in sums.chunks_exact(width).enumerate() {
+                        if active[r] {
+                            tiles.complete::<S>(first + r, panel, tile);
+                        }
+                    }
                 }
             }
         }
     }
 }
 
-/// Adds the products of a group of rows with a panel, part by part of its depth where several tiles
-/// share it.
+/// Some rows of a left factor, and a panel.
+type Factor<'a> = (&'a [&'a [f32]], &'a [f32]);
+
+/// Adds the products of a group of rows with two panels, part by part of their depths where several
+/// tiles share them.
 #[inline(always)]
-fn add_panel<S: Simd>(
+fn add_panels<S: Simd>(
     simd: S,
-    (left, active): (&[&[f32]], &[bool]),
-    panel: &[f32],
+    factors: [Factor<'_>; 2],
+    active: &[bool],
     vectors: usize,
     sums: &mut [f32],
 ) {
     let (most, width) = (rows_of_tile(S::REGISTERS, vectors), vectors * S::LANES);
-    let depth = left.first().map_or(0, |row| row.len());
-    let parts = if left.len() <= most { 1 } else { depth.div_ceil(DEPTH).max(1) };
+    let depths = factors.map(|(left, _)| left.first().map_or(0, |row| row.len()));
+    let depth = depths[0] + depths[1];
+    let parts = if active.len() <= most { 1 } else { depth.div_ceil(DEPTH).max(1) };
     for part in 0..parts {
-        let part = part * depth / parts..(part + 1) * depth / parts;
-        let weights = &panel[part.start * width..part.end * width];
+        let (start, end) = (part * depth / parts, (part + 1) * depth / parts);
+        let parts = [
+            start.min(depths[0])..end.min(depths[0]),
+            start.max(depths[0]) - depths[0]..end.max(depths[0]) - depths[0],
+        ];
         let mut row = 0;
-        while row < left.len() {
+        while row < active.len() {
             // Tiles as equal as can be: a low one waits for its sums.
-            let rest = left.len() - row;
+            let rest = active.len() - row;
             let height = rest.div_ceil(rest.div_ceil(most));
             let rows = row..row + height;
             if active[rows.clone()].contains(&true) {
                 let sums = &mut sums[row * width..][..height * width];
-                sum(simd, (&left[rows], part.clone()), weights, vectors, sums);
+                let of = |index: usize| {
+                    let ((left, panel), part) = (factors[index], parts[index].clone());
+                    let weights = &panel[part.start * width..part.end * width];
+                    Part { left: &left[rows.clone()], part, weights }
+                };
+                sum(simd, [of(0), of(1)], vectors, sums);
             }
             row += height;
         }
     }
 }
 
-/// Adds the products of a part of some rows to their sums.
+/// A part of the depth of some rows, and of a panel.
+#[derive(Clone)]
+struct Part<'a> {
+    left: &'a [&'a [f32]],
+    part: Range<usize>,
+    weights: &'a [f32],
+}
+
+/// Adds the products of parts of some rows to their sums.
 #[inline(always)]
-fn sum<S: Simd>(
-    simd: S,
-    (left, part): (&[&[f32]], Range<usize>),
-    weights: &[f32],
-    vectors: usize,
-    sums: &mut [f32],
-) {
-    let height = left.len();
+fn sum<S: Simd>(simd: S, parts: [Part<'_>; 2], vectors: usize, sums: &mut [f32]) {
+    let height = parts[1].left.len();
     macro_rules! call {
         ($v:literal: $($r:literal)*) => {
             match height {
                 $($r if $r <= rows_of_tile(S::REGISTERS, $v) => {
-                    simd.call(Tile::<'_, $r, $v> { left, part, weights, sums });
+                    simd.call(Tile::<'_, $r, $v> { parts, sums });
                 })*
                 _ => unreachable!("a tile of {height} rows"),
             }
@@ -312,9 +384,7 @@ fn sum<S: Simd>(
 /// A tile of `R` rows and `V` vectors, summed in registers over a part of the depth. It is a function
 /// of its own, which all cells share: they would else hold a copy for each number of rows.
 struct Tile<'a, const R: usize, const V: usize> {
-    left: &'a [&'a [f32]],
-    part: Range<usize>,
-    weights: &'a [f32],
+    parts: [Part<'a>; 2],
     sums: &'a mut [f32],
 }
 
@@ -323,28 +393,35 @@ impl<const R: usize, const V: usize> Kernel for Tile<'_, R, V> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let depth = self.part.len();
-        let mut left: [&[f32]; R] = [&[]; R];
         let mut sums = [[simd.splat(0.0); V]; R];
         for r in 0..R {
-            left[r] = &self.left[r][self.part.clone()];
             for v in 0..V {
                 sums[r][v] = simd.load(&self.sums[(r * V + v) * S::LANES..]);
             }
         }
-        let weights = &self.weights[..depth * V * S::LANES];
-        for k in 0..depth {
-            let mut right = [simd.splat(0.0); V];
-            for v in 0..V {
-                let from = (k * V + v) * S::LANES;
-                // SAFETY: `weights` holds `depth * V` vectors, and `k < depth`.
-                right[v] = simd.load(unsafe { weights.get_unchecked(from..from + S::LANES) });
+        for Part { left: rows, part, weights } in self.parts {
+            let depth = part.len();
+            if depth == 0 {
+                continue;
             }
+            let mut left: [&[f32]; R] = [&[]; R];
             for r in 0..R {
-                // SAFETY: each row was cut to `depth` values.
-                let value = simd.splat(unsafe { *left[r].get_unchecked(k) });
+                left[r] = &rows[r][part.clone()];
+            }
+            let weights = &weights[..depth * V * S::LANES];
+            for k in 0..depth {
+                let mut right = [simd.splat(0.0); V];
                 for v in 0..V {
-                    sums[r][v] = simd.mul_add(value, right[v], sums[r][v]);
+                    let from = (k * V + v) * S::LANES;
+                    // SAFETY: `weights` holds `depth * V` vectors, and `k < depth`.
+                    right[v] = simd.load(unsafe { weights.get_unchecked(from..from + S::LANES) });
+                }
+                for r in 0..R {
+                    // SAFETY: each row was cut to `depth` values.
+                    let value = simd.splat(unsafe { *left[r].get_unchecked(k) });
+                    for v in 0..V {
+                        sums[r][v] = simd.mul_add(value, right[v], sums[r][v]);
+                    }
                 }
             }
         }
@@ -372,7 +449,7 @@ pub(crate) struct Stored<'a> {
 
 impl Tiles for Stored<'_> {
     #[inline(always)]
-    fn start<S: Simd>(&self, row: usize, panel: usize, tile: &mut [f32]) {
+    fn start<S: Simd>(&self, _: S, row: usize, panel: usize, tile: &mut [f32]) {
         for (vector, tile) in tile.chunks_exact_mut(S::LANES).enumerate() {
             let column = panel * self.start_steps.0 + vector * self.start_steps.1;
             tile.copy_from_slice(&self.start[row * self.start_stride + column..][..S::LANES]);
@@ -380,7 +457,7 @@ impl Tiles for Stored<'_> {
     }
 
     #[inline(always)]
-    fn finish<S: Simd>(&mut self, row: usize, panel: usize, tile: &[f32]) {
+    fn finish<S: Simd>(&mut self, _: S, row: usize, panel: usize, tile: &mut [f32]) {
         for (vector, values) in tile.chunks_exact(S::LANES).enumerate() {
             let column = panel * self.out_steps.0 + vector * self.out_steps.1;
             let out = &mut self.out[row * self.out_stride + column..][..S::LANES];
@@ -400,13 +477,13 @@ pub(crate) struct Projected<'a> {
 
 impl Tiles for Projected<'_> {
     #[inline(always)]
-    fn start<S: Simd>(&self, _row: usize, panel: usize, tile: &mut [f32]) {
-        copy_vectors::<S>(tile, &self.bias[panel * tile.len()..]);
+    fn start<S: Simd>(&self, simd: S, _row: usize, panel: usize, tile: &mut [f32]) {
+        copy_vectors(simd, tile, &self.bias[panel * tile.len()..]);
     }
 
     #[inline(always)]
-    fn finish<S: Simd>(&mut self, row: usize, panel: usize, tile: &[f32]) {
+    fn finish<S: Simd>(&mut self, simd: S, row: usize, panel: usize, tile: &mut [f32]) {
         let out = &mut self.out[row * self.stride + panel * tile.len()..][..tile.len()];
-        copy_vectors::<S>(out, tile);
+        copy_vectors(simd, out, tile);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::InputWeights;
 use super::call::Direction;
-use super::panels::{Left, Projected, product};
+use super::panels::{Left, Projected, Rows, product};
 use super::team::{Plan, Team};
 use crate::activation::Activation;
 use crate::isa::{Kernel, Simd};
@@ -26,6 +26,10 @@ pub(crate) trait Cell: Sync {
     /// Whether panels of units can be computed apart within a step.
     fn splits(&self, activation: Activation, recurrent_activation: Activation) -> bool;
 
+    /// Whether a step's input is only ever added to what `h` gives, so that both products can be one
+    /// sum.
+    const ADDS_INPUT: bool;
+
     /// Computes some panels of `next` from `h` for the active rows.
     fn step<S: Simd>(&self, simd: S, step: Step<'_>);
 }
@@ -36,8 +40,11 @@ pub(crate) struct Step<'a> {
     pub activation: Activation,
     pub recurrent_activation: Activation,
     pub panels: Range<usize>,
-    /// Products of the input, panel after panel in each row.
+    /// Products of the input, panel after panel in each row; or the bias, which all rows start from,
+    /// where `input` is to be multiplied.
     pub x: &'a [f32],
+    /// The input of this step, where its product is not in `x`.
+    pub input: Option<Rows<'a>>,
     pub x_stride: usize,
     /// All units.
     pub h: &'a [f32],
@@ -54,6 +61,8 @@ pub(super) struct Common<'a> {
     pub time: usize,
     /// Steps whose inputs are multiplied at once.
     pub chunk: usize,
+    /// Whether a step's input is multiplied within the step.
+    pub within: bool,
     pub activation: Activation,
     pub recurrent_activation: Activation,
     pub zero_output_for_mask: bool,
@@ -222,7 +231,9 @@ impl<W: Cell> Kernel for Walk<'_, W> {
             share = self.share(member, plan.members);
             let first = plan.chunk * self.common.chunk;
             let steps = first..self.common.time.min(first + self.common.chunk);
-            self.project(simd, &share, &steps);
+            if !self.common.within {
+                self.project(simd, &share, &steps);
+            }
             self.steps(simd, &share, steps, &mut progress);
             chunk = plan.chunk + 1;
         }
@@ -329,7 +340,11 @@ impl<W: Cell> Walk<'_, W> {
                 let at =
                     if self.part.backward { steps.end - 1 - index } else { index - steps.start };
                 let x = products.get(at * columns..).unwrap_or_default();
-                self.step(simd, share, active, (x, steps.len() * columns), progress.steps);
+                let input = match self.common.within {
+                    true => Input::Rows(t),
+                    false => Input::Products(x, steps.len() * columns),
+                };
+                self.step(simd, share, active, input, progress.steps);
                 progress.steps += 1;
                 for row in 0..rows {
                     progress.seen[row] |= progress.active[row];
@@ -351,7 +366,7 @@ impl<W: Cell> Walk<'_, W> {
         simd: S,
         share: &Share,
         active: &[bool],
-        (x, x_stride): (&[f32], usize),
+        input: Input<'_>,
         steps: usize,
     ) {
         let memory = &self.memory;
@@ -373,11 +388,25 @@ impl<W: Cell> Walk<'_, W> {
                 next[row.clone()].copy_from_slice(&h[row]);
             }
         }
+        let (x, x_stride, input) = match input {
+            Input::Products(x, stride) => (x, stride, None),
+            Input::Rows(t) => {
+                let weights = self.part.weights.input();
+                let start = (self.rows.start * self.common.time + t) * weights.input;
+                let rows = Rows {
+                    data: self.common.x.get(start..).unwrap_or_default(),
+                    stride: self.common.time * weights.input,
+                    active,
+                };
+                (weights.bias.view(share.panels.clone()).data, 0, Some(rows))
+            }
+        };
         let step = Step {
             activation: self.common.activation,
             recurrent_activation: self.common.recurrent_activation,
             panels: share.panels.clone(),
             x,
+            input,
             x_stride,
             h,
             own_h,
@@ -445,6 +474,14 @@ impl<W: Cell> Walk<'_, W> {
             }
         }
     }
+}
+
+/// The input of a step.
+enum Input<'a> {
+    /// The products of the first row, and from a row to the next.
+    Products(&'a [f32], usize),
+    /// The rows' inputs at a position.
+    Rows(usize),
 }
 
 /// The inputs of some steps of some rows, step after step in time.

@@ -4,11 +4,12 @@
 use super::SimpleRnnWeights;
 use crate::activation::{Activation, math};
 use crate::isa::Simd;
-use crate::recurrent::panels::{Rows, Stored, Tiles, copy_vectors, product};
+use crate::recurrent::panels::{Rows, Stored, Tiles, copy_vectors, products};
 use crate::recurrent::{Cell, InputWeights, Step};
 
 impl Cell for SimpleRnnWeights {
     const CELL_STATE: bool = false;
+    const ADDS_INPUT: bool = true;
 
     fn input(&self) -> &InputWeights {
         &self.input
@@ -29,10 +30,12 @@ impl Cell for SimpleRnnWeights {
         let rows = Rows { data: step.h, stride: padded, active: step.active };
         let panels = self.recurrent.view(step.panels.clone());
         let width = self.recurrent.width();
+        let kernel = self.input.kernel.view(step.panels.clone());
+        let before = step.input.as_ref().map(|rows| (rows, kernel));
         let Step { x, x_stride, next, .. } = step;
         if step.activation == Activation::Tanh {
             let mut fused = Fused { x, x_stride, padded, width, next };
-            return product(simd, &rows, panels, &mut fused);
+            return products(simd, before, (&rows, panels), &mut fused);
         }
         let mut stored = Stored {
             start: x,
@@ -42,7 +45,7 @@ impl Cell for SimpleRnnWeights {
             out_stride: padded,
             out_steps: (width, S::LANES),
         };
-        product(simd, &rows, panels, &mut stored);
+        products(simd, before, (&rows, panels), &mut stored);
         for row in (0..step.active.len()).filter(|&row| step.active[row]) {
             step.activation.apply_rows(isa, &mut next[row * padded..][..units], units);
         }
@@ -61,12 +64,12 @@ struct Fused<'a> {
 
 impl Tiles for Fused<'_> {
     #[inline(always)]
-    fn start<S: Simd>(&self, row: usize, panel: usize, tile: &mut [f32]) {
-        copy_vectors::<S>(tile, &self.x[row * self.x_stride + panel * self.width..]);
+    fn start<S: Simd>(&self, simd: S, row: usize, panel: usize, tile: &mut [f32]) {
+        copy_vectors(simd, tile, &self.x[row * self.x_stride + panel * self.width..]);
     }
 
     #[inline(always)]
-    fn finish<S: Simd>(&mut self, row: usize, panel: usize, tile: &[f32]) {
+    fn finish<S: Simd>(&mut self, _: S, row: usize, panel: usize, tile: &mut [f32]) {
         let at = row * self.padded + panel * self.width;
         for (vector, tile) in tile.chunks_exact(S::LANES).enumerate() {
             let next = &mut self.next[at + vector * S::LANES..][..S::LANES];

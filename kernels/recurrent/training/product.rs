@@ -221,7 +221,7 @@ struct InPlace<'a> {
 
 impl Tiles for InPlace<'_> {
     #[inline(always)]
-    fn start<S: Simd>(&self, row: usize, panel: usize, tile: &mut [f32]) {
+    fn start<S: Simd>(&self, _: S, row: usize, panel: usize, tile: &mut [f32]) {
         for (vector, tile) in tile.chunks_exact_mut(S::LANES).enumerate() {
             let at = panel * self.width + vector;
             if at < self.vectors {
@@ -234,7 +234,7 @@ impl Tiles for InPlace<'_> {
     }
 
     #[inline(always)]
-    fn finish<S: Simd>(&mut self, row: usize, panel: usize, tile: &[f32]) {
+    fn finish<S: Simd>(&mut self, _: S, row: usize, panel: usize, tile: &mut [f32]) {
         let first = panel * self.width;
         for (vector, values) in tile.chunks_exact(S::LANES).enumerate() {
             if first + vector < self.vectors {
