@@ -33,7 +33,7 @@ impl Cell for GruWeights {
         match &self.form {
             Form::ResetAfter { recurrent, bias } => {
                 let rows = Rows { data: step.h, stride: padded, active: step.active };
-                let panels = recurrent.view(step.panels.clone());
+                let panels = recurrent.view(step.panels.clone()).turned(step.backward);
                 let bias = &bias[step.panels.start * S::LANES..];
                 let start = Start { x: step.x, x_stride: step.x_stride, bias };
                 if default {
@@ -94,16 +94,16 @@ impl GruWeights {
         candidate: &Panels,
     ) {
         let padded = self.input.padded;
-        let Step { x, x_stride, h, next, active, .. } = step;
+        let Step { x, x_stride, h, next, active, backward, .. } = step;
         let (z, reset) = step.scratch.split_at_mut(active.len() * padded);
         let rows = Rows { data: h, stride: padded, active };
         let mut reset_tiles = Reset { x, x_stride, padded, h, z: &mut *z, reset: &mut *reset };
-        let panels = gates.view(0..gates.count());
+        let panels = gates.view(0..gates.count()).turned(backward);
         product(simd, &rows, panels, &mut reset_tiles);
         let rows = Rows { data: reset, stride: padded, active };
         let width = candidate.width();
         let mut blended = Blended { x, x_stride, padded, width, z, h, next };
-        let panels = candidate.view(0..candidate.count());
+        let panels = candidate.view(0..candidate.count()).turned(backward);
         product(simd, &rows, panels, &mut blended);
     }
 

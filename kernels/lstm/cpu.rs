@@ -27,7 +27,7 @@ impl Cell for LstmWeights {
     fn step<S: Simd>(&self, simd: S, step: Step<'_>) {
         let padded = self.input.padded;
         let rows = Rows { data: step.h, stride: padded, active: step.active };
-        let panels = self.recurrent.view(step.panels.clone());
+        let panels = self.recurrent.view(step.panels.clone()).turned(step.backward);
         let kernel = self.input.kernel.view(step.panels.clone());
         let before = step.input.as_ref().map(|rows| (rows, kernel));
         if self.splits(step.activation, step.recurrent_activation) {

@@ -90,7 +90,7 @@ impl Panels {
         let Panels { isa, depth, vectors, ref data, .. } = *self;
         let len = depth * self.width();
         let data = &data[panels.start * len..panels.end * len];
-        PanelsView { isa, depth, count: panels.len(), vectors, data }
+        PanelsView { isa, depth, count: panels.len(), vectors, backward: false, data }
     }
 }
 
@@ -102,11 +102,20 @@ pub(crate) struct PanelsView<'a> {
     pub count: usize,
     /// Vectors in a panel.
     pub vectors: usize,
+    /// Whether a product takes the last panel first.
+    pub backward: bool,
     /// Panel after panel, each row after row.
     pub data: &'a [f32],
 }
 
 impl<'a> PanelsView<'a> {
+    /// The same, last panel first where `backward`. Products that follow one another should turn round:
+    /// of weights that are larger than a cache each then begins with what the one before left there.
+    #[inline(always)]
+    pub fn turned(self, backward: bool) -> PanelsView<'a> {
+        PanelsView { backward, ..self }
+    }
+
     #[inline(always)]
     fn panel(&self, index: usize) -> &'a [f32] {
         let len = self.data.len() / self.count;
@@ -273,9 +282,14 @@ pub(crate) fn products<S: Simd, F: Left, L: Left, T: Tiles>(
             }
         }
         let (left, active) = (&left[..group], &active[..group]);
-        for from in (0..panels.count).step_by(together) {
+        let parts = panels.count.div_ceil(together);
+        for part in 0..parts {
+            let from = together * if panels.backward { parts - 1 - part } else { part };
             let some = from..panels.count.min(from + together);
-            for (panel, sums) in some.clone().zip(sums.chunks_exact_mut(group * width)) {
+            for index in 0..some.len() {
+                let index = if panels.backward { some.len() - 1 - index } else { index };
+                let panel = from + index;
+                let sums = &mut sums[index * group * width..][..group * width];
                 for (r, tile) in sums.chunks_exact_mut(width).enumerate() {
                     tiles.start(simd, first + r, panel, tile);
                 }
@@ -288,20 +302,34 @@ pub(crate) fn products<S: Simd, F: Left, L: Left, T: Tiles>(
                 ];
                 add_panels(simd, factors, active, vectors, sums);
             }
-            for (panel, sums) in some.clone().zip(sums.chunks_exact_mut(group * width)) {
-                for (r, tile) in sums.chunks_exact_mut(width).enumerate() {
-                    if active[r] {
-                        tiles.finish(simd, first + r, panel, tile);
-                    }
-                }
+            let len = some.len() * group * width;
+            finish(simd, tiles, (first, active), some, &mut sums[..len]);
+        }
+    }
+}
+
+/// Hands the sums of some panels to `tiles`: of the active rows from `first` on, panel after panel.
+#[inline(always)]
+fn finish<S: Simd, T: Tiles>(
+    simd: S,
+    tiles: &mut T,
+    (first, active): (usize, &[bool]),
+    panels: Range<usize>,
+    sums: &mut [f32],
+) {
+    let width = sums.len() / (active.len() * panels.len()).max(1);
+    for (panel, sums) in panels.clone().zip(sums.chunks_exact_mut(active.len() * width)) {
+        for (r, tile) in sums.chunks_exact_mut(width).enumerate() {
+            if active[r] {
+                tiles.finish(simd, first + r, panel, tile);
             }
-            if T::COMPLETES {
-                for (panel, sums) in some.zip(sums.chunks_exact(group * width)) {
-                    for (r, tile) in sums.chunks_exact(width).enumerate() {
-                        if active[r] {
-                            tiles.complete::<S>(first + r, panel, tile);
-                        }
-                    }
+        }
+    }
+    if T::COMPLETES {
+        for (panel, sums) in panels.zip(sums.chunks_exact(active.len() * width)) {
+            for (r, tile) in sums.chunks_exact(width).enumerate() {
+                if active[r] {
+                    tiles.complete::<S>(first + r, panel, tile);
                 }
             }
         }

@@ -40,6 +40,10 @@ pub(crate) struct Step<'a> {
     pub activation: Activation,
     pub recurrent_activation: Activation,
     pub panels: Range<usize>,
+    /// Whether the last panel comes first, in every second step: see [`PanelsView::turned`].
+    ///
+    /// [`PanelsView::turned`]: super::panels::PanelsView::turned
+    pub backward: bool,
     /// Products of the input, panel after panel in each row; or the bias, which all rows start from,
     /// where `input` is to be multiplied.
     pub x: &'a [f32],
@@ -405,6 +409,7 @@ impl<W: Cell> Walk<'_, W> {
             activation: self.common.activation,
             recurrent_activation: self.common.recurrent_activation,
             panels: share.panels.clone(),
+            backward: steps % 2 == 1,
             x,
             input,
             x_stride,

@@ -28,7 +28,7 @@ impl Cell for SimpleRnnWeights {
     fn step<S: Simd>(&self, simd: S, step: Step<'_>) {
         let InputWeights { isa, padded, units, .. } = self.input;
         let rows = Rows { data: step.h, stride: padded, active: step.active };
-        let panels = self.recurrent.view(step.panels.clone());
+        let panels = self.recurrent.view(step.panels.clone()).turned(step.backward);
         let width = self.recurrent.width();
         let kernel = self.input.kernel.view(step.panels.clone());
         let before = step.input.as_ref().map(|rows| (rows, kernel));

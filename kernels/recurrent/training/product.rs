@@ -145,7 +145,14 @@ impl<'a> Packed<'a> {
         if depth == 0 || !rows.active.contains(&true) {
             return;
         }
-        let panels = PanelsView { isa: self.isa, depth, count: panels, vectors: width, data };
+        let panels = PanelsView {
+            isa: self.isa,
+            depth,
+            count: panels,
+            vectors: width,
+            backward: false,
+            data,
+        };
         let tiles = InPlace { rows: out, stride: out_stride, vectors, width };
         self.isa.run(AddProduct { rows, panels, tiles });
     }
