@@ -40,7 +40,7 @@ impl PipelineCache {
         let path = folder.join(wgpu::util::pipeline_cache_key(adapter)?);
         let data = read(&path).ok();
         // SAFETY: the data came from `PipelineCache::get_data`: the file has the checksum that `save` put
-        // there, and only its owner can have written it. wgpu checks adapter and driver itself.
+        // there, and only this process's user can have written it. wgpu checks adapter and driver itself.
         let cache = unsafe {
             device.create_pipeline_cache(&wgpu::PipelineCacheDescriptor {
                 label: Some("seqfuse"),
@@ -88,13 +88,13 @@ fn damaged(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// Whether nobody but the owner can write there. Windows gives no such bits; folders of a user are the
-/// user's own there.
+/// Whether it is this process's user who owns it, and nobody else can write there. Windows gives no such
+/// bits; folders of a user are the user's own there.
 fn is_private(metadata: &fs::Metadata) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        metadata.mode() & 0o022 == 0
+        metadata.mode() & 0o022 == 0 && metadata.uid() == rustix::process::geteuid().as_raw()
     }
     #[cfg(not(unix))]
     {
